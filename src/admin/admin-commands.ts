@@ -1,0 +1,149 @@
+import type { AdminAnswer } from './admin-answer.ts';
+import type { AdminHost } from './admin-host.ts';
+import { nearestName } from '../config/nearest-name.ts';
+import { showClients, showServers } from './show-connections.ts';
+import { showConfig, showVersion } from './show-config.ts';
+import { showMirrors } from './show-mirrors.ts';
+import { showPools } from './show-pools.ts';
+
+type Show = (host: AdminHost) => AdminAnswer | Promise<AdminAnswer>;
+
+/** What SHOW shows, in the order of SHOW HELP. */
+const shows: ReadonlyMap<string, Show> = new Map<string, Show>([
+  ['MIRRORS', showMirrors],
+  ['POOLS', showPools],
+  ['CLIENTS', showClients],
+  ['SERVERS', showServers],
+  ['CONFIG', showConfig],
+  ['VERSION', showVersion],
+  ['HELP', showHelp],
+]);
+
+const commands: readonly { readonly syntax: string; readonly pattern: RegExp; readonly run: Run }[] = [
+  { syntax: 'SHOW name', pattern: /^show\s+(\w+)$/i, run: show },
+  { syntax: 'RELOAD', pattern: /^reload$/i, run: reload },
+  { syntax: 'SHUTDOWN', pattern: /^shutdown$/i, run: shutdown },
+  { syntax: 'RESET STATS', pattern: /^reset\s+stats$/i, run: resetStats },
+  {
+    syntax: 'SET exposure = share FOR MIRROR name',
+    pattern: /^set\s+exposure\s*(?:=|\bto\b)\s*(\S+)\s+for\s+mirror\s+(.+)$/i,
+    run: setMirrorExposure,
+  },
+  {
+    syntax: 'SET mirror_exposure = share',
+    pattern: /^set\s+mirror_exposure\s*(?:=|\bto\b)\s*(\S+)$/i,
+    run: setGeneralExposure,
+  },
+  { syntax: 'DISABLE MIRROR name', pattern: /^disable\s+mirror\s+(.+)$/i, run: disable },
+  { syntax: 'ENABLE MIRROR name', pattern: /^enable\s+mirror\s+(.+)$/i, run: enable },
+];
+
+type Run = (host: AdminHost, ...groups: string[]) => AdminAnswer | Promise<AdminAnswer>;
+
+/** Runs one command of the admin database. Never rejects: what goes wrong is the answer. */
+export async function runAdminCommand(host: AdminHost, text: string): Promise<AdminAnswer> {
+  for (const { pattern, run } of commands) {
+    const match = pattern.exec(text.trim());
+    if (match === null) continue;
+    try {
+      return await run(host, ...match.slice(1));
+    } catch (error) {
+      return { kind: 'error', code: 'XX000', message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+  // Drivers and tools set what they need before they ask anything.
+  if (/^set\s+(?:session\s+)?(?:application_name|client_encoding|datestyle|extra_float_digits|client_min_messages|standard_conforming_strings|timezone)\b/i.test(text)) {
+    return { kind: 'done', tag: 'SET' };
+  }
+  const list = commands.map(({ syntax }) => syntax).join(', ');
+  return { kind: 'error', code: '42601', message: `unknown command: ${shortened(text)}`, hint: `Commands are: ${list}.` };
+}
+
+function shortened(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}
+
+async function show(host: AdminHost, name = ''): Promise<AdminAnswer> {
+  const found = shows.get(name.toUpperCase());
+  if (found !== undefined) return found(host);
+  const near = nearestName(name.toUpperCase(), [...shows.keys()]);
+  const hint = near === undefined ? `SHOW knows ${[...shows.keys()].join(', ')}.` : `Perhaps you meant SHOW ${near}.`;
+  return { kind: 'error', code: '42704', message: `unrecognized SHOW: ${name}`, hint };
+}
+
+function showHelp(): AdminAnswer {
+  const lines = [...[...shows.keys()].map((name) => `SHOW ${name}`), ...commands.slice(1).map(({ syntax }) => syntax)];
+  return {
+    kind: 'rows',
+    tag: 'SHOW',
+    columns: [{ name: 'command', type: 'text' }],
+    rows: lines.map((line) => [line]),
+  };
+}
+
+async function reload(host: AdminHost): Promise<AdminAnswer> {
+  try {
+    await host.reload();
+    return { kind: 'done', tag: 'RELOAD' };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { kind: 'error', code: 'F0000', message: `configuration not reloaded: ${reason}` };
+  }
+}
+
+function shutdown(host: AdminHost): AdminAnswer {
+  host.shutdown();
+  return { kind: 'done', tag: 'SHUTDOWN' };
+}
+
+async function resetStats(host: AdminHost): Promise<AdminAnswer> {
+  await host.resetStats();
+  return { kind: 'done', tag: 'RESET' };
+}
+
+async function setGeneralExposure(host: AdminHost, value = ''): Promise<AdminAnswer> {
+  const share = shareOf(value);
+  if (typeof share !== 'number') return share;
+  await host.setGeneralExposure(share);
+  return { kind: 'done', tag: 'SET' };
+}
+
+async function setMirrorExposure(host: AdminHost, value = '', name = ''): Promise<AdminAnswer> {
+  const share = shareOf(value);
+  if (typeof share !== 'number') return share;
+  const destination = mirrorOf(host, name);
+  if (typeof destination !== 'string') return destination;
+  await host.setExposure(destination, share);
+  return { kind: 'done', tag: 'SET' };
+}
+
+async function disable(host: AdminHost, name = ''): Promise<AdminAnswer> {
+  return switchMirror(host, name, false);
+}
+
+async function enable(host: AdminHost, name = ''): Promise<AdminAnswer> {
+  return switchMirror(host, name, true);
+}
+
+async function switchMirror(host: AdminHost, name: string, enabled: boolean): Promise<AdminAnswer> {
+  const destination = mirrorOf(host, name);
+  if (typeof destination !== 'string') return destination;
+  await host.setEnabled(destination, enabled);
+  return { kind: 'done', tag: enabled ? 'ENABLE' : 'DISABLE' };
+}
+
+function shareOf(text: string): number | AdminAnswer {
+  const unquoted = text.replace(/^'(.*)'$/, '$1');
+  const share = unquoted.trim() === '' ? NaN : Number(unquoted);
+  if (share >= 0 && share <= 1) return share;
+  return { kind: 'error', code: '22023', message: `invalid exposure: ${text}`, hint: 'A number from 0 to 1 is accepted.' };
+}
+
+/** The destination a name means: as it is, or quoted as an identifier. */
+function mirrorOf(host: AdminHost, text: string): string | AdminAnswer {
+  const name = /^"(?:[^"]|"")*"$/.test(text) ? text.slice(1, -1).replaceAll('""', '"') : text;
+  const names = host.config.mirroring.map((mirror) => mirror.destination_db);
+  if (names.includes(name)) return name;
+  const list = names.length === 0 ? 'There are no mirrors.' : `Mirrors are: ${names.join(', ')}.`;
+  return { kind: 'error', code: '42704', message: `mirror "${name}" does not exist`, hint: list };
+}

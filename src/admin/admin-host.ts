@@ -1,0 +1,35 @@
+import type { Config } from '../config/config.ts';
+import type { MirrorCounts } from '../mirror/record/mirror-counters.ts';
+import type { MirrorState } from '../mirror/replay/mirror-process-messages.ts';
+import type { Percentiles } from '../mirror/replay/latency-window.ts';
+import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
+
+/** A mirror and a user of its source, as it stands. */
+export interface MirrorView extends MirrorCounts {
+  readonly source: string;
+  readonly destination: string;
+  /** Empty for a mirror that nobody has used yet. */
+  readonly user: string;
+  readonly state: MirrorState;
+  readonly reason: string;
+  readonly exposure: number;
+  readonly lagMs: number;
+  /** Of all users together. */
+  readonly latencyMs: { readonly source: Percentiles; readonly mirror: Percentiles } | undefined;
+}
+
+/** What the admin database shows, and what it can do. */
+export interface AdminHost {
+  readonly config: Config;
+  readonly version: string;
+  mirrors(): Promise<readonly MirrorView[]>;
+  threads(): Promise<readonly ThreadSnapshot[]>;
+  /** Reads both files again. Rejects with the reason why nothing was changed. */
+  reload(): Promise<void>;
+  shutdown(): void;
+  /** Settings that hold until the next reload; the first for mirrors without an exposure of their own. */
+  setGeneralExposure(exposure: number): Promise<void>;
+  setExposure(destination: string, exposure: number): Promise<void>;
+  setEnabled(destination: string, enabled: boolean): Promise<void>;
+  resetStats(): Promise<void>;
+}

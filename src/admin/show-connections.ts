@@ -1,0 +1,81 @@
+import type { AdminAnswer, AdminColumn, AdminValue } from './admin-answer.ts';
+import type { AdminHost } from './admin-host.ts';
+
+/** The columns that PgBouncer shows of clients and servers alike. */
+const columns: readonly AdminColumn[] = [
+  { name: 'type', type: 'text' },
+  { name: 'user', type: 'text' },
+  { name: 'database', type: 'text' },
+  { name: 'replication', type: 'text' },
+  { name: 'state', type: 'text' },
+  { name: 'addr', type: 'text' },
+  { name: 'port', type: 'int4' },
+  { name: 'local_addr', type: 'text' },
+  { name: 'local_port', type: 'int4' },
+  { name: 'connect_time', type: 'text' },
+  { name: 'request_time', type: 'text' },
+  { name: 'wait', type: 'int4' },
+  { name: 'wait_us', type: 'int4' },
+  { name: 'close_needed', type: 'int4' },
+  { name: 'ptr', type: 'text' },
+  { name: 'link', type: 'text' },
+  { name: 'remote_pid', type: 'int4' },
+  { name: 'tls', type: 'text' },
+  { name: 'application_name', type: 'text' },
+  { name: 'prepared_statements', type: 'int4' },
+  { name: 'id', type: 'int8' },
+];
+
+/** SHOW CLIENTS. `id` is the process id the client was given, `link` that of its server connection. */
+export async function showClients(host: AdminHost): Promise<AdminAnswer> {
+  const clients = (await host.threads()).flatMap((thread) => thread.clients);
+  const rows = clients.map((client) =>
+    row({
+      type: 'C',
+      user: client.user,
+      database: client.database,
+      replication: 'none',
+      state: client.state,
+      addr: client.address,
+      port: client.port,
+      connect_time: timeOf(client.connectedAt),
+      close_needed: 0,
+      link: client.server === 0 ? '' : String(client.server),
+      application_name: client.applicationName,
+      prepared_statements: client.preparedStatements,
+      id: client.processId,
+    }),
+  );
+  return { kind: 'rows', tag: 'SHOW', columns, rows };
+}
+
+/** SHOW SERVERS. `remote_pid` and `id` are the process id on the server. */
+export async function showServers(host: AdminHost): Promise<AdminAnswer> {
+  const servers = (await host.threads()).flatMap((thread) => thread.servers);
+  const rows = servers.map((server) =>
+    row({
+      type: 'S',
+      user: server.user,
+      database: server.database,
+      replication: 'none',
+      state: server.state,
+      addr: server.host,
+      port: server.port,
+      connect_time: timeOf(server.connectedAt),
+      close_needed: 0,
+      remote_pid: server.processId,
+      prepared_statements: server.preparedStatements,
+      id: server.processId,
+    }),
+  );
+  return { kind: 'rows', tag: 'SHOW', columns, rows };
+}
+
+/** Values by column name; a column that is not given is empty, or 0. */
+function row(values: Readonly<Record<string, AdminValue>>): AdminValue[] {
+  return columns.map(({ name, type }) => values[name] ?? (type === 'text' ? '' : 0));
+}
+
+function timeOf(milliseconds: number): string {
+  return `${new Date(milliseconds).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}

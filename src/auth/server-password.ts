@@ -1,0 +1,74 @@
+import { AuthenticationError } from './authentication-error.ts';
+import { isMd5Hash, md5Hash } from './md5.ts';
+import { Redacted } from './redacted.ts';
+import { deriveScramKeys } from './scram-keys.ts';
+import type { ScramKeys } from './scram-keys.ts';
+import { InvalidSecretError } from './scram-verifier.ts';
+
+type Known =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'md5'; readonly hash: string }
+  | { readonly kind: 'scram'; readonly keys: ScramKeys };
+
+/**
+ * What pgmirror holds to log in to a server: a password, or what stands for one: an MD5 hash (for servers that ask for
+ * MD5), or the keys learnt from a client's SCRAM login (for servers that store the same verifier). The keys of the last
+ * salt are kept, so that a pool that opens many connections derives them once.
+ */
+export class ServerPassword extends Redacted {
+  readonly #known: Known;
+  #last: { readonly salt: Buffer; readonly iterations: number; readonly keys: Promise<ScramKeys> } | undefined;
+
+  private constructor(known: Known) {
+    super();
+    this.#known = known;
+  }
+
+  /** Throws InvalidSecretError for what no server could be sent: an empty password, or a zero byte within. */
+  static fromText(text: string): ServerPassword {
+    if (text === '') throw new InvalidSecretError('the password is empty');
+    if (text.includes('\0')) throw new InvalidSecretError('the password holds a zero byte');
+    return new ServerPassword({ kind: 'text', text });
+  }
+
+  /** Throws InvalidSecretError for anything but `md5…`. */
+  static fromMd5Hash(hash: string): ServerPassword {
+    if (!isMd5Hash(hash)) throw new InvalidSecretError('not an MD5 hash');
+    return new ServerPassword({ kind: 'md5', hash });
+  }
+
+  static fromScramKeys(keys: ScramKeys): ServerPassword {
+    return new ServerPassword({ kind: 'scram', keys });
+  }
+
+  /** The password itself. Throws AuthenticationError where it is not known. */
+  text(): string {
+    if (this.#known.kind === 'text') return this.#known.text;
+    throw new AuthenticationError('the server asks for the password itself, and only a hash of it is known');
+  }
+
+  /** The MD5 hash for this user. Throws AuthenticationError where it cannot be known. */
+  md5Hash(userName: string): string {
+    if (this.#known.kind === 'md5') return this.#known.hash;
+    if (this.#known.kind === 'text') return md5Hash(this.#known.text, userName);
+    throw new AuthenticationError('the server asks for an MD5 password, and only SCRAM keys are known');
+  }
+
+  /** The keys for a server's salt and iteration count. Rejects with AuthenticationError where they cannot be known. */
+  async scramKeys(salt: Buffer, iterations: number): Promise<ScramKeys> {
+    if (this.#known.kind === 'md5') {
+      throw new AuthenticationError('the server asks for SCRAM, and only an MD5 hash of the password is known');
+    }
+    if (this.#known.kind === 'scram') {
+      const { keys } = this.#known;
+      if (keys.iterations === iterations && keys.salt.equals(salt)) return keys;
+      throw new AuthenticationError(
+        'the server stores another salt or iteration count than the verifier of the keys: the password is needed',
+      );
+    }
+    if (this.#last?.iterations !== iterations || !this.#last.salt.equals(salt)) {
+      this.#last = { salt, iterations, keys: deriveScramKeys(Buffer.from(this.#known.text, 'utf8'), salt, iterations) };
+    }
+    return this.#last.keys;
+  }
+}

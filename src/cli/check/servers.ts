@@ -1,0 +1,92 @@
+import { ServerPassword } from '../../auth/server-password.ts';
+import type { Config } from '../../config/config.ts';
+import type { DatabaseConfig } from '../../config/database-schema.ts';
+import { mirroringLabel } from '../../config/entry-labels.ts';
+import type { MirroringConfig } from '../../config/mirroring-schema.ts';
+import { connectServer } from '../../pool/connect-server.ts';
+import { terminate } from '../../protocol/frontend-messages.ts';
+import { loginsTo, type CheckedLogin } from './logins.ts';
+import { mirrorObjections } from './mirror-objections.ts';
+
+/**
+ * Logs in to every source and mirror and runs the safety checks of each mirror. Prints one line a check and gives the
+ * number of those that failed.
+ */
+export async function checkServers(config: Config, print: (line: string) => void): Promise<number> {
+  let failures = 0;
+  const working: CheckedLogin[] = [];
+  for (const database of config.databases) {
+    const logins = loginsTo(config, database);
+    if (logins.length === 0) print(`warning: ${database.name} at ${address(database)}: not tried, no login is known`);
+    for (const login of logins) {
+      const problem = await loginProblem(login, config.general.connect_timeout);
+      if (problem === undefined) working.push(login);
+      else failures++;
+      print(`${described(login)}: ${problem === undefined ? 'fine' : `failed: ${problem}`}`);
+    }
+  }
+  for (const mirroring of config.mirroring) failures += await checkMirror(config, mirroring, working, print);
+  return failures;
+}
+
+function described({ role, database, credentials }: CheckedLogin): string {
+  return `${role} ${database.name} at ${address(database)} as ${credentials.user}`;
+}
+
+function address({ host, port }: DatabaseConfig): string {
+  if (host.startsWith('/')) return `${host}/.s.PGSQL.${port}`;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+async function loginProblem(login: CheckedLogin, timeoutMs: number): Promise<string | undefined> {
+  const { credentials, database } = login;
+  if (credentials.verifierOnly) return 'only a SCRAM verifier is known, which cannot log in before the user has';
+  try {
+    const { socket } = await connectServer({
+      address: { host: database.host, port: database.port },
+      database: database.database_name,
+      user: credentials.user,
+      password: serverPassword(credentials),
+      parameters: { ...database.parameters, application_name: 'pgmirror check' },
+      timeoutMs,
+    });
+    socket.write(terminate());
+    socket.whenFlushed(() => socket.destroy());
+    return undefined;
+  } catch (error) {
+    return oneLine(error);
+  }
+}
+
+function serverPassword({ password }: CheckedLogin['credentials']): ServerPassword | undefined {
+  return password === undefined ? undefined : ServerPassword.fromText(password);
+}
+
+async function checkMirror(
+  config: Config,
+  mirroring: MirroringConfig,
+  working: readonly CheckedLogin[],
+  print: (line: string) => void,
+): Promise<number> {
+  const name = mirroringLabel(mirroring.source_db, mirroring.destination_db);
+  const source = working.find((login) => login.role === 'source' && login.database.name === mirroring.source_db);
+  const mirror = working.find((login) => login.role === 'mirror' && login.database.name === mirroring.destination_db);
+  if (source === undefined || mirror === undefined) {
+    print(`${name}: safety not checked, for want of a login to ${source === undefined ? 'the source' : 'the mirror'}`);
+    return 1;
+  }
+  try {
+    const objections = await mirrorObjections(source, mirror, mirroring, config.general);
+    for (const objection of objections) print(`${name}: would be refused: ${objection}`);
+    if (objections.length === 0) print(`${name}: safe to mirror`);
+    return objections.length;
+  } catch (error) {
+    print(`${name}: safety not checked: ${oneLine(error)}`);
+    return 1;
+  }
+}
+
+function oneLine(error: unknown): string {
+  const text = error instanceof Error && error.message !== '' ? error.message : String(error);
+  return text.replaceAll(/\s+/g, ' ');
+}

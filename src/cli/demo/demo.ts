@@ -1,0 +1,114 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { ExitStatus } from '../exit-status.ts';
+import { FiguresReader, type MirrorFigures } from './mirror-figures.ts';
+import { Progress } from './progress.ts';
+import { compareRows } from './same-rows.ts';
+import { buildStage, type Stage } from './stage.ts';
+import { sameRows, summaryOf, type DemoResult } from './summary.ts';
+import { Workload } from './workload.ts';
+
+/** How long to wait for the mirror to be there, and at the end for it to have caught up. */
+const patienceMs = 20_000;
+
+/**
+ * The demo: two embedded PostgreSQL servers, pgmirror before one of them, and an application that uses it for so many seconds.
+ * Gives the exit status: 0 only if both databases hold the same rows in the end.
+ *
+ * SIGINT and SIGTERM stop everything in order; a second one ends this process at once, and what it started is cleaned up
+ * behind it. In no case does a process or a folder stay.
+ */
+export async function demo(options: { seconds: number }): Promise<number> {
+  const interrupted = new AbortController();
+  let signals = 0;
+  const interrupt = (): void => {
+    signals += 1;
+    if (signals > 1) process.exit(ExitStatus.Failed);
+    interrupted.abort(new Error('interrupted'));
+  };
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  const stops: (() => Promise<void>)[] = [];
+  try {
+    const say = (text: string): void => void process.stdout.write(`${text}\n`);
+    const stage = await buildStage((stop) => stops.push(stop), say, interrupted.signal);
+    const result = await perform(stage, options.seconds, interrupted.signal);
+    for (const line of summaryOf(result)) say(line);
+    return sameRows(result) ? ExitStatus.Fine : ExitStatus.Failed;
+  } catch (error) {
+    if (!interrupted.signal.aborted) throw error;
+    process.stdout.write('\ninterrupted: stopping what was started\n');
+    return ExitStatus.Failed;
+  } finally {
+    // The last started is the first to stop: pgmirror before the servers behind it.
+    while (stops.length > 0) await stops.pop()?.();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+/** The application's run, with its figures every second, up to the comparison of both databases. */
+async function perform(stage: Stage, seconds: number, interrupted: AbortSignal): Promise<DemoResult> {
+  const reader = new FiguresReader(stage.adminUrl);
+  await reader.connect();
+  try {
+    await mirrorIsUp(reader, interrupted);
+    const workload = new Workload(stage.applicationUrl);
+    const over = new AbortController();
+    const stop = AbortSignal.any([interrupted, over.signal]);
+    const running = workload.run(stop);
+    const watching = showProgress(reader, workload, seconds, stop).finally(() => over.abort());
+    await Promise.all([running.finally(() => over.abort()), watching]);
+    interrupted.throwIfAborted();
+
+    const figures = await caughtUp(reader, workload.transactions, interrupted);
+    const tables = await compareRows(stage.sourceUrl, stage.mirrorUrl);
+    return { seconds, counts: workload.counts, figures, tables };
+  } catch (error) {
+    if (!interrupted.aborted) for (const line of stage.pgmirror.lastLines) process.stderr.write(`pgmirror: ${line}\n`);
+    throw error;
+  } finally {
+    await reader.end();
+  }
+}
+
+/** Shows a line of figures each second until the time is over or the signal comes. */
+async function showProgress(
+  reader: FiguresReader,
+  workload: Workload,
+  seconds: number,
+  stop: AbortSignal,
+): Promise<void> {
+  const progress = new Progress(process.stdout, seconds);
+  const begun = performance.now();
+  for (let second = 1; second <= seconds; second += 1) {
+    await delay(begun + second * 1000 - performance.now(), undefined, { signal: stop }).catch(() => {});
+    if (stop.aborted) return;
+    progress.show(second, workload.transactions, await reader.read());
+  }
+}
+
+async function mirrorIsUp(reader: FiguresReader, signal: AbortSignal): Promise<void> {
+  const { state, reason } = await until(
+    reader,
+    signal,
+    (figures) => figures.state === 'up' || figures.state === 'refused',
+  );
+  if (state !== 'up') throw new Error(`the mirror is ${state}: ${reason}`);
+}
+
+/** Waits until nothing is queued any more; gives what is known when patience ends. */
+async function caughtUp(reader: FiguresReader, transactions: number, signal: AbortSignal): Promise<MirrorFigures> {
+  return until(reader, signal, ({ total, queue }) => total >= transactions && queue === 0);
+}
+
+async function until(
+  reader: FiguresReader,
+  signal: AbortSignal,
+  reached: (figures: MirrorFigures) => boolean,
+): Promise<MirrorFigures> {
+  const giveUpAt = performance.now() + patienceMs;
+  for (;;) {
+    const figures = await reader.read();
+    if (reached(figures) || performance.now() > giveUpAt) return figures;
+    await delay(50, undefined, { signal });
+  }
+}

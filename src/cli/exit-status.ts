@@ -1,0 +1,8 @@
+/** The process's exit statuses. */
+export const ExitStatus = {
+  Fine: 0,
+  /** Failed while running. */
+  Failed: 1,
+  /** Bad arguments or bad configuration. */
+  Refused: 2,
+} as const;

@@ -1,0 +1,65 @@
+import { pino } from 'pino';
+import { loadConfig } from '../config/load-config.ts';
+import { withoutEffectYet } from '../config/without-effect.ts';
+import { Supervisor } from '../supervisor/supervisor.ts';
+import { ExitStatus } from './exit-status.ts';
+import { packageVersion } from './package-version.ts';
+
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+
+/**
+ * Runs pgmirror until a signal, and gives the exit status. Throws ConfigError for a bad configuration. A first SIGTERM or
+ * SIGINT lets clients finish, a second ends everything at once; SIGHUP reloads.
+ */
+export async function run(options: { readonly config: string; readonly users: string }): Promise<number> {
+  const load = (): ReturnType<typeof loadConfig> => loadConfig(options, process.env);
+  const config = load();
+  const logger = pino({ level: config.general.log_level }, pino.destination({ fd: 1, sync: true }));
+  for (const key of withoutEffectYet(config)) logger.warn({ key }, 'this key has no effect in this version');
+  const stop = new StopSignal();
+  const version = packageVersion();
+  const supervisor = new Supervisor({ config, load, logger, version, onShutdown: () => stop.ask() });
+  // A reload that is refused has said so in the log.
+  const reload = (): void => void supervisor.reload().catch(() => undefined);
+  for (const signal of SIGNALS) process.on(signal, stop.ask);
+  process.on('SIGHUP', reload);
+  try {
+    await supervisor.start();
+    return await stopWhenAsked(supervisor, stop);
+  } catch (error) {
+    await supervisor.stopNow();
+    logger.fatal({ reason: error instanceof Error ? error.message : String(error) }, 'cannot run');
+    return ExitStatus.Failed;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, stop.ask);
+    process.off('SIGHUP', reload);
+  }
+}
+
+async function stopWhenAsked(supervisor: Supervisor, stop: StopSignal): Promise<number> {
+  await stop.first;
+  const gently = supervisor.stop();
+  const cut = await Promise.race([gently.then((ended) => ended.cut), stop.second.then(() => 'now' as const)]);
+  if (cut === 'now') await supervisor.stopNow();
+  return cut === false ? ExitStatus.Fine : ExitStatus.Failed;
+}
+
+/** Who was asked to stop, and how often. */
+class StopSignal {
+  #asked = 0;
+  readonly #first = Promise.withResolvers<void>();
+  readonly #second = Promise.withResolvers<void>();
+  readonly ask = (): void => {
+    this.#asked++;
+    if (this.#asked === 1) this.#first.resolve();
+    else this.#second.resolve();
+  };
+
+  get first(): Promise<void> {
+    return this.#first.promise;
+  }
+
+  get second(): Promise<void> {
+    return this.#second.promise;
+  }
+}

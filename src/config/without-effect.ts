@@ -1,0 +1,88 @@
+import type { AdminConfig } from './admin-schema.ts';
+import type { Config } from './config.ts';
+import type { DatabaseConfig } from './database-schema.ts';
+import type { GeneralConfig } from './general-schema.ts';
+import type { MirroringConfig } from './mirroring-schema.ts';
+import { entryLabels } from './entry-labels.ts';
+import type { UserConfig } from './user-schema.ts';
+
+type Key = keyof GeneralConfig | keyof AdminConfig | keyof DatabaseConfig | keyof MirroringConfig | keyof UserConfig;
+
+/** The value with which a key asks for nothing that is missing; `none`: whatever it is set to has no effect. */
+const none = Symbol('none');
+
+/**
+ * Keys that are checked but change nothing in this version, by section. A key leaves the table with the work that gives
+ * it effect.
+ */
+const table: { readonly [Name in 'general' | 'databases' | 'mirroring' | 'users']: { readonly [K in Key]?: unknown } } =
+  {
+    general: {
+      pooler_mode: 'transaction',
+      min_pool_size: 0,
+      pinned_pool_size: none,
+      max_db_connections: 0,
+      server_reset: 'needed',
+      login_failures_per_minute: none,
+      auth_user: none,
+      auth_query: none,
+      tls_certificate: none,
+      tls_private_key: none,
+      tls_client_required: false,
+      tls_client_ca_certificate: none,
+      tls_verify: 'disabled',
+      tls_server_ca_certificate: none,
+      tls_server_certificate: none,
+      tls_server_private_key: none,
+      query_timeout: 0,
+      client_idle_timeout: 0,
+      client_idle_in_transaction_timeout: 0,
+      server_lifetime: 0,
+      healthcheck_interval: 0,
+      cancel_on_disconnect: false,
+      prepared_statements: true,
+      max_pipeline_depth: none,
+      http_host: none,
+      http_port: none,
+      log_statements: none,
+      report_queries: none,
+    },
+    databases: { min_pool_size: 0, pinned_pool_size: none, pooler_mode: 'transaction', server_reset: 'needed' },
+    mirroring: {
+      sticky: 'none',
+      level: 'all',
+      users: none,
+      application_names: none,
+      query: none,
+      exclude_query: none,
+      compare: false,
+      log_mismatches: false,
+      compare_sample: none,
+      control: none,
+    },
+    users: { min_pool_size: 0, pooler_mode: 'transaction' },
+  };
+
+/** Dotted keys that the files set and that change nothing in this version. */
+export function withoutEffectYet(config: Config): string[] {
+  const given = new Set(config.given);
+  const sections = [
+    ['general', 'general', config.general] as const,
+    ...labelled('databases', config.databases),
+    ...labelled('mirroring', config.mirroring),
+    ...labelled('users', config.users),
+  ];
+  return sections.flatMap(([name, label, section]) =>
+    Object.entries(table[name])
+      .filter(([key, harmless]) => given.has(`${label}.${key}`) && Reflect.get(section, key) !== harmless)
+      .map(([key]) => `${label}.${key}`),
+  );
+}
+
+function labelled<Name extends 'databases' | 'mirroring' | 'users', Entry extends object>(
+  name: Name,
+  entries: readonly Entry[],
+) {
+  const labels = entryLabels(name, entries);
+  return entries.map((entry, index) => [name, labels[index] ?? name, entry] as const);
+}

@@ -1,0 +1,173 @@
+import { Frontend, Target } from '../../protocol/message-types.ts';
+import { close, parse } from '../../protocol/frontend-messages.ts';
+import { PreparedStatement } from './prepared-statement.ts';
+import type { RequestCursor } from './request-cursor.ts';
+import { nameAt } from './statement-tracker.ts';
+import type { StatementLookup } from './statement-tracker.ts';
+
+const Unnamed = {
+  /** What the client's unnamed statement was when the transaction began has yet to be parsed on this connection. */
+  Missing: 0,
+  /** It is there, or it is not needed any more. */
+  Settled: 1,
+} as const;
+
+/**
+ * The prepared statements of one mirror connection. Lanes share connections, so a statement that a request uses may
+ * not be there: then a Parse goes ahead of the request, in the same write. The least recently used ones are closed.
+ *
+ * `undefined` in the map: whether the statement is there is not known (its request failed somewhere), so it is closed
+ * before it is parsed again; closing what is not there is no error.
+ */
+export class ConnectionStatements {
+  readonly #limit: number;
+  readonly #prepared = new Map<string, PreparedStatement | undefined>();
+  #unnamed: PreparedStatement | undefined;
+  #unnamedState: (typeof Unnamed)[keyof typeof Unnamed] = Unnamed.Settled;
+  /** Names that the request in flight parses or closes. */
+  #touched: string[] = [];
+  #ahead: Buffer[] = [];
+
+  /** `limit`: how many are kept prepared. */
+  constructor(limit: number) {
+    this.#limit = Math.max(1, limit);
+  }
+
+  get size(): number {
+    return this.#prepared.size;
+  }
+
+  /** A transaction begins whose client had this unnamed statement. */
+  begin(unnamed: PreparedStatement | undefined): void {
+    this.#unnamed = unnamed;
+    this.#unnamedState = unnamed === undefined ? Unnamed.Settled : Unnamed.Missing;
+  }
+
+  /** A request was answered. */
+  answered(): void {
+    if (this.#touched.length > 0) this.#touched = [];
+  }
+
+  /** A request failed: what it parsed or closed may or may not be there. */
+  failed(): void {
+    for (const name of this.#touched) this.#prepared.set(name, undefined);
+  }
+
+  /** DEALLOCATE ALL, DISCARD ALL. */
+  forgetAll(): void {
+    this.#prepared.clear();
+    this.#unnamedState = Unnamed.Settled;
+  }
+
+  /** DEALLOCATE of one, whose name the answer does not tell. */
+  doubtAll(): void {
+    for (const name of this.#prepared.keys()) this.#prepared.set(name, undefined);
+  }
+
+  /** A simple query destroys the unnamed statement, on both sides. */
+  simpleQuery(): void {
+    this.#unnamedState = Unnamed.Settled;
+  }
+
+  /**
+   * The messages to send ahead of a request so that it finds its statements as the source did; one answer
+   * (ParseComplete or CloseComplete) comes for each.
+   */
+  ahead(cursor: RequestCursor, lookup: StatementLookup): readonly Buffer[] {
+    this.#ahead = [];
+    const { bytes, end, skipFrom, skipTo } = cursor;
+    for (let at = cursor.start; at < end;) {
+      const messageEnd = cursor.messageEnd(at);
+      if (at < skipFrom || at >= skipTo) this.#message(bytes, at, messageEnd, lookup);
+      at = messageEnd;
+    }
+    if (this.#prepared.size > this.#limit) this.#evict();
+    return this.#ahead;
+  }
+
+  #message(bytes: Buffer, at: number, end: number, lookup: StatementLookup): void {
+    const type: number = bytes[at] ?? 0;
+    switch (type) {
+      case Frontend.Parse:
+        return this.#parse(bytes, at + 5, end, lookup);
+      case Frontend.Bind: {
+        const portalEnd = bytes.indexOf(0, at + 5);
+        if (portalEnd >= 0 && portalEnd < end) this.#use(nameAt(bytes, portalEnd + 1, end), lookup);
+        return;
+      }
+      case Frontend.Describe:
+        if (bytes[at + 5] === Target.Statement) this.#use(nameAt(bytes, at + 6, end), lookup);
+        return;
+      case Frontend.Close:
+        if (bytes[at + 5] === Target.Statement) this.#close(nameAt(bytes, at + 6, end));
+        return;
+      case Frontend.Query:
+        return this.simpleQuery();
+    }
+  }
+
+  /** The client's own Parse: what another lane left under that name is closed first. */
+  #parse(bytes: Buffer, at: number, end: number, lookup: StatementLookup): void {
+    const name = nameAt(bytes, at, end);
+    if (name === '') {
+      this.#unnamedState = Unnamed.Settled;
+      return;
+    }
+    if (this.#prepared.has(name) && !this.#touched.includes(name)) this.#ahead.push(close(Target.Statement, name));
+    const definition = bytes.subarray(at + name.length + 1, end);
+    const known = lookup(name);
+    const statement = known?.isSameAs(name, definition) ? known : new PreparedStatement(name, definition);
+    this.#keep(name, statement);
+  }
+
+  #use(name: string, lookup: StatementLookup): void {
+    if (name === '') return this.#useUnnamed();
+    const there = this.#prepared.get(name);
+    const wanted = lookup(name);
+    if (there !== undefined && (there === wanted || this.#touched.includes(name))) {
+      // Last in the map: the most recently used.
+      if (this.#prepared.size > 1) {
+        this.#prepared.delete(name);
+        this.#prepared.set(name, there);
+      }
+      return;
+    }
+    // Not known at all, or closed by this very request: the source answered with an error, and so will the mirror.
+    if (wanted === undefined || this.#touched.includes(name)) return;
+    if (this.#prepared.has(name)) this.#ahead.push(close(Target.Statement, name));
+    this.#ahead.push(parse(name, wanted.definition));
+    this.#keep(name, wanted);
+  }
+
+  #useUnnamed(): void {
+    if (this.#unnamedState !== Unnamed.Missing || this.#unnamed === undefined) return;
+    this.#unnamedState = Unnamed.Settled;
+    this.#ahead.push(parse('', this.#unnamed.definition));
+  }
+
+  #close(name: string): void {
+    if (name === '') {
+      this.#unnamedState = Unnamed.Settled;
+      return;
+    }
+    this.#prepared.delete(name);
+    this.#touched.push(name);
+  }
+
+  #keep(name: string, statement: PreparedStatement): void {
+    this.#prepared.delete(name);
+    this.#prepared.set(name, statement);
+    this.#touched.push(name);
+  }
+
+  #evict(): void {
+    for (const name of this.#prepared.keys()) {
+      if (this.#prepared.size <= this.#limit) return;
+      if (this.#touched.includes(name)) continue;
+      this.#prepared.delete(name);
+      this.#ahead.unshift(close(Target.Statement, name));
+      // If the request fails before this Close, the statement stays: no harm but its memory.
+      this.#touched.push(name);
+    }
+  }
+}

@@ -1,0 +1,234 @@
+import { SqlScanner, Token } from '../../session/sql-scanner.ts';
+import { splitStatements } from '../../session/statement-text.ts';
+import type { StatementText } from '../../session/statement-text.ts';
+
+/** What the text of a request says about mirroring it. */
+export const TextVerdict = {
+  Fine: 0,
+  /** LISTEN, UNLISTEN, NOTIFY or SELECT pg_notify(…) and nothing else: the request is left out. */
+  Notification: 1,
+  /** It acts on more than the database's rows, or notifies among other statements: the transaction is dropped. */
+  Denied: 2,
+  /** Fine, but it calls set_config: the session's state is not known after it. */
+  Configures: 3,
+} as const;
+export type TextVerdict = (typeof TextVerdict)[keyof typeof TextVerdict];
+
+/**
+ * Whatever could be denied has one of these in its text. One pass over the text, so that the rest, which is nearly
+ * everything, is never scanned.
+ */
+const SUSPECT =
+  /pg_|set_config|lo_(?:im|ex)port|notify|listen|database|tablespace|system|subscription|server|mapping|extension|password|copy|snapshot/i;
+
+/** Functions that act on the instance, on its files or on other sessions. */
+const DENIED_FUNCTIONS: ReadonlySet<string> = new Set([
+  'lo_export',
+  'lo_import',
+  'pg_backup_start',
+  'pg_backup_stop',
+  'pg_cancel_backend',
+  'pg_copy_logical_replication_slot',
+  'pg_copy_physical_replication_slot',
+  'pg_create_logical_replication_slot',
+  'pg_create_physical_replication_slot',
+  'pg_create_restore_point',
+  'pg_drop_replication_slot',
+  'pg_file_read',
+  'pg_file_rename',
+  'pg_file_sync',
+  'pg_file_unlink',
+  'pg_file_write',
+  'pg_log_backend_memory_contexts',
+  'pg_logfile_rotate',
+  'pg_logical_slot_get_binary_changes',
+  'pg_logical_slot_get_changes',
+  'pg_logical_slot_peek_binary_changes',
+  'pg_logical_slot_peek_changes',
+  'pg_ls_archive_statusdir',
+  'pg_ls_dir',
+  'pg_ls_logdir',
+  'pg_ls_tmpdir',
+  'pg_ls_waldir',
+  'pg_promote',
+  'pg_read_binary_file',
+  'pg_read_file',
+  'pg_reload_conf',
+  'pg_replication_origin_advance',
+  'pg_replication_origin_create',
+  'pg_replication_origin_drop',
+  'pg_replication_origin_session_setup',
+  'pg_replication_origin_xact_setup',
+  'pg_replication_slot_advance',
+  'pg_rotate_logfile',
+  'pg_start_backup',
+  'pg_stat_file',
+  'pg_stop_backup',
+  'pg_switch_wal',
+  'pg_sync_replication_slots',
+  'pg_terminate_backend',
+  'pg_wal_replay_pause',
+  'pg_wal_replay_resume',
+]);
+
+/** Extensions through which a database reaches other systems. */
+const EXTENSIONS_REACHING_OUT: ReadonlySet<string> = new Set([
+  'aws_lambda',
+  'aws_s3',
+  'azure_storage',
+  'dblink',
+  'file_fdw',
+  'http',
+  'mongo_fdw',
+  'multicorn',
+  'mysql_fdw',
+  'oracle_fdw',
+  'pg_background',
+  'pg_cron',
+  'pg_net',
+  'pglogical',
+  'plperlu',
+  'plpython3u',
+  'plpythonu',
+  'plsh',
+  'postgres_fdw',
+  'redis_fdw',
+  'sqlite_fdw',
+  'tds_fdw',
+  'wrappers',
+]);
+
+/** Objects whose CREATE, ALTER and DROP reach beyond the database, by the word after the verb. */
+const DENIED_OBJECTS: ReadonlySet<string> = new Set(['database', 'tablespace', 'subscription', 'server']);
+
+const NOTIFICATIONS: ReadonlySet<string> = new Set(['listen', 'unlisten', 'notify']);
+
+/** Judges the text of a simple query, or of a Parse message. */
+export function judgeText(text: string, standardConformingStrings = true): TextVerdict {
+  if (!SUSPECT.test(text)) return TextVerdict.Fine;
+  const calls = callsIn(text, standardConformingStrings);
+  if (calls.denied) return TextVerdict.Denied;
+  const statements = splitStatements(text, standardConformingStrings);
+  let notifications = 0;
+  for (const statement of statements) {
+    if (isDenied(text, statement, standardConformingStrings)) return TextVerdict.Denied;
+    if (NOTIFICATIONS.has(statement.words[0] ?? '')) notifications++;
+  }
+  if (calls.notify) {
+    if (statements.length > 1 || !isLonePgNotify(text, standardConformingStrings)) return TextVerdict.Denied;
+    notifications++;
+  }
+  if (notifications === 0) return calls.configures ? TextVerdict.Configures : TextVerdict.Fine;
+  return statements.length === 1 ? TextVerdict.Notification : TextVerdict.Denied;
+}
+
+interface Calls {
+  denied: boolean;
+  notify: boolean;
+  configures: boolean;
+}
+
+/** Which functions are called anywhere in the text; the bodies of DO count, since they run at once. */
+function callsIn(text: string, standardConformingStrings: boolean): Calls {
+  const scanner = new SqlScanner(text, standardConformingStrings);
+  const found: Calls = { denied: false, notify: false, configures: false };
+  let name = '';
+  let inDo = false;
+  for (let token = scanner.next(); token !== Token.End; token = scanner.next()) {
+    if (token === Token.Symbol && name !== '' && text[scanner.start] === '(') note(found, name);
+    name = token === Token.Word || token === Token.QuotedWord ? scanner.name : '';
+    if (name === 'do') inDo = true;
+    if (inDo && token === Token.String) {
+      const inner = callsIn(withoutQuotes(scanner.raw), standardConformingStrings);
+      found.denied ||= inner.denied;
+      found.notify ||= inner.notify;
+      found.configures ||= inner.configures;
+    }
+    if (token === Token.Symbol && text[scanner.start] === ';') inDo = false;
+  }
+  return found;
+}
+
+function note(found: Calls, name: string): void {
+  if (DENIED_FUNCTIONS.has(name)) found.denied = true;
+  else if (name === 'pg_notify') found.notify = true;
+  else if (name === 'set_config') found.configures = true;
+}
+
+function withoutQuotes(raw: string): string {
+  const delimiter = raw.startsWith('$') ? raw.indexOf('$', 1) + 1 : raw.indexOf("'") + 1;
+  return raw.slice(delimiter, -Math.max(1, raw.startsWith('$') ? delimiter : 1));
+}
+
+/** `SELECT pg_notify(…)`, its schema and an alias allowed: nothing else that the statement could do. */
+function isLonePgNotify(text: string, standardConformingStrings: boolean): boolean {
+  const scanner = new SqlScanner(text, standardConformingStrings);
+  const word = (): string => (scanner.next() === Token.Word ? scanner.name : '');
+  if (word() !== 'select') return false;
+  let name = word();
+  if (name === 'pg_catalog' && scanner.next() === Token.Symbol) name = word();
+  if (name !== 'pg_notify') return false;
+  let depth = 0;
+  do {
+    const token = scanner.next();
+    if (token === Token.End) return false;
+    if (token === Token.Symbol && text[scanner.start] === '(') depth++;
+    if (token === Token.Symbol && text[scanner.start] === ')') depth--;
+    if (token === Token.Word && scanner.name === 'select') return false;
+  } while (depth > 0);
+  let token = scanner.next();
+  if (token === Token.Word && scanner.name === 'as') token = scanner.next();
+  if ((token === Token.Word && scanner.name !== 'from') || token === Token.QuotedWord) token = scanner.next();
+  return token === Token.End || text[scanner.start] === ';';
+}
+
+function isDenied(text: string, statement: StatementText, standardConformingStrings: boolean): boolean {
+  const [first = '', second = '', third = ''] = statement.words;
+  switch (first) {
+    case 'create':
+    case 'alter':
+    case 'drop':
+      if (DENIED_OBJECTS.has(second) || second === 'system') return true;
+      if (second === 'user' && third === 'mapping') return true;
+      if (second === 'extension') return first === 'create' && reachesOut(statement.words);
+      return isRole(second) && mentions(text, statement, 'password', standardConformingStrings);
+    case 'copy':
+      return copiesServerSide(text, statement, standardConformingStrings);
+    case 'set':
+      return second === 'transaction' && third === 'snapshot';
+    default:
+      return false;
+  }
+}
+
+function isRole(word: string): boolean {
+  return word === 'role' || word === 'user' || word === 'group';
+}
+
+/** `CREATE EXTENSION [IF NOT EXISTS] name` */
+function reachesOut(words: readonly string[]): boolean {
+  const name = words[2] === 'if' ? words[5] : words[2];
+  return name === undefined || EXTENSIONS_REACHING_OUT.has(name);
+}
+
+function mentions(text: string, statement: StatementText, word: string, standardConformingStrings: boolean): boolean {
+  const scanner = new SqlScanner(text, standardConformingStrings, statement.start, statement.end);
+  for (let token = scanner.next(); token !== Token.End; token = scanner.next()) {
+    if (token === Token.Word && scanner.name === word) return true;
+  }
+  return false;
+}
+
+/** `COPY … FROM | TO 'file'` or `PROGRAM 'command'`: the word decides outside of the parentheses of a query. */
+function copiesServerSide(text: string, statement: StatementText, standardConformingStrings: boolean): boolean {
+  const scanner = new SqlScanner(text, standardConformingStrings, statement.start, statement.end);
+  let depth = 0;
+  let direction = false;
+  for (let token = scanner.next(); token !== Token.End; token = scanner.next()) {
+    if (direction) return token === Token.String || (token === Token.Word && scanner.name === 'program');
+    if (token === Token.Symbol && text[scanner.start] === '(') depth++;
+    if (token === Token.Symbol && text[scanner.start] === ')') depth--;
+    direction = depth === 0 && token === Token.Word && (scanner.name === 'from' || scanner.name === 'to');
+  }
+  return false;
+}

@@ -1,0 +1,234 @@
+import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
+import { DropReason, RequestFlag } from '../record/record-stream.ts';
+import type { RecordedTransaction } from '../record/record-stream-reader.ts';
+import { judgeText, TextVerdict } from './denied.ts';
+import { executedStatements } from './executed-statements.ts';
+import type { ExecutedStatement } from './executed-statements.ts';
+import { RequestCursor } from './request-cursor.ts';
+import type { PreparedStatement } from './prepared-statement.ts';
+import type { SessionSettings } from './session-settings.ts';
+import { StatementTracker } from './statement-tracker.ts';
+import type { StatementLookup } from './statement-tracker.ts';
+import { Control, controlOf, refusesBlock } from './transaction-control.ts';
+import type { Treatment } from './treatment.ts';
+
+/** What is to be done with a transaction, whatever mirror it is for. */
+export interface Inspection {
+  /** `unsafe` or `denied`: it is dropped. */
+  readonly reason: DropReason | 0;
+  /** What is done with requests that are not simply sent, by index. */
+  readonly treatments: ReadonlyMap<number, Treatment> | undefined;
+  /** It calls set_config: the session's state is not known after it. */
+  readonly configures: boolean;
+}
+
+const AS_RECORDED: Inspection = { reason: 0, treatments: undefined, configures: false };
+const UNSAFE: Inspection = { ...AS_RECORDED, reason: DropReason.Unsafe };
+const DENIED: Inspection = { ...AS_RECORDED, reason: DropReason.Denied };
+
+/** OIDs of functions that are denied by name, as FunctionCall messages name them (pg_proc.dat). */
+const DENIED_FUNCTION_OIDS: ReadonlySet<number> = new Set([764, 765, 767, 2096, 2171, 2621, 3826]);
+
+const cursor = new RequestCursor();
+const ERRORED_OR_ROLLED_BACK = RequestFlag.Errored | RequestFlag.RollbackTag;
+
+/**
+ * Looks a transaction through before it is replayed: what must not reach a mirror (section "never mirrored"), and what
+ * has to be changed so that nothing is committed there that the source did not commit. Nearly every transaction comes
+ * out as recorded, and is passed over once for that.
+ */
+export function inspect(
+  recorded: RecordedTransaction,
+  settings: SessionSettings,
+  unnamed: PreparedStatement | undefined,
+  lookup: StatementLookup,
+): Inspection {
+  cursor.reset(recorded.recording);
+  const inspector = new Inspector(new StatementTracker(lookup, unnamed), settings.standardConformingStrings);
+  while (cursor.next()) inspector.request();
+  cursor.clear();
+  return inspector.result(recorded.requestCount);
+}
+
+class Inspector {
+  readonly #tracker: StatementTracker;
+  readonly #standardConformingStrings: boolean;
+  #treatments: Map<number, Treatment> | undefined;
+  #unsafe = false;
+  #denied = false;
+  #notifications = 0;
+  #configures = false;
+
+  constructor(tracker: StatementTracker, standardConformingStrings: boolean) {
+    this.#tracker = tracker;
+    this.#standardConformingStrings = standardConformingStrings;
+  }
+
+  request(): void {
+    if ((cursor.flags & ERRORED_OR_ROLLED_BACK) !== 0 && this.#force()) return;
+    const verdict = cursor.isSimple ? this.#judgeSimple() : this.#judgeMessages();
+    if (verdict === TextVerdict.Fine) return;
+    if (verdict === TextVerdict.Configures) this.#configures = true;
+    if (verdict === TextVerdict.Denied) this.#denied = true;
+    if (verdict !== TextVerdict.Notification) return;
+    this.#notifications++;
+    this.#treat({ kind: 'omit' });
+  }
+
+  result(requestCount: number): Inspection {
+    if (this.#unsafe) return UNSAFE;
+    if (this.#denied || (this.#notifications > 0 && this.#notifications === requestCount)) return DENIED;
+    if (this.#treatments === undefined && !this.#configures) return AS_RECORDED;
+    return { reason: 0, treatments: this.#treatments, configures: this.#configures };
+  }
+
+  #treat(treatment: Treatment): void {
+    (this.#treatments ??= new Map()).set(cursor.index, treatment);
+  }
+
+  #judgeSimple(): TextVerdict {
+    this.#tracker.message(Frontend.Query, cursor.bytes, cursor.start, cursor.end);
+    return judgeText(cursor.queryText(cursor.start, cursor.end), this.#standardConformingStrings);
+  }
+
+  /** Statements are judged where they are bound: a Parse alone runs nothing. */
+  #judgeMessages(): TextVerdict {
+    const { bytes, end, skipFrom, skipTo } = cursor;
+    let statements = 0;
+    let notifications = 0;
+    for (let at = cursor.start; at < end;) {
+      const messageEnd = cursor.messageEnd(at);
+      if (at < skipFrom || at >= skipTo) {
+        const verdict = this.#judgeMessage(bytes, at, messageEnd);
+        if (verdict === TextVerdict.Denied) return verdict;
+        if (verdict !== undefined) statements++;
+        if (verdict === TextVerdict.Configures) this.#configures = true;
+        if (verdict === TextVerdict.Notification) notifications++;
+      }
+      at = messageEnd;
+    }
+    if (notifications === 0) return TextVerdict.Fine;
+    return notifications === statements && statements === 1 ? TextVerdict.Notification : TextVerdict.Denied;
+  }
+
+  #judgeMessage(bytes: Buffer, at: number, end: number): TextVerdict | undefined {
+    const type = bytes[at] ?? 0;
+    if (type === Frontend.Query) {
+      this.#tracker.message(type, bytes, at, end);
+      return judgeText(cursor.queryText(at, end), this.#standardConformingStrings);
+    }
+    if (type === Frontend.FunctionCall) {
+      const denied = end - at >= 9 && DENIED_FUNCTION_OIDS.has(bytes.readUInt32BE(at + 5));
+      return denied ? TextVerdict.Denied : TextVerdict.Fine;
+    }
+    const statement = this.#tracker.message(type, bytes, at, end);
+    return type === Frontend.Bind ? (statement?.verdict ?? TextVerdict.Fine) : undefined;
+  }
+
+  /** Outcome forcing. True when the request is not to be judged further. */
+  #force(): boolean {
+    const wasFailed = cursor.statusBefore === TransactionStatus.Failed;
+    if (cursor.errored) {
+      // Answered 25P02: the source ran nothing of it.
+      if (wasFailed && cursor.sqlstate === '25P02') {
+        this.#treat({ kind: 'omit' });
+        return true;
+      }
+      // It needs a block and had none: it fails on the mirror as it did on the source, and in a block it would not.
+      if (cursor.sqlstate === '25P01') return false;
+      return this.#forceErrored();
+    }
+    // The tag ROLLBACK without an error is that of a client's own ROLLBACK, unless the block had failed before.
+    if (!wasFailed) return false;
+    const statements = this.#statements();
+    if (controlOf(statements[0]?.words ?? []) !== Control.Commit) return false;
+    if (statements.length > 1) this.#unsafe = true;
+    this.#treat({ kind: 'rollback', chain: this.#chain() });
+    return true;
+  }
+
+  #forceErrored(): boolean {
+    const statements = this.#statements();
+    const before = cursor.statusBefore;
+    const after = cursor.statusAfter;
+    if (before === TransactionStatus.Idle && after === TransactionStatus.Idle) {
+      this.#unsafe ||= statements.some(({ words }) => controlOf(words) !== Control.None || refusesBlock(words));
+      this.#treat({ kind: 'wrap' });
+      return this.#unsafe;
+    }
+    const controls = statements.filter(({ words }) => controlOf(words) !== Control.None);
+    if (!controls.some(({ words }) => commits(words))) return false;
+    const closing = statements.at(-1);
+    if (controls.length > 1 || closing === undefined || controls[0] !== closing) {
+      this.#unsafe = true;
+      return true;
+    }
+    this.#leaveOut(closing, statements.length === 1);
+    return statements.length === 1;
+  }
+
+  /** The closing statement of a failed request: its COMMIT must not reach the mirror, the rest of it does. */
+  #leaveOut(closing: ExecutedStatement, alone: boolean): void {
+    const stillFailed = cursor.statusAfter === TransactionStatus.Failed;
+    if (alone) {
+      this.#treat(stillFailed ? { kind: 'omit' } : { kind: 'rollback', chain: this.#chain() });
+      return;
+    }
+    const rollback = stillFailed ? 'none' : this.#chain() ? 'chain' : 'plain';
+    this.#treat({ kind: 'cut', from: closing.from, to: closing.to, rollback });
+  }
+
+  /** The source's block went on after its COMMIT … AND CHAIN. */
+  #chain(): boolean {
+    return cursor.statusAfter === TransactionStatus.InTransaction;
+  }
+
+  #statements(): ExecutedStatement[] {
+    return executedStatements(cursor, this.#tracker, this.#standardConformingStrings);
+  }
+}
+
+function commits(words: readonly string[]): boolean {
+  const control = controlOf(words);
+  return control === Control.Commit || control === Control.Prepared;
+}
+
+/** Whether the request at `index` would end the block it runs in with its work kept. */
+export function requestCommits(
+  recorded: RecordedTransaction,
+  index: number,
+  settings: SessionSettings,
+  unnamed: PreparedStatement | undefined,
+  lookup: StatementLookup,
+): boolean {
+  const tracker = new StatementTracker(lookup, unnamed);
+  cursor.reset(recorded.recording);
+  let statements: ExecutedStatement[] = [];
+  while (cursor.index < index && cursor.next()) {
+    statements = executedStatements(cursor, tracker, settings.standardConformingStrings);
+  }
+  cursor.clear();
+  return statements.some(({ words }) => commits(words));
+}
+
+/** Whether a transaction whose answers told of SET or RESET changes its session, and not only its transaction. */
+export function changesSession(
+  recorded: RecordedTransaction,
+  settings: SessionSettings,
+  unnamed: PreparedStatement | undefined,
+  lookup: StatementLookup,
+): boolean {
+  const tracker = new StatementTracker(lookup, unnamed);
+  cursor.reset(recorded.recording);
+  let changes = false;
+  while (!changes && cursor.next()) {
+    changes = executedStatements(cursor, tracker, settings.standardConformingStrings).some(
+      ({ words }) =>
+        words[0] === 'reset' ||
+        words[0] === 'discard' ||
+        (words[0] === 'set' && words[1] !== 'local' && words[1] !== 'transaction' && words[1] !== 'constraints'),
+    );
+  }
+  cursor.clear();
+  return changes;
+}

@@ -1,0 +1,37 @@
+import { Fifo } from './fifo.ts';
+import type { MirroredTransaction } from './mirrored-transaction.ts';
+import type { MirrorPool, PooledConnection } from './mirror-pool.ts';
+
+/**
+ * One client's transactions for one mirror, first in, first out, one at a time. A lane with work either waits in its
+ * pool for a connection or runs on one. A lane whose client is pinned on the source keeps its connection between
+ * transactions.
+ */
+export class Lane {
+  /** The client's user. */
+  readonly user: string;
+  /** Where it gets its connections; another one after the mirror's configuration changed. */
+  pool: MirrorPool;
+  readonly queue = new Fifo<MirroredTransaction>();
+  running: MirroredTransaction | undefined;
+  /** Stands in the pool's line. */
+  isWaiting = false;
+  /** Holds what the client's session left on the mirror. */
+  pinned: PooledConnection | undefined;
+  /** Its client is gone: nothing more comes. */
+  isEnding = false;
+
+  constructor(user: string, pool: MirrorPool) {
+    this.user = user;
+    this.pool = pool;
+  }
+
+  get isEmpty(): boolean {
+    return this.running === undefined && this.queue.length === 0;
+  }
+
+  /** End on the source of its oldest unfinished transaction. */
+  get oldest(): number | undefined {
+    return (this.running ?? this.queue.peek())?.recorded.endedAt;
+  }
+}

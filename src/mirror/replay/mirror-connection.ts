@@ -1,0 +1,176 @@
+import { ServerSocket } from '../../net/server-socket.ts';
+import type { ServerAddress, ServerSocketHandler } from '../../net/server-socket.ts';
+import type { LoggedInServer } from '../../pool/connect-server.ts';
+import { cancelRequest, terminate } from '../../protocol/frontend-messages.ts';
+import { TransactionStatus } from '../../protocol/message-types.ts';
+import { AnswerWalker } from './answer-walker.ts';
+import type { AnswerHandler } from './answer-walker.ts';
+import { ConnectionStatements } from './connection-statements.ts';
+import { FRESH_LOGIN } from './session-settings.ts';
+import type { SessionSettings } from './session-settings.ts';
+
+/** How long a CancelRequest may take to be delivered. */
+const CANCEL_TIMEOUT_MS = 2000;
+
+/** Whoever uses a mirror connection at the moment. */
+export interface ConnectionUser {
+  /** Every ReadyForQuery owed has come. */
+  answered(): void;
+  errored(sqlstate: string): void;
+  /** The server waits for CopyData. */
+  copyIn(): void;
+  /** The connection is over; nothing follows. */
+  lost(reason: string): void;
+}
+
+/**
+ * A logged-in connection to a mirror. Answers are walked and discarded; what is followed is the transaction status, the
+ * ReadyForQuerys owed, the prepared statements and the session's state.
+ */
+export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
+  readonly statements: ConnectionStatements;
+  /** The session's state; undefined where it is not known. */
+  settings: SessionSettings | undefined = FRESH_LOGIN;
+  /** An answer told of SET or RESET since this was last put back. */
+  sawSet = false;
+  /** Status byte of the last ReadyForQuery. */
+  status: number = TransactionStatus.Idle;
+  /** ReadyForQuerys that what was sent still owes. */
+  owed = 0;
+  user: ConnectionUser | undefined;
+  readonly #socket: ServerSocket;
+  readonly #address: ServerAddress;
+  readonly #processId: number;
+  readonly #secretKey: Buffer;
+  readonly #walker = new AnswerWalker(this);
+  /** Answers to messages of pgmirror's own, ahead of the request's: they are nobody's. */
+  #ahead = 0;
+  #over = false;
+
+  constructor(
+    server: LoggedInServer,
+    options: { readonly address: ServerAddress; readonly preparedStatementsLimit: number },
+  ) {
+    this.statements = new ConnectionStatements(options.preparedStatementsLimit);
+    this.#address = options.address;
+    this.#processId = server.processId;
+    this.#secretKey = server.secretKey;
+    this.#socket = server.socket;
+    this.#socket.handler = this;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Sends a request; `owes`: how many ReadyForQuerys it will be answered with. `ahead`: answers to swallow before. */
+  send(bytes: Uint8Array, owes: number, ahead = 0): void {
+    this.owed += owes;
+    this.#ahead = ahead;
+    this.#socket.write(bytes);
+  }
+
+  /** Says goodbye. Calls nobody any more. */
+  close(): void {
+    if (this.#over) return;
+    this.#end();
+    this.#socket.end(terminate());
+  }
+
+  /** Closes at once. Calls nobody any more. */
+  destroy(): void {
+    if (this.#over) return;
+    this.#end();
+    this.#socket.destroy();
+  }
+
+  /** Cancels what runs; calls back when the server has taken note of that, or will not. */
+  cancel(settled: () => void): void {
+    if (this.#processId === 0) return settled();
+    void deliverCancel(this.#address, cancelRequest(this.#processId, this.#secretKey)).then(settled, settled);
+  }
+
+  // --- ServerSocketHandler
+
+  bytes(chunk: Buffer): void {
+    this.#walker.push(chunk);
+  }
+
+  closed(error: Error | undefined): void {
+    this.#lost(error?.message ?? 'connection closed by the server');
+  }
+
+  // --- AnswerHandler
+
+  readyForQuery(status: number): void {
+    if (this.owed === 0) return this.garbage();
+    this.status = status;
+    this.owed--;
+    this.#ahead = 0;
+    this.statements.answered();
+    if (this.owed === 0) this.user?.answered();
+  }
+
+  errorResponse(sqlstate: string): void {
+    this.#ahead = 0;
+    this.statements.failed();
+    this.user?.errored(sqlstate);
+  }
+
+  copyInResponse(): void {
+    this.user?.copyIn();
+  }
+
+  statementDone(): void {
+    if (this.#ahead > 0) this.#ahead--;
+  }
+
+  sessionCommand(tag: string): void {
+    if (tag === 'DISCARD ALL') {
+      this.statements.forgetAll();
+      this.settings = FRESH_LOGIN;
+      this.sawSet = false;
+    } else if (tag === 'DEALLOCATE ALL') {
+      this.statements.forgetAll();
+    } else if (tag === 'DEALLOCATE') {
+      this.statements.doubtAll();
+    } else if (tag === 'SET' || tag === 'RESET') {
+      this.sawSet = true;
+    }
+  }
+
+  garbage(): void {
+    this.#socket.destroy();
+    this.#lost('the server does not speak the PostgreSQL protocol');
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#walker.stop();
+  }
+
+  #lost(reason: string): void {
+    if (this.#over) return;
+    this.#end();
+    this.user?.lost(reason);
+  }
+}
+
+/** The server closes the connection that brought a CancelRequest once it has acted on it. */
+async function deliverCancel(address: ServerAddress, message: Buffer): Promise<void> {
+  const socket = await ServerSocket.connect(address, { timeoutMs: CANCEL_TIMEOUT_MS });
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      socket.destroy();
+      resolve();
+    }, CANCEL_TIMEOUT_MS);
+    socket.handler = {
+      bytes: () => undefined,
+      closed: () => {
+        clearTimeout(timer);
+        resolve();
+      },
+    };
+    socket.write(message);
+  });
+}

@@ -1,0 +1,193 @@
+import type { LoggedInServer } from '../../pool/connect-server.ts';
+import type { Outcome } from '../record/record-stream.ts';
+import { Fifo } from './fifo.ts';
+import type { Lane } from './lane.ts';
+import type { MirrorLogin } from './mirror-process-messages.ts';
+import { MirrorConnection } from './mirror-connection.ts';
+import { Replayer } from './replayer.ts';
+import type { ReplayObserver, ReplayOptions } from './replayer.ts';
+import type { ServerAddress } from '../../net/server-socket.ts';
+
+/** Who decides when a pool may open a connection, and counts what its connections did. */
+export interface PoolOwner {
+  readonly replayOptions: ReplayOptions;
+  /** Asks for one more connection for this pool; answered with `opened()` or `openFailed()`. */
+  open(pool: MirrorPool): void;
+  timed(sourceTime: number, mirrorTime: number): void;
+  /** A transaction of the connection's lane is over. */
+  finished(connection: PooledConnection, outcome: Outcome, sqlstates: readonly string[]): void;
+  /** Drops what a lane has at its head that must not run any more; false when nothing is left. */
+  review(lane: Lane): boolean;
+}
+
+/** A mirror connection in its pool: idle there, or with the lane that it runs a transaction of. */
+export class PooledConnection implements ReplayObserver {
+  readonly pool: MirrorPool;
+  readonly connection: MirrorConnection;
+  readonly replayer: Replayer;
+  lane: Lane | undefined;
+
+  constructor(pool: MirrorPool, connection: MirrorConnection, options: ReplayOptions) {
+    this.pool = pool;
+    this.connection = connection;
+    this.replayer = new Replayer(connection, this, options);
+  }
+
+  timed(sourceTime: number, mirrorTime: number): void {
+    this.pool.owner.timed(sourceTime, mirrorTime);
+  }
+
+  replayed(outcome: Outcome, sqlstates: readonly string[]): void {
+    this.pool.owner.finished(this, outcome, sqlstates);
+  }
+
+  lostIdle(): void {
+    if (this.lane?.pinned === this) this.lane.pinned = undefined;
+    this.pool.remove(this);
+  }
+}
+
+/**
+ * The connections of one login to a mirror. At most `size` of them serve lanes by turns, the last one used first; lanes
+ * wait in one line, first come, first served, so none holds up another. Those of pinned lanes count apart.
+ */
+export class MirrorPool {
+  readonly owner: PoolOwner;
+  readonly login: MirrorLogin;
+  readonly #idle: PooledConnection[] = [];
+  readonly #all = new Set<PooledConnection>();
+  readonly #pinned = new Set<PooledConnection>();
+  readonly #waiting = new Fifo<Lane>();
+  #opening = 0;
+  size: number;
+  pinnedSize: number;
+  /** Another pool has taken its place. */
+  isRetired = false;
+  /** The login was refused: no connection is tried before this moment of the monotonic clock. */
+  refusedUntil = 0;
+
+  constructor(owner: PoolOwner, login: MirrorLogin, sizes: { readonly size: number; readonly pinnedSize: number }) {
+    this.owner = owner;
+    this.login = login;
+    this.size = sizes.size;
+    this.pinnedSize = sizes.pinnedSize;
+  }
+
+  get connections(): ReadonlySet<PooledConnection> {
+    return this.#all;
+  }
+
+  /** Gives the lane, which has work, its turn as soon as there is a connection. */
+  enqueue(lane: Lane): void {
+    this.line(lane);
+    const connection = this.#idle.pop();
+    if (connection) this.serve(connection);
+    else this.#grow();
+  }
+
+  /** Puts the lane at the end of the line; somebody is about to serve it. */
+  line(lane: Lane): void {
+    lane.isWaiting = true;
+    this.#waiting.push(lane);
+  }
+
+  /** Gives a connection that is free to the first lane in line, or keeps it. */
+  serve(connection: PooledConnection): void {
+    connection.lane = undefined;
+    if (this.#all.size - this.#pinned.size > this.size || !this.#all.has(connection)) {
+      this.discard(connection);
+      return;
+    }
+    for (;;) {
+      const lane = this.#waiting.shift();
+      if (lane === undefined) break;
+      lane.isWaiting = false;
+      if (this.run(lane, connection)) return;
+    }
+    this.#idle.push(connection);
+  }
+
+  /** Begins the lane's next transaction on the connection; false when it has none. */
+  run(lane: Lane, connection: PooledConnection): boolean {
+    const transaction = this.owner.review(lane) ? lane.queue.shift() : undefined;
+    if (transaction === undefined) return false;
+    lane.running = transaction;
+    connection.lane = lane;
+    connection.replayer.start(transaction, this.owner.replayOptions);
+    return true;
+  }
+
+  /** The lane keeps the connection between transactions; false when too many do. */
+  pin(connection: PooledConnection): boolean {
+    if (this.#pinned.has(connection)) return true;
+    if (this.#pinned.size >= this.pinnedSize) return false;
+    this.#pinned.add(connection);
+    // Its place in the pool is free.
+    this.#grow();
+    return true;
+  }
+
+  opened(server: LoggedInServer, options: { address: ServerAddress; preparedStatementsLimit: number }): void {
+    this.#opening--;
+    this.refusedUntil = 0;
+    const connection = new PooledConnection(this, new MirrorConnection(server, options), this.owner.replayOptions);
+    // What ended before anybody listened is over already.
+    if (connection.connection.isOver) return this.#grow();
+    this.#all.add(connection);
+    this.serve(connection);
+  }
+
+  openFailed(): void {
+    this.#opening--;
+  }
+
+  /** Tries a connection although nobody waits: to find out whether the mirror is back. */
+  probe(): void {
+    this.#opening++;
+    this.owner.open(this);
+  }
+
+  /** A connection that is over, or is not to be used any more. */
+  discard(connection: PooledConnection): void {
+    connection.connection.close();
+    this.remove(connection);
+  }
+
+  remove(connection: PooledConnection): void {
+    this.#all.delete(connection);
+    this.#pinned.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    this.#grow();
+  }
+
+  /** The lanes in line, which stand there no longer. */
+  takeWaiting(): Lane[] {
+    const lanes = this.#waiting.drain();
+    for (const lane of lanes) lane.isWaiting = false;
+    return lanes;
+  }
+
+  /** First lanes of the line look at their queues again: what is too late by now is dropped. */
+  reviewWaiting(): void {
+    const lanes = this.takeWaiting();
+    for (const lane of lanes) {
+      if (!this.owner.review(lane)) continue;
+      lane.isWaiting = true;
+      this.#waiting.push(lane);
+    }
+  }
+
+  /** Closes what is idle; the others when they come back. */
+  retire(): void {
+    this.isRetired = true;
+    this.size = 0;
+    for (const connection of [...this.#idle]) this.discard(connection);
+  }
+
+  #grow(): void {
+    const places = this.size - (this.#all.size - this.#pinned.size) - this.#opening;
+    const wanted = Math.min(this.#waiting.length - this.#opening, places);
+    for (let i = 0; i < wanted; i++) this.probe();
+  }
+}

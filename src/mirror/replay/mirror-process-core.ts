@@ -1,0 +1,174 @@
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { monotonicNow } from '../../util/clock.ts';
+import { TargetState } from '../record/record-stream.ts';
+import { MirrorTarget } from './mirror-target.ts';
+import type { Connect, MirrorTargetHost } from './mirror-target.ts';
+import type { FromMirrorProcess, MirrorTargetConfig, ToMirrorProcess } from './mirror-process-messages.ts';
+import { PoolerLink } from './pooler-link.ts';
+import type { LinkHost } from './pooler-link.ts';
+import { SettingsRegistry } from './settings-registry.ts';
+import { StatementRegistry } from './statement-registry.ts';
+
+/** How often timeouts and lags are looked after. */
+const SWEEP_MS = 100;
+/** How long a removed mirror may finish what it has. */
+const REMOVED_DRAIN_MS = 5000;
+const DRAIN_CHECK_MS = 5;
+
+/** The mirror process without its process: its targets and the pooler threads' links. */
+export class MirrorProcess implements MirrorTargetHost, LinkHost {
+  readonly connect: Connect;
+  readonly statements = new StatementRegistry();
+  readonly settings = new SettingsRegistry();
+  readonly #logger: Logger;
+  readonly #tell: (message: FromMirrorProcess) => void;
+  readonly #targets = new Map<number, MirrorTarget>();
+  /** Removed from the configuration, and when that was. */
+  readonly #leaving = new Map<MirrorTarget, number>();
+  readonly #links = new Set<PoolerLink>();
+  readonly #sweeper: NodeJS.Timeout;
+  #drain: { readonly until: number; readonly timer: NodeJS.Timeout } | undefined;
+
+  /** `tell` sends a message to the supervisor. */
+  constructor(options: {
+    readonly connect: Connect;
+    readonly logger: Logger;
+    readonly tell: (message: FromMirrorProcess) => void;
+  }) {
+    this.connect = options.connect;
+    this.#logger = options.logger;
+    this.#tell = options.tell;
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
+  }
+
+  get targets(): ReadonlyMap<number, MirrorTarget> {
+    return this.#targets;
+  }
+
+  /** A message from the supervisor. */
+  message(message: ToMirrorProcess): void {
+    switch (message.type) {
+      case 'configure':
+        this.#configure(message.targets);
+        this.#tell({ type: 'configured', epoch: message.epoch });
+        return;
+      case 'ping':
+        this.#tell({ type: 'pong', n: message.n });
+        return;
+      case 'status': {
+        const now = monotonicNow();
+        const targets = [...this.#targets.values()].map((target) => target.status(now));
+        this.#tell({ type: 'status', id: message.id, targets });
+        return;
+      }
+      case 'drain':
+        this.#startDraining(message.graceMs);
+        return;
+    }
+  }
+
+  /** A pooler thread's connection. */
+  accept(socket: Socket): void {
+    const link = new PoolerLink(socket, this);
+    this.#links.add(link);
+    for (const target of this.#targets.values()) link.targetState(target.id, streamState(target));
+  }
+
+  /** Drops everything and closes everything. */
+  close(): void {
+    clearInterval(this.#sweeper);
+    clearInterval(this.#drain?.timer);
+    for (const target of [...this.#targets.values(), ...this.#leaving.keys()]) target.destroy();
+    for (const link of [...this.#links]) link.destroy();
+    this.#targets.clear();
+  }
+
+  // --- MirrorTargetHost
+
+  stateChanged(target: MirrorTarget): void {
+    if (this.#targets.get(target.id) !== target) return;
+    const { source, destination } = target.config;
+    const { state, reason } = target;
+    const context = reason === '' ? { source, destination } : { source, destination, reason };
+    if (state === 'up') this.#logger.info(context, 'mirror is up');
+    else this.#logger.warn(context, `mirror is ${state}`);
+    this.#tell({ type: 'targetState', id: target.id, state, reason });
+    for (const link of this.#links) link.targetState(target.id, streamState(target));
+  }
+
+  // --- LinkHost
+
+  linkClosed(link: PoolerLink, error: Error | undefined): void {
+    this.#links.delete(link);
+    if (error) this.#logger.error({ err: error }, 'record stream broken');
+  }
+
+  #configure(configs: readonly MirrorTargetConfig[]): void {
+    const listed = new Set(configs.map(({ id }) => id));
+    for (const [id, target] of this.#targets) {
+      if (listed.has(id)) continue;
+      this.#targets.delete(id);
+      this.#leaving.set(target, monotonicNow());
+      for (const link of this.#links) link.forgetTarget(id);
+    }
+    for (const config of configs) {
+      const known = this.#targets.get(config.id);
+      if (known) {
+        known.configure(config);
+        continue;
+      }
+      const target = new MirrorTarget(config, this);
+      this.#targets.set(config.id, target);
+      target.start();
+      for (const link of this.#links) link.targetState(target.id, streamState(target));
+    }
+  }
+
+  #sweep(): void {
+    const now = monotonicNow();
+    for (const target of this.#targets.values()) target.sweep(now);
+    for (const [target, since] of this.#leaving) {
+      target.sweep(now);
+      if (!target.isEmpty && now - since < REMOVED_DRAIN_MS) continue;
+      this.#leaving.delete(target);
+      target.destroy();
+    }
+  }
+
+  #startDraining(graceMs: number): void {
+    clearInterval(this.#drain?.timer);
+    const timer = setInterval(() => this.#checkDrained(), DRAIN_CHECK_MS);
+    this.#drain = { until: monotonicNow() + graceMs, timer };
+    this.#checkDrained();
+  }
+
+  #checkDrained(): void {
+    if (!this.#drain) return;
+    const targets = [...this.#targets.values(), ...this.#leaving.keys()];
+    if (!targets.every((target) => target.isEmpty)) {
+      if (monotonicNow() < this.#drain.until) return;
+      for (const target of targets) target.lose();
+    }
+    clearInterval(this.#drain.timer);
+    this.#drain = undefined;
+    this.#tellWhenFlushed();
+  }
+
+  /** Drained means that the pooler threads have been told, too. */
+  #tellWhenFlushed(): void {
+    let missing = this.#links.size;
+    if (missing === 0) return this.#tell({ type: 'drained' });
+    for (const link of this.#links) {
+      link.whenFlushed(() => {
+        missing--;
+        if (missing === 0) this.#tell({ type: 'drained' });
+      });
+    }
+  }
+}
+
+function streamState(target: MirrorTarget): TargetState {
+  if (target.state === 'refused' || target.state === 'disabled') return TargetState.Refused;
+  return target.state === 'down' ? TargetState.Down : TargetState.Up;
+}

@@ -1,0 +1,226 @@
+import type { Socket } from 'node:net';
+import { AcknowledgementWriter } from '../record/acknowledgement-stream.ts';
+import { DropReason, Outcome, RECORD_STREAM_VERSION, RecordStreamError } from '../record/record-stream.ts';
+import type { TargetState } from '../record/record-stream.ts';
+import { RecordStreamReader } from '../record/record-stream-reader.ts';
+import type { RecordedTransaction, RecordStreamHandler } from '../record/record-stream-reader.ts';
+import { inspect } from './inspect.ts';
+import type { Lane } from './lane.ts';
+import type { MirrorTarget } from './mirror-target.ts';
+import type { MirroredTransaction, TransactionOrigin } from './mirrored-transaction.ts';
+import type { PreparedStatement } from './prepared-statement.ts';
+import { FRESH_LOGIN } from './session-settings.ts';
+import type { SessionSettings } from './session-settings.ts';
+import type { SettingsRegistry } from './settings-registry.ts';
+import type { StatementRegistry } from './statement-registry.ts';
+import type { StatementLookup } from './statement-tracker.ts';
+
+/** What all links of the process have in common. */
+export interface LinkHost {
+  readonly targets: ReadonlyMap<number, MirrorTarget>;
+  readonly statements: StatementRegistry;
+  readonly settings: SettingsRegistry;
+  linkClosed(link: PoolerLink, error: Error | undefined): void;
+}
+
+interface LinkClient {
+  readonly user: string;
+  /** By target id; undefined where there is no login for the user. */
+  readonly lanes: Map<number, { readonly target: MirrorTarget; readonly lane: Lane | undefined }>;
+}
+
+const NONE: readonly string[] = [];
+
+/**
+ * One pooler thread's record stream: what it declared, its clients' lanes, and the acknowledgements on their way back,
+ * one write a loop turn. When the stream ends its lanes finish what runs; what waits counts as lost on the other side.
+ */
+export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
+  readonly #socket: Socket;
+  readonly #host: LinkHost;
+  readonly #reader = new RecordStreamReader(this);
+  readonly #acknowledgements = new AcknowledgementWriter();
+  readonly #statements = new Map<number, PreparedStatement>();
+  readonly #statementsByName = new Map<string, PreparedStatement>();
+  readonly #settings = new Map<number, SessionSettings>();
+  readonly #clients = new Map<number, LinkClient>();
+  readonly #flush = (): void => this.#writeAcknowledgements();
+  #flushing = false;
+  #greeted = false;
+  #closed = false;
+
+  readonly statements: StatementLookup = (name) => this.#statementsByName.get(name);
+
+  constructor(socket: Socket, host: LinkHost) {
+    this.#socket = socket;
+    this.#host = host;
+    socket.on('data', (chunk: Buffer) => this.#received(chunk));
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#close(undefined));
+  }
+
+  // --- TransactionOrigin
+
+  acknowledge(
+    slot: number,
+    target: number,
+    outcome: Outcome,
+    reason: DropReason | 0,
+    sqlstates: readonly string[],
+  ): void {
+    if (this.#closed) return;
+    this.#acknowledgements.acknowledge(slot, target, outcome, reason, sqlstates);
+    this.#flushSoon();
+  }
+
+  targetState(target: number, state: TargetState): void {
+    if (this.#closed) return;
+    this.#acknowledgements.targetState(target, state);
+    this.#flushSoon();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+    this.#close(undefined);
+  }
+
+  /** Sends what is to be acknowledged, and calls back when the kernel has it. */
+  whenFlushed(callback: () => void): void {
+    this.#writeAcknowledgements();
+    this.#socket.write('', () => callback());
+  }
+
+  /** A target is gone: what its id meant is not known any more. */
+  forgetTarget(id: number): void {
+    for (const client of this.#clients.values()) client.lanes.delete(id);
+  }
+
+  // --- RecordStreamHandler
+
+  hello(version: number): void {
+    if (version !== RECORD_STREAM_VERSION) throw new RecordStreamError(`record stream of version ${version}`);
+    this.#greeted = true;
+  }
+
+  statement(id: number, name: string, definition: Buffer): void {
+    this.forgetStatement(id);
+    const statement = this.#host.statements.acquire(name, definition);
+    this.#statements.set(id, statement);
+    if (name !== '') this.#statementsByName.set(name, statement);
+  }
+
+  forgetStatement(id: number): void {
+    const statement = this.#statements.get(id);
+    if (!statement) return;
+    this.#statements.delete(id);
+    if (this.#statementsByName.get(statement.name) === statement) this.#statementsByName.delete(statement.name);
+    this.#host.statements.release(statement);
+  }
+
+  settings(id: number, values: Map<string, string>): void {
+    this.forgetSettings(id);
+    this.#settings.set(id, this.#host.settings.acquire(values));
+  }
+
+  forgetSettings(id: number): void {
+    const settings = this.#settings.get(id);
+    if (!settings) return;
+    this.#settings.delete(id);
+    this.#host.settings.release(settings);
+  }
+
+  client(id: number, _database: string, user: string): void {
+    this.#clients.set(id, { user, lanes: new Map() });
+  }
+
+  clientGone(id: number): void {
+    const client = this.#clients.get(id);
+    this.#clients.delete(id);
+    if (client) endLanes(client);
+  }
+
+  transaction(recorded: RecordedTransaction): void {
+    const client = this.#clients.get(recorded.client);
+    if (!this.#greeted || !client) throw new RecordStreamError('transaction of a client that was not declared');
+    const settings = recorded.settings === 0 ? FRESH_LOGIN : this.#settings.get(recorded.settings);
+    if (!settings) throw new RecordStreamError('settings that were not declared');
+    const unnamed = this.#statements.get(recorded.unnamedStatement);
+    const { reason, treatments, configures } = inspect(recorded, settings, unnamed, this.statements);
+    const transaction = { origin: this, recorded, settings, unnamed, treatments, configures };
+    const targets = recorded.targets;
+    for (let i = 0; i < targets.length; i++) this.#dispatch(transaction, client, targets[i] ?? 0, reason);
+  }
+
+  #dispatch(transaction: MirroredTransaction, client: LinkClient, id: number, reason: DropReason | 0): void {
+    let entry = client.lanes.get(id);
+    if (entry === undefined || entry.lane === undefined) {
+      const target = this.#host.targets.get(id);
+      if (!target) {
+        this.acknowledge(transaction.recorded.slot, id, Outcome.Dropped, DropReason.Lost, NONE);
+        return;
+      }
+      entry = { target, lane: target.laneFor(client.user) };
+      client.lanes.set(id, entry);
+    }
+    const { target, lane } = entry;
+    const refusal = target.refusalOf(transaction) || reason || (lane ? 0 : DropReason.NoUser);
+    if (refusal !== 0 || !lane) {
+      target.drop(transaction, refusal || DropReason.NoUser);
+      return;
+    }
+    target.accept(transaction, lane);
+    // What has to wait must not keep the whole chunk that it came in.
+    if (lane.queue.length > 0) own(transaction.recorded);
+  }
+
+  // --- the socket
+
+  #received(chunk: Buffer): void {
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      // A bug elsewhere must not pass for a broken stream.
+      if (!(error instanceof RecordStreamError)) throw error;
+      this.#socket.destroy();
+      this.#close(error);
+    }
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(this.#flush);
+  }
+
+  #writeAcknowledgements(): void {
+    this.#flushing = false;
+    if (this.#closed || this.#acknowledgements.length === 0) return;
+    this.#socket.write(this.#acknowledgements.take());
+  }
+
+  #close(error: Error | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const client of this.#clients.values()) endLanes(client);
+    this.#clients.clear();
+    for (const statement of this.#statements.values()) this.#host.statements.release(statement);
+    for (const settings of this.#settings.values()) this.#host.settings.release(settings);
+    this.#host.linkClosed(this, error);
+  }
+}
+
+function endLanes(client: LinkClient): void {
+  for (const { target, lane } of client.lanes.values()) {
+    if (lane) target.endLane(lane);
+  }
+}
+
+const owned = new WeakSet<RecordedTransaction>();
+
+function own(recorded: RecordedTransaction): void {
+  if (owned.has(recorded)) return;
+  owned.add(recorded);
+  const copy = Buffer.allocUnsafeSlow(recorded.recording.length);
+  recorded.recording.copy(copy);
+  recorded.recording = copy;
+}

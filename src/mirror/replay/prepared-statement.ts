@@ -1,0 +1,49 @@
+import { Effect, effectsOf } from './level.ts';
+import { headWords } from '../../session/statement-text.ts';
+import { judgeText } from './denied.ts';
+import type { TextVerdict } from './denied.ts';
+
+/** A prepared statement as clients made it: what its Parse message said, and what follows from its text. */
+export class PreparedStatement {
+  /** Pool-wide: the same on the source and on the mirrors; empty for the unnamed statement. */
+  readonly name: string;
+  /** What follows the name in a Parse message. */
+  readonly definition: Buffer;
+  #text: string | undefined;
+  #verdict: TextVerdict | undefined;
+  #effects: number = Effect.None;
+  #effectsKnown = false;
+
+  /** `definition` is copied. */
+  constructor(name: string, definition: Uint8Array) {
+    this.name = name;
+    this.definition = Buffer.from(definition);
+  }
+
+  /** The statement's text, its bytes as characters (latin1). */
+  get text(): string {
+    const end = this.definition.indexOf(0);
+    return (this.#text ??= this.definition.toString('latin1', 0, end < 0 ? this.definition.length : end));
+  }
+
+  /** Its first words, in lower case. */
+  get words(): readonly string[] {
+    return headWords(this.text);
+  }
+
+  get verdict(): TextVerdict {
+    return (this.#verdict ??= judgeText(this.text));
+  }
+
+  get effects(): number {
+    if (!this.#effectsKnown) {
+      this.#effects = effectsOf(this.text);
+      this.#effectsKnown = true;
+    }
+    return this.#effects;
+  }
+
+  isSameAs(name: string, definition: Uint8Array): boolean {
+    return this.name === name && this.definition.equals(definition);
+  }
+}

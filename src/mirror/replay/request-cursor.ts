@@ -1,0 +1,104 @@
+import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from '../record/record-stream.ts';
+import { TransactionStatus } from '../../protocol/message-types.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Stands on one request of a recording and reads its header in place. The recording was checked when it was read off
+ * the record stream: lengths are trusted here.
+ */
+export class RequestCursor {
+  bytes: Buffer = NOTHING;
+  /** Index of the request it stands on; -1 before the first. */
+  index = -1;
+  /** Offset of the request's fixed header. */
+  #header = 0;
+  /** Offsets of the request's messages. */
+  start = 0;
+  end = 0;
+
+  /** Stands before the first request of a recording. */
+  reset(recording: Buffer): void {
+    this.bytes = recording;
+    this.index = -1;
+    this.#header = 0;
+    this.start = 0;
+    this.end = 0;
+  }
+
+  /** Lets go of the recording. */
+  clear(): void {
+    this.reset(NOTHING);
+  }
+
+  /** Moves on; false behind the last request. */
+  next(): boolean {
+    const header = this.end;
+    if (header >= this.bytes.length) return false;
+    this.#header = header;
+    this.index++;
+    this.start = header + REQUEST_HEADER_LENGTH;
+    this.end = this.start + this.bytes.readUInt32LE(header + RequestOffset.Bytes);
+    return true;
+  }
+
+  get flags(): number {
+    return this.bytes.readUInt16LE(this.#header + RequestOffset.Flags);
+  }
+
+  get isSimple(): boolean {
+    return (this.flags & RequestFlag.Simple) !== 0;
+  }
+
+  get errored(): boolean {
+    return (this.flags & RequestFlag.Errored) !== 0;
+  }
+
+  /** Microseconds. */
+  get thinkTime(): number {
+    return this.bytes.readUInt32LE(this.#header + RequestOffset.ThinkTime);
+  }
+
+  /** Microseconds. */
+  get sourceTime(): number {
+    return this.bytes.readUInt32LE(this.#header + RequestOffset.SourceTime);
+  }
+
+  /** Microseconds from the request's start to its CancelRequest. */
+  get cancelAfter(): number {
+    return this.bytes.readUInt32LE(this.#header + RequestOffset.CancelAfter);
+  }
+
+  get statusBefore(): number {
+    return this.bytes[this.#header + RequestOffset.StatusBefore] ?? TransactionStatus.Idle;
+  }
+
+  get statusAfter(): number {
+    return this.bytes[this.#header + RequestOffset.StatusAfter] ?? TransactionStatus.Idle;
+  }
+
+  /** SQLSTATE of the source's first error. */
+  get sqlstate(): string {
+    const at = this.#header + RequestOffset.Sqlstate;
+    return this.bytes.toString('latin1', at, at + 5);
+  }
+
+  /** Range of the messages that the source did not run, as offsets into the recording. */
+  get skipFrom(): number {
+    return this.start + this.bytes.readUInt32LE(this.#header + RequestOffset.SkipFrom);
+  }
+
+  get skipTo(): number {
+    return this.start + this.bytes.readUInt32LE(this.#header + RequestOffset.SkipTo);
+  }
+
+  /** Text of the Query message at `at`, its bytes as characters (latin1). */
+  queryText(at: number, end: number): string {
+    return this.bytes.toString('latin1', at + 5, this.bytes[end - 1] === 0 ? end - 1 : end);
+  }
+
+  /** Where the message that begins at `at` ends. */
+  messageEnd(at: number): number {
+    return at + 1 + this.bytes.readUInt32BE(at + 1);
+  }
+}

@@ -1,0 +1,68 @@
+import { Frontend } from '../../protocol/message-types.ts';
+import { Effect, effectsOf, suitsLevel } from './level.ts';
+import type { Level } from './level.ts';
+import type { MirroredTransaction } from './mirrored-transaction.ts';
+import { RequestCursor } from './request-cursor.ts';
+import { StatementTracker } from './statement-tracker.ts';
+
+/** Which transactions a mirror takes by what they do and say. */
+export interface FilterOptions {
+  readonly level: Level;
+  /** Regular expressions over the texts: one of them must match, none of them may. */
+  readonly query: string | undefined;
+  readonly excludeQuery: string | undefined;
+}
+
+const cursor = new RequestCursor();
+
+/** Judges whole transactions by the texts of all their statements. */
+export class TransactionFilter {
+  readonly #level: Level;
+  readonly #query: RegExp | undefined;
+  readonly #excludeQuery: RegExp | undefined;
+  readonly #takesAll: boolean;
+
+  /** Throws SyntaxError for what is no regular expression. */
+  constructor(options: FilterOptions) {
+    this.#level = options.level;
+    this.#query = options.query === undefined ? undefined : new RegExp(options.query);
+    this.#excludeQuery = options.excludeQuery === undefined ? undefined : new RegExp(options.excludeQuery);
+    this.#takesAll = options.level === 'all' && !this.#query && !this.#excludeQuery;
+  }
+
+  takes(transaction: MirroredTransaction): boolean {
+    return this.#takesAll || this.#judge(transaction);
+  }
+
+  #judge({ recorded, settings, unnamed, origin }: MirroredTransaction): boolean {
+    const tracker = new StatementTracker(origin.statements, unnamed);
+    let effects: number = Effect.None;
+    let matches = this.#query === undefined;
+    let excluded = false;
+    cursor.reset(recorded.recording);
+    while (cursor.next()) {
+      for (let at = cursor.start; at < cursor.end;) {
+        const end = cursor.messageEnd(at);
+        const type = cursor.bytes[at] ?? 0;
+        const statement = tracker.message(type, cursor.bytes, at, end);
+        let text: string | undefined;
+        if (type === Frontend.Query) {
+          text = cursor.queryText(at, end);
+          effects |= this.#level === 'all' ? 0 : effectsOf(text, settings.standardConformingStrings);
+        } else if (type === Frontend.Bind && statement) {
+          text = statement.text;
+          effects |= this.#level === 'all' ? 0 : statement.effects;
+        } else if (type === Frontend.FunctionCall) {
+          effects |= Effect.Write;
+        }
+        if (text !== undefined) {
+          matches ||= this.#query?.test(text) ?? false;
+          excluded ||= this.#excludeQuery?.test(text) ?? false;
+        }
+        at = end;
+      }
+    }
+    cursor.clear();
+    return matches && !excluded && suitsLevel(this.#level, effects);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * How many server connections a pool may have open, and who waits: shared by all pooler threads, so that sizes hold for
+ * the process as a whole. One row of a shared Int32Array for each pool:
+ *
+ *   [0]      connections open in all threads
+ *   [1 + t]  since when the oldest client of thread t waits (milliseconds of the shared clock + 1), 0: nobody
+ *   [1 + threads + t]  connections open in thread t, to be given back where that thread dies
+ */
+export class PoolBudget {
+  readonly #cells: Int32Array;
+  readonly #base: number;
+  readonly #thread: number;
+  readonly #threads: number;
+  readonly #announce: (what: 'wanted' | 'room') => void;
+
+  /** `announce` tells the other threads that a connection is wanted here, or that there is room again. */
+  constructor(options: {
+    readonly cells: Int32Array;
+    readonly row: number;
+    readonly thread: number;
+    readonly threads: number;
+    readonly announce: (what: 'wanted' | 'room') => void;
+  }) {
+    this.#cells = options.cells;
+    this.#base = options.row * PoolBudget.rowLength(options.threads);
+    this.#thread = options.thread;
+    this.#threads = options.threads;
+    this.#announce = options.announce;
+  }
+
+  /** Cells in a row for so many threads. */
+  static rowLength(threads: number): number {
+    return 1 + 2 * threads;
+  }
+
+  /** A budget of one thread's own. */
+  static alone(): PoolBudget {
+    return new PoolBudget({ cells: new Int32Array(PoolBudget.rowLength(1)), row: 0, thread: 0, threads: 1, announce: () => undefined });
+  }
+
+  /** Connections open, those of other threads included. */
+  get open(): number {
+    return Atomics.load(this.#cells, this.#base);
+  }
+
+  /** Takes the right to open one more connection, unless `limit` are open. */
+  tryOpen(limit: number): boolean {
+    for (;;) {
+      const open = this.open;
+      if (open >= limit) return false;
+      if (Atomics.compareExchange(this.#cells, this.#base, open, open + 1) === open) break;
+    }
+    Atomics.add(this.#cells, this.#base + 1 + this.#threads + this.#thread, 1);
+    return true;
+  }
+
+  /** Gives one right back. */
+  closed(): void {
+    Atomics.sub(this.#cells, this.#base, 1);
+    Atomics.sub(this.#cells, this.#base + 1 + this.#threads + this.#thread, 1);
+    if (this.#oldestElsewhere() !== 0) this.#announce('room');
+  }
+
+  /** Says since when the oldest client here waits (milliseconds of the shared clock), `undefined`: nobody does. */
+  waiting(since: number | undefined): void {
+    if (this.#threads === 1) return;
+    Atomics.store(this.#cells, this.#base + 1 + this.#thread, since === undefined ? 0 : (Math.floor(since) & 0x3fffffff) + 1);
+  }
+
+  /** Asks the other threads to close an idle connection. */
+  want(): void {
+    if (this.#threads > 1) this.#announce('wanted');
+  }
+
+  /**
+   * Whether a client of another thread has waited longer than the oldest here by more than `margin` ms. The margin keeps
+   * threads that are equally busy from handing connections to and fro.
+   */
+  olderElsewhere(mine: number | undefined, margin: number): boolean {
+    if (this.#threads === 1) return false;
+    const oldest = this.#oldestElsewhere();
+    if (oldest === 0) return false;
+    return mine === undefined || oldest - 1 + margin < (Math.floor(mine) & 0x3fffffff);
+  }
+
+  /** A thread died: what it had open and who waited there is forgotten, in every row. */
+  static forgetThread(cells: Int32Array, threads: number, thread: number): void {
+    const length = PoolBudget.rowLength(threads);
+    for (let base = 0; base + length <= cells.length; base += length) {
+      Atomics.sub(cells, base, Atomics.exchange(cells, base + 1 + threads + thread, 0));
+      Atomics.store(cells, base + 1 + thread, 0);
+    }
+  }
+
+  #oldestElsewhere(): number {
+    let oldest = 0;
+    for (let thread = 0; thread < this.#threads; thread++) {
+      if (thread === this.#thread) continue;
+      const since = Atomics.load(this.#cells, this.#base + 1 + thread);
+      if (since !== 0 && (oldest === 0 || since < oldest)) oldest = since;
+    }
+    return oldest;
+  }
+}

@@ -1,0 +1,325 @@
+import { monotonicNow } from '../util/clock.ts';
+import { connectServer } from './connect-server.ts';
+import type { LoggedInServer, ServerLogin } from './connect-server.ts';
+import type { PoolBudget } from './pool-budget.ts';
+import { ServerConnection } from './server-connection.ts';
+import type { ServerCloseReason } from './server-connection.ts';
+
+/** Why a client got no server connection. `code` is an SQLSTATE. */
+export class CheckoutError extends Error {
+  override readonly name = 'CheckoutError';
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** One who waits for a connection. Exactly one of the two is called, once, unless the wait is given up. */
+export interface Waiter<State> {
+  granted(server: ServerConnection<State>): void;
+  refused(error: CheckoutError): void;
+}
+
+interface WaitingEntry<State> {
+  readonly waiter: Waiter<State>;
+  readonly since: number;
+}
+
+/** What a pool is made of; times in milliseconds. Replaced whole on reload. */
+export interface PoolOptions {
+  readonly login: ServerLogin;
+  /** Differs where connections made with another login must not be used any more. */
+  readonly loginKey: string;
+  /** Server connections at most, those of other threads included. */
+  readonly size: number;
+  readonly checkoutTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** What the layer above keeps with each connection, and what it needs to know. */
+export interface PoolHooks<State> {
+  /** The state of a fresh connection. */
+  open(server: LoggedInServer): State;
+  /** An idle connection's server reported a changed parameter. */
+  parameterChanged(state: State, name: string, value: string): void;
+  /** Whether a connection suits a client better than another that is as idle. */
+  suits(state: State, wish: string): boolean;
+}
+
+/** After a failed connection attempt the next is not made before this many milliseconds. */
+const RETRY_PAUSE_MS = 200;
+/** How far the first come, first served of different threads may be off, in milliseconds. */
+const FAIRNESS_MARGIN_MS = 25;
+/** How many idle connections are looked at for one that suits. */
+const SUITABLE_AMONG = 4;
+
+/**
+ * The server connections of one database and user.
+ *
+ * A connection is either idle (last in, first out, so that the few that are needed stay warm), in use, or being opened.
+ * Waiting clients are served first come, first served: nobody gets an idle connection while another waits. Connections
+ * are opened on demand while fewer than `size` are open in the whole process. Where opening fails and none is open,
+ * everybody who waits is told why at once; where some are open, they go on waiting for those.
+ */
+export class Pool<State> {
+  #options: PoolOptions;
+  readonly #hooks: PoolHooks<State>;
+  readonly #budget: PoolBudget;
+  readonly #idle: ServerConnection<State>[] = [];
+  readonly #open = new Set<ServerConnection<State>>();
+  #waiting: WaitingEntry<State>[] = [];
+  #connecting = 0;
+  #retryAt = 0;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #lastError: CheckoutError | undefined;
+  #closed = false;
+  readonly #log: (message: string, fields: object) => void;
+
+  constructor(
+    options: PoolOptions,
+    hooks: PoolHooks<State>,
+    budget: PoolBudget,
+    log: (message: string, fields: object) => void,
+  ) {
+    this.#options = options;
+    this.#hooks = hooks;
+    this.#budget = budget;
+    this.#log = log;
+  }
+
+  get options(): PoolOptions {
+    return this.#options;
+  }
+
+  get connections(): ReadonlySet<ServerConnection<State>> {
+    return this.#open;
+  }
+
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  get connecting(): number {
+    return this.#connecting;
+  }
+
+  /** How long the oldest client has waited, in milliseconds. */
+  get longestWait(): number {
+    const oldest = this.#waiting[0];
+    return oldest === undefined ? 0 : monotonicNow() - oldest.since;
+  }
+
+  /**
+   * An idle connection, now in use, or `undefined`: then the waiter is queued and will be told. `wish` is what
+   * `suits` is asked with.
+   */
+  checkout(waiter: Waiter<State>, wish: string): ServerConnection<State> | undefined {
+    if (this.#idle.length > 0 && this.#waiting.length === 0) return this.#takeIdle(wish);
+    this.#waiting.push({ waiter, since: monotonicNow() });
+    this.#waitersChanged();
+    this.#openMore();
+    return undefined;
+  }
+
+  /** Gives up waiting. */
+  leave(waiter: Waiter<State>): void {
+    const index = this.#waiting.findIndex((entry) => entry.waiter === waiter);
+    if (index < 0) return;
+    this.#waiting.splice(index, 1);
+    this.#waitersChanged();
+  }
+
+  /** Takes a clean connection back: to the client that has waited longest, here or in another thread, or to the idle. */
+  release(server: ServerConnection<State>): void {
+    if (server.closed) return;
+    if (server.retired || this.#closed) {
+      server.close(this.#closed ? 'removed' : 'replaced');
+      return;
+    }
+    if (server.cancels > 0) {
+      // The cancel is meant for the client that had it; the next one must not be hit.
+      server.setUser({ bytes: () => undefined, lost: () => undefined });
+      server.onCancelsDone = () => this.release(server);
+      return;
+    }
+    if (this.#budget.olderElsewhere(this.#waiting[0]?.since, FAIRNESS_MARGIN_MS)) {
+      server.close('room_for_others');
+      return;
+    }
+    const next = this.#waiting.shift();
+    if (next === undefined) {
+      server.setUser(undefined);
+      this.#idle.push(server);
+      return;
+    }
+    this.#waitersChanged();
+    next.waiter.granted(server);
+  }
+
+  /** Another thread wants a connection: the one idle for longest makes room. */
+  makeRoom(): void {
+    this.#idle[0]?.close('room_for_others');
+  }
+
+  /** There may be room again for one more connection. */
+  roomMayBe(): void {
+    this.#openMore();
+  }
+
+  /** Takes over changed options. Connections to where the pool no longer leads are closed when they are handed back. */
+  reconfigure(options: PoolOptions): void {
+    const before = this.#options;
+    this.#options = options;
+    if (before.loginKey !== options.loginKey) this.retireAll();
+    while (this.#open.size > options.size && this.#idle.length > 0) this.#idle[0]?.close('replaced');
+    this.#openMore();
+  }
+
+  /** Closes idle connections now and the others when they are handed back. */
+  retireAll(): void {
+    for (const server of this.#open) server.retired = true;
+    for (const server of [...this.#idle]) server.close('replaced');
+  }
+
+  /** Closes connections idle for too long. */
+  sweep(): void {
+    const before = monotonicNow() - this.#options.idleTimeoutMs;
+    if (this.#options.idleTimeoutMs > 0) {
+      for (const server of [...this.#idle]) if (server.idleSince < before) server.close('idle_timeout');
+    }
+  }
+
+  /** Nobody gets a connection any more; those in use are closed when they are handed back. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#deadlineTimer);
+    this.#refuseAll(new CheckoutError('57P03', 'the database is no longer configured'));
+    for (const server of [...this.#idle]) server.close('removed');
+  }
+
+  /** Closes every connection, in use or not. */
+  destroy(): void {
+    this.close();
+    for (const server of [...this.#open]) server.close('shutdown');
+  }
+
+  #takeIdle(wish: string): ServerConnection<State> | undefined {
+    const last = this.#idle.length - 1;
+    const first = Math.max(0, last - SUITABLE_AMONG + 1);
+    for (let index = last; index >= first; index--) {
+      const server = this.#idle[index];
+      if (server === undefined || !this.#hooks.suits(server.state, wish)) continue;
+      if (index === last) this.#idle.pop();
+      else this.#idle.splice(index, 1);
+      return server;
+    }
+    return this.#idle.pop();
+  }
+
+  #openMore(): void {
+    if (this.#closed) return;
+    while (this.#connecting < this.#waiting.length) {
+      const pause = this.#retryAt - monotonicNow();
+      if (pause > 0) {
+        this.#retryTimer ??= setTimeout(() => {
+          this.#retryTimer = undefined;
+          this.#openMore();
+        }, pause);
+        return;
+      }
+      if (!this.#budget.tryOpen(this.#options.size)) {
+        this.#budget.want();
+        return;
+      }
+      this.#connecting++;
+      void this.#connect();
+    }
+  }
+
+  async #connect(): Promise<void> {
+    const options = this.#options;
+    try {
+      const server = await connectServer(options.login);
+      this.#connecting--;
+      this.#opened(server, options);
+    } catch (error) {
+      this.#connecting--;
+      this.#budget.closed();
+      this.#failed(error);
+    }
+  }
+
+  #opened(server: LoggedInServer, options: PoolOptions): void {
+    const state = this.#hooks.open(server);
+    const connection: ServerConnection<State> = new ServerConnection(
+      server,
+      state,
+      (name, value) => this.#hooks.parameterChanged(state, name, value),
+      (closed, reason) => this.#connectionClosed(closed, reason),
+    );
+    if (connection.closed) return;
+    this.#open.add(connection);
+    this.#retryAt = 0;
+    if (this.#lastError !== undefined) this.#log('server is back', { host: options.login.address.host });
+    this.#lastError = undefined;
+    connection.retired = options.loginKey !== this.#options.loginKey;
+    this.release(connection);
+  }
+
+  #failed(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    const { address, database, user } = this.#options.login;
+    if (this.#lastError === undefined) {
+      this.#log('cannot connect to the server', { host: address.host, port: address.port, database, user, reason });
+    }
+    this.#lastError = new CheckoutError('08006', `cannot connect to the server: ${reason}`, { cause: error });
+    this.#retryAt = monotonicNow() + RETRY_PAUSE_MS;
+    if (this.#budget.open === 0) this.#refuseAll(this.#lastError);
+    else this.#openMore();
+  }
+
+  #connectionClosed(server: ServerConnection<State>, reason: ServerCloseReason): void {
+    this.#open.delete(server);
+    const index = this.#idle.indexOf(server);
+    if (index >= 0) this.#idle.splice(index, 1);
+    this.#log('server connection closed', { reason, processId: server.processId });
+    this.#budget.closed();
+    this.#openMore();
+  }
+
+  #refuseAll(error: CheckoutError): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitersChanged();
+    for (const entry of waiting) entry.waiter.refused(error);
+  }
+
+  /** Who waits has changed: other threads are told, and the timer follows the oldest. */
+  #waitersChanged(): void {
+    const oldest = this.#waiting[0];
+    this.#budget.waiting(oldest?.since);
+    if (oldest === undefined || this.#deadlineTimer !== undefined) return;
+    const left = oldest.since + this.#options.checkoutTimeoutMs - monotonicNow();
+    this.#deadlineTimer = setTimeout(() => this.#refuseLate(), Math.max(0, left));
+  }
+
+  #refuseLate(): void {
+    this.#deadlineTimer = undefined;
+    const late = monotonicNow() - this.#options.checkoutTimeoutMs;
+    const text = `no server connection became free within ${this.#options.checkoutTimeoutMs} ms (checkout_timeout)`;
+    while (this.#waiting[0] !== undefined && this.#waiting[0].since <= late + 1) {
+      const entry = this.#waiting.shift();
+      const reason = this.#lastError === undefined ? text : `${text}: ${this.#lastError.message}`;
+      entry?.waiter.refused(new CheckoutError('53300', reason));
+    }
+    this.#waitersChanged();
+  }
+}

@@ -1,0 +1,335 @@
+import { errorFieldMap, sqlstateOf } from '../protocol/backend-messages.ts';
+import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT } from '../protocol/message-types.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import { Owed, isCompletion } from '../session/answer-queue.ts';
+import type { ParameterSet } from '../session/parameter-set.ts';
+import { resultShape } from '../session/result-shape.ts';
+import { isSettable } from '../session/settings.ts';
+import { commandTagIs } from './command-tag.ts';
+import { readParameterStatus } from './parameter-status.ts';
+import type { RequestRelay, Subject } from './request-relay.ts';
+import type { Server, SessionLink } from './session-link.ts';
+import { stalePlanError, withClientName } from './statement-errors.ts';
+
+/** The longest message that is held until it is whole; rows and COPY data pass in pieces, whatever their length. */
+const HELD_LIMIT = 64 * 1024 * 1024;
+
+/** What the session is told. */
+export interface AnswerListener {
+  /** An answer came that something may be waiting for: a ReadyForQuery, or the end of pgmirror's own preparations. */
+  progress(): void;
+  /** Some of the answer is still queued towards the client, in the server's read buffer. */
+  clientIsSlow(): void;
+  /** The server broke the protocol. */
+  brokenServer(error: ProtocolError): void;
+}
+
+/**
+ * Passes a server's answers on to the client, by reference, a chunk at a time: rows are skipped by their length, and
+ * only what changes the session's state is looked into. Answers to messages of pgmirror's own are taken out.
+ */
+export class AnswerRelay {
+  readonly #link: SessionLink;
+  readonly #requests: RequestRelay;
+  readonly #listener: AnswerListener;
+  /** Bytes of a row or of COPY data that have not come. */
+  #rest = 0;
+  /** The beginning of a message that is not whole. */
+  #held: Buffer[] = [];
+  #heldLength = 0;
+  #heldNeed = 0;
+  #progress = false;
+  /** Parameter types of a statement that pgmirror describes. */
+  #described: Buffer | undefined;
+  /** The last error was FATAL: the server is about to close. */
+  fatal = false;
+
+  constructor(link: SessionLink, requests: RequestRelay, listener: AnswerListener) {
+    this.#link = link;
+    this.#requests = requests;
+    this.#listener = listener;
+  }
+
+  /** Nothing of the last server's bytes is left to wait for. */
+  get atMessageStart(): boolean {
+    return this.#rest === 0 && this.#heldLength === 0;
+  }
+
+  reset(): void {
+    this.#rest = 0;
+    this.#held = [];
+    this.#heldLength = 0;
+    this.#described = undefined;
+    this.fatal = false;
+  }
+
+  /** Takes a chunk from the linked server; it is not kept. */
+  bytes(server: Server, chunk: Buffer): void {
+    try {
+      if (this.#heldLength === 0) this.#walk(server, chunk);
+      else this.#collect(server, chunk);
+    } catch (error) {
+      this.#listener.brokenServer(
+        error instanceof ProtocolError ? error : new ProtocolError('malformed message from the server'),
+      );
+      return;
+    }
+    if (!this.#progress) return;
+    this.#progress = false;
+    this.#listener.progress();
+  }
+
+  #collect(server: Server, chunk: Buffer): void {
+    this.#held.push(Buffer.from(chunk));
+    this.#heldLength += chunk.length;
+    if (this.#heldLength < this.#heldNeed) return;
+    const bytes = Buffer.concat(this.#held);
+    this.#held = [];
+    this.#heldLength = 0;
+    this.#walk(server, bytes);
+  }
+
+  #walk(server: Server, bytes: Buffer): void {
+    const length = bytes.length;
+    let from = 0;
+    let at = 0;
+    if (this.#rest > 0) {
+      at = Math.min(this.#rest, length);
+      this.#rest -= at;
+    }
+    while (length - at >= HEADER_LENGTH) {
+      const type = bytes[at] ?? 0;
+      const size = 1 + bytes.readUInt32BE(at + 1);
+      if (size < HEADER_LENGTH || size > LARGE_MESSAGE_LIMIT) throw new ProtocolError('invalid message length from the server');
+      const end = at + size;
+      if (type === Backend.DataRow || type === Backend.CopyData) {
+        if (end > length) {
+          this.#rest = end - length;
+          at = length;
+          break;
+        }
+        at = end;
+        continue;
+      }
+      if (end > length) {
+        if (size > HELD_LIMIT) throw new ProtocolError('message from the server is too long');
+        this.#heldNeed = size;
+        break;
+      }
+      const replacement = this.#message(server, type, bytes, at, end);
+      if (replacement !== undefined) {
+        this.#send(server, bytes, from, at);
+        if (replacement.length > 0) this.#send(server, replacement, 0, replacement.length);
+        from = end;
+      }
+      at = end;
+    }
+    if (at < length) {
+      this.#held.push(Buffer.from(bytes.subarray(at)));
+      this.#heldLength = length - at;
+      if (length - at < HEADER_LENGTH) this.#heldNeed = HEADER_LENGTH;
+    }
+    this.#send(server, bytes, from, at);
+  }
+
+  #send(server: Server, bytes: Buffer, from: number, to: number): void {
+    if (from === to || this.#link.clientGone) return;
+    const all = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
+    if (this.#link.client.write(all)) return;
+    server.socket.pause();
+    this.#listener.clientIsSlow();
+  }
+
+  /** Takes note of a message. `undefined`: pass it on; otherwise what goes in its place, possibly nothing. */
+  #message(server: Server, type: number, bytes: Buffer, at: number, end: number): Buffer | undefined {
+    const answers = server.state.answers;
+    switch (type) {
+      case Backend.ReadyForQuery:
+        return this.#readyForQuery(server, bytes[at + 5] ?? 0);
+      case Backend.CommandComplete:
+        this.#commandComplete(server, bytes, at);
+        if (answers.head === Owed.Execute) answers.shift();
+        return undefined;
+      case Backend.EmptyQueryResponse:
+      case Backend.PortalSuspended:
+        if (answers.head === Owed.Execute && isCompletion(type)) answers.shift();
+        return undefined;
+      case Backend.BindComplete:
+        this.#expect(server, Owed.Bind);
+        answers.shift();
+        return undefined;
+      case Backend.ParseComplete:
+        return this.#parseComplete(server);
+      case Backend.CloseComplete:
+        return this.#closeComplete(server);
+      case Backend.ParameterDescription:
+        if (!answers.headInjected) return undefined;
+        this.#described = Buffer.from(bytes.subarray(at, end));
+        return NOTHING;
+      case Backend.RowDescription:
+      case Backend.NoData:
+        return this.#describeComplete(server, type, bytes, at, end);
+      case Backend.ErrorResponse:
+        return this.#errorResponse(server, bytes, at, end);
+      case Backend.ParameterStatus:
+        this.#parameterStatus(server, bytes, at, end);
+        return undefined;
+      case Backend.CopyInResponse:
+        this.#link.recorder?.copyInStarted(answers.enterCopyIn());
+        this.#progress = true;
+        return undefined;
+      case Backend.CopyOutResponse:
+      case Backend.CopyDone:
+      case Backend.FunctionCallResponse:
+      case Backend.NoticeResponse:
+      case Backend.NotificationResponse:
+        return undefined;
+      default:
+        throw new ProtocolError(`unexpected message type 0x${type.toString(16)} from the server`);
+    }
+  }
+
+  #expect(server: Server, owed: number): void {
+    if (server.state.answers.head !== owed) throw new ProtocolError('answer from the server out of order');
+  }
+
+  #readyForQuery(server: Server, status: number): Buffer | undefined {
+    const answers = server.state.answers;
+    const head = answers.head;
+    if (head === 0 || head > Owed.Sync) throw new ProtocolError('unexpected ReadyForQuery from the server');
+    answers.shift();
+    answers.copyIn = false;
+    server.status = status;
+    server.requests++;
+    if (head === Owed.Sync) this.#requests.segmentAnswered();
+    this.#link.recorder?.answered(status);
+    this.#progress = true;
+    return undefined;
+  }
+
+  #commandComplete(server: Server, bytes: Buffer, at: number): void {
+    const first = bytes[at + 5];
+    // SELECT, INSERT, UPDATE, DELETE, BEGIN and COMMIT begin with none of D-then-other, R, P, L or SET: most pass here.
+    if (first === 0x53 /* S */) {
+      if (bytes[at + 7] === 0x54 && commandTagIs(bytes, at, 'SET')) server.state.unclean = true;
+    } else if (first === 0x52 /* R */) {
+      if (commandTagIs(bytes, at, 'ROLLBACK')) this.#link.recorder?.rolledBack();
+      else if (commandTagIs(bytes, at, 'RESET')) server.state.unclean = true;
+    } else if (first === 0x44 /* D */) {
+      this.#discardTags(server, bytes, at);
+    } else if (first === 0x50 /* P */) {
+      if (commandTagIs(bytes, at, 'PREPARE')) server.state.unclean = true;
+    } else if (first === 0x4c /* L */) {
+      if (commandTagIs(bytes, at, 'LISTEN') || commandTagIs(bytes, at, 'LOAD')) server.state.unclean = true;
+    }
+  }
+
+  #discardTags(server: Server, bytes: Buffer, at: number): void {
+    const all = commandTagIs(bytes, at, 'DISCARD ALL');
+    if (all || commandTagIs(bytes, at, 'DEALLOCATE ALL')) {
+      this.#link.statements.clear();
+      server.state.prepared.clear();
+    }
+    if (all || commandTagIs(bytes, at, 'DECLARE CURSOR')) server.state.unclean = true;
+  }
+
+  #parseComplete(server: Server): Buffer | undefined {
+    this.#expect(server, Owed.Parse);
+    const answers = server.state.answers;
+    const injected = answers.headInjected;
+    const subject = answers.headSubject as Subject | undefined;
+    answers.shift();
+    if (subject?.kind === 'parse') {
+      this.#link.statements.parsed(subject.statement);
+      server.state.prepared.set(subject.statement.text, { shape: undefined });
+    } else if (subject?.kind === 'prepare') {
+      server.state.prepared.set(subject.text, { shape: undefined });
+    } else if (subject?.kind === 'unnamed') {
+      this.#link.unnamed = subject.unnamed;
+    }
+    return injected ? NOTHING : undefined;
+  }
+
+  #closeComplete(server: Server): Buffer | undefined {
+    this.#expect(server, Owed.Close);
+    const answers = server.state.answers;
+    const injected = answers.headInjected;
+    const subject = answers.headSubject as Subject | undefined;
+    answers.shift();
+    if (subject?.kind === 'close') this.#link.statements.closed(subject.statement);
+    else if (subject?.kind === 'drop') server.state.prepared.delete(subject.text);
+    else if (subject?.kind === 'unnamed') this.#link.unnamed = undefined;
+    return injected ? NOTHING : undefined;
+  }
+
+  #describeComplete(server: Server, type: number, bytes: Buffer, at: number, end: number): Buffer | undefined {
+    const answers = server.state.answers;
+    if (answers.head !== Owed.Describe) return undefined; // a row description within a Query's answer
+    const injected = answers.headInjected;
+    const subject = answers.headSubject as Subject | undefined;
+    answers.shift();
+    if (!injected || subject?.kind !== 'describe') return undefined;
+    const row = type === Backend.RowDescription ? bytes.subarray(at, end) : undefined;
+    const shape = subject.text.internShape(resultShape(this.#described ?? NO_PARAMETERS, row));
+    this.#described = undefined;
+    const there = server.state.prepared.get(subject.text);
+    if (there !== undefined) there.shape = shape;
+    if (subject.statement !== undefined) subject.statement.shape = shape;
+    else this.#progress = true;
+    return NOTHING;
+  }
+
+  #errorResponse(server: Server, bytes: Buffer, at: number, end: number): Buffer | undefined {
+    const answers = server.state.answers;
+    const head = answers.head;
+    const message = bytes.subarray(at, end);
+    this.fatal = errorFieldMap(message).get('V') === 'FATAL';
+    if (head === 0 || this.fatal) return undefined;
+    if (head === Owed.Query || head === Owed.FunctionCall) {
+      this.#link.recorder?.erred(sqlstateOf(bytes, at, end), 0);
+      answers.copyIn = false;
+      return undefined;
+    }
+    const subject = answers.headSubject as Subject | undefined;
+    const injected = answers.headInjected;
+    const stale = subject?.kind === 'stale';
+    const sqlstate = stale ? '0A000' : sqlstateOf(bytes, at, end);
+    this.#link.recorder?.erred(sqlstate, injected ? -1 : answers.headOffset);
+    if (subject?.kind === 'unnamed') {
+      // A Parse that fails destroys the unnamed statement that was there before.
+      this.#link.unnamed = undefined;
+    }
+    const copying = answers.copyIn;
+    answers.failSegment();
+    if (copying && answers.requests > 1) answers.uncertain = true;
+    server.state.unnamedOwner = undefined;
+    this.#requests.segmentFailed();
+    this.#progress = true;
+    if (stale) return stalePlanError(errorFieldMap(message).get('S') ?? 'ERROR');
+    return this.#inClientsWords(message, subject);
+  }
+
+  /** The error as the client would have had it: its statements have its own names. */
+  #inClientsWords(message: Buffer, subject: Subject | undefined): Buffer | undefined {
+    if (subject?.kind !== 'parse') return undefined;
+    const renamed = withClientName(message, subject.statement.text.name, subject.statement.name);
+    return renamed === message ? undefined : renamed;
+  }
+
+  #parameterStatus(server: Server, bytes: Buffer, at: number, end: number): void {
+    const { name, value } = readParameterStatus(bytes, at, end);
+    const state = server.state;
+    state.reported = state.reported.with(name, value);
+    this.#link.reported = state.reported;
+    if (!isSettable(name)) return;
+    const setting = name.toLowerCase();
+    const isBaseline = state.baseline.entries.get(name) === value;
+    const change = (set: ParameterSet): ParameterSet => (isBaseline ? set.without(setting) : set.with(setting, value));
+    state.applied = change(state.applied);
+    this.#link.settings = change(this.#link.settings);
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+/** A ParameterDescription without parameters. */
+const NO_PARAMETERS = Buffer.from([0x74, 0, 0, 0, 6, 0, 0]);

@@ -1,0 +1,574 @@
+import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
+import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
+import type { ClientSocket } from '../net/client-socket.ts';
+import type { CheckoutError, Pool, Waiter } from '../pool/pool.ts';
+import { errorResponse, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
+import type { ProtocolError } from '../protocol/protocol-error.ts';
+import type { ParameterSet } from '../session/parameter-set.ts';
+import type { ServerSession } from '../session/server-session.ts';
+import { settingsStatement } from '../session/settings.ts';
+import type { StatementRegistry } from '../session/statement-names.ts';
+import { AnswerRelay } from './answer-relay.ts';
+import { sendCancel } from './cancel.ts';
+import { departure, farewell } from './departure.ts';
+import type { OutputAssembly } from './output-assembly.ts';
+import { RequestReader } from './request-reader.ts';
+import { RequestRelay } from './request-relay.ts';
+import { runTask } from './server-task.ts';
+import { SessionLink } from './session-link.ts';
+import type { Server } from './session-link.ts';
+
+export interface ClientSessionOptions {
+  readonly client: ClientSocket;
+  readonly processId: number;
+  readonly secretKey: Buffer;
+  readonly database: string;
+  readonly user: string;
+  readonly pool: Pool<ServerSession>;
+  readonly registry: StatementRegistry;
+  readonly assembly: OutputAssembly;
+  readonly recorder: TransactionRecorder | undefined;
+  readonly settings: ParameterSet;
+  readonly reported: ParameterSet;
+  readonly limits: SessionLimits;
+  readonly absentName: string;
+  /** The session is over and holds nothing any more. */
+  readonly onClosed: (session: ClientSession, reason: string) => void;
+}
+
+/** What bounds a session; times in milliseconds, sizes in bytes. */
+export interface SessionLimits {
+  readonly maxMessageSize: number;
+  readonly maxPipelineDepth: number;
+  readonly preparedLimit: number;
+  readonly rollbackTimeoutMs: number;
+  readonly cancelTimeoutMs: number;
+}
+
+/** More than this queued towards the server, and the client is not read from until it has gone. */
+const SERVER_BACKLOG_BYTES = 65_536;
+
+const READY = readyForQuery(TransactionStatus.Idle);
+
+/**
+ * A logged-in client in transaction mode. It is in one of these states:
+ *
+ * - `idle`: it has no server connection, and nothing of a request has come;
+ * - `waiting`: the first message of a request is here, and a server connection is being waited for, or made to have the
+ *   client's settings; the client is not read from;
+ * - `active`: it has a server connection: messages pass in both directions, until the server is idle, owes nothing, and
+ *   has taken everything the client has sent. Then the connection goes back, and the state is `idle`;
+ * - `leaving`: the client has gone in mid-request: answers are read to the end and forgotten, an open transaction is
+ *   cancelled and rolled back, and only then the connection goes back;
+ * - `closed`.
+ *
+ * A client that has only closed its sending half is served to the end of what it has sent.
+ */
+export class ClientSession implements Waiter<ServerSession> {
+  readonly options: ClientSessionOptions;
+  readonly link: SessionLink;
+  readonly #client: ClientSocket;
+  readonly #reader: RequestReader;
+  readonly #requests: RequestRelay;
+  readonly #answers: AnswerRelay;
+  #state: 'idle' | 'waiting' | 'active' | 'leaving' | 'closed' = 'idle';
+  /** The checkout failed: what the client is told in place of its answer. */
+  #refusal: ErrorFields | undefined;
+  /** After a refused extended-protocol message nothing is answered until Sync. */
+  #skipping = false;
+  #inputPaused = false;
+  #outputPaused = false;
+  #inputEnded = false;
+  #closeWhenIdle: ErrorFields | undefined;
+  #terminated = false;
+  readonly connectedAt = Date.now();
+  waitingSince = 0;
+
+  constructor(options: ClientSessionOptions) {
+    this.options = options;
+    this.#client = options.client;
+    this.link = new SessionLink(options);
+    this.#requests = new RequestRelay(this.link, options.assembly, {
+      preparedLimit: options.limits.preparedLimit,
+      maxPipelineDepth: options.limits.maxPipelineDepth,
+      absentName: options.absentName,
+    });
+    this.#answers = new AnswerRelay(this.link, this.#requests, {
+      progress: () => this.#progress(),
+      clientIsSlow: () => this.#clientIsSlow(),
+      brokenServer: (error) => this.#serverFailed(error.code, error.message),
+    });
+    this.#reader = new RequestReader(
+      {
+        message: (type, bytes, start, end) => this.#message(type, bytes, start, end),
+        longMessage: (type, bytes, start, end, length) => this.#longMessage(type, bytes, start, end, length),
+        piece: (bytes, start, end, last) => this.#piece(bytes, start, end, last),
+        violation: (error) => this.#violation(error),
+      },
+      options.limits,
+    );
+  }
+
+  get state(): 'idle' | 'waiting' | 'active' | 'leaving' | 'closed' {
+    return this.#state;
+  }
+
+  /** Takes the client over from its login; `backlog` came behind its last login message. */
+  start(backlog: Buffer): void {
+    this.#client.handler = {
+      bytes: (chunk) => this.#clientBytes(chunk),
+      ended: () => this.#clientEnded(),
+      closed: () => this.#clientGone('client closed the connection'),
+    };
+    if (backlog.length > 0) this.#clientBytes(backlog);
+  }
+
+  /** Another connection asks to cancel what runs here. */
+  cancel(): void {
+    if (this.#state === 'waiting' && this.link.server === undefined) {
+      this.options.pool.leave(this);
+      this.#refuse({ severity: 'ERROR', code: '57014', message: 'canceling statement due to user request' });
+      return;
+    }
+    const server = this.link.server;
+    if (server === undefined || server.state.answers.requests === 0) return;
+    this.link.recorder?.cancelled();
+    this.#cancelServer(server);
+  }
+
+  /** Ends the session as soon as it is idle, at once where it is, with this FATAL message. */
+  closeWhenIdle(reason: ErrorFields): void {
+    if (this.#state === 'idle' && this.#reader.pending === 0) this.#close(reason);
+    else this.#closeWhenIdle = reason;
+  }
+
+  /** Ends the session now; a transaction under way is rolled back. */
+  abort(reason: ErrorFields): void {
+    if (this.#state === 'closed' || this.#state === 'leaving') return;
+    this.#client.end(errorResponse(reason));
+    this.#clientGone(reason.message);
+  }
+
+  /** The source has a mirror now: the client is recorded from its next transaction on. */
+  recordFromNextTransaction(desk: RecordingDesk): void {
+    if (this.link.recorder !== undefined) return;
+    this.#recordWith = desk;
+    if (this.#state === 'idle') this.#startRecording();
+  }
+
+  #recordWith: RecordingDesk | undefined;
+
+  #startRecording(): void {
+    const { database, user } = this.options;
+    this.link.recorder = this.#recordWith?.open({ database, user, settings: this.link.settings });
+    this.#recordWith = undefined;
+  }
+
+  granted(server: Server): void {
+    this.#link(server);
+    if (this.#prepareSettings(server)) this.#resumeInput();
+  }
+
+  refused(error: CheckoutError): void {
+    this.#refuse({ severity: 'ERROR', code: error.code, message: error.message });
+  }
+
+  // From the client
+
+  #clientBytes(chunk: Buffer): void {
+    if (this.#state === 'closed' || this.#state === 'leaving') return;
+    this.#reader.push(chunk);
+    this.#afterInput();
+  }
+
+  /** What the walk over the client's bytes has put together goes out in one write. */
+  #afterInput(): void {
+    this.#flushToServer();
+    if (this.#terminated) this.#clientGone('client terminated');
+    else if (this.#reader.blocked) this.#pauseInput();
+  }
+
+  #flushToServer(): void {
+    const assembly = this.options.assembly;
+    if (assembly.empty) return;
+    const bytes = assembly.take();
+    const server = this.link.server;
+    if (server === undefined || server.closed) return;
+    if (server.socket.write(bytes)) return;
+    assembly.pending(bytes);
+    if (server.socket.writableLength < SERVER_BACKLOG_BYTES) return;
+    this.#pauseInput();
+    server.socket.whenFlushed(() => {
+      if (!this.#reader.blocked) this.#readInput();
+    });
+  }
+
+  #message(type: number, bytes: Buffer, start: number, end: number): boolean {
+    if (type === Frontend.Terminate) {
+      this.#terminated = true;
+      this.#reader.stop();
+      return true;
+    }
+    const server = this.link.server;
+    if (server !== undefined) {
+      return this.#state === 'active' && this.#requests.forward(server, type, bytes, start, end);
+    }
+    const answered = this.#withoutServer(type);
+    if (answered !== undefined) return answered;
+    const granted = this.#checkout();
+    return granted !== undefined && this.#requests.forward(granted, type, bytes, start, end);
+  }
+
+  /** What needs no server: true, done; false, it waits; undefined, it needs one. */
+  #withoutServer(type: number): boolean | undefined {
+    if (this.#refusal !== undefined) return this.#answerRefusal(type, this.#refusal);
+    if (type === Frontend.Sync) {
+      this.#skipping = false;
+      this.#client.write(READY);
+      return true;
+    }
+    if (this.#skipping) return true;
+    const idle =
+      type === Frontend.Flush ||
+      type === Frontend.CopyData ||
+      type === Frontend.CopyDone ||
+      type === Frontend.CopyFail;
+    return idle ? true : undefined;
+  }
+
+  #answerRefusal(type: number, refusal: ErrorFields): true {
+    this.#refusal = undefined;
+    this.#client.write(errorResponse(refusal));
+    if (type === Frontend.Query || type === Frontend.FunctionCall || type === Frontend.Sync) this.#client.write(READY);
+    else this.#skipping = true;
+    return true;
+  }
+
+  #longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {
+    let server = this.link.server;
+    if (server === undefined) {
+      if (this.#skipping || this.#refusal !== undefined || type === Frontend.CopyData) return undefined;
+      server = this.#checkout();
+      if (server === undefined) return false;
+    }
+    if (this.#state !== 'active') return false;
+    return this.#requests.forwardLong(server, type, bytes, start, end, length);
+  }
+
+  #piece(bytes: Buffer, start: number, end: number, last: boolean): void {
+    const server = this.link.server;
+    if (server !== undefined) this.#requests.piece(server, bytes, start, end, last);
+  }
+
+  #violation(error: ProtocolError): void {
+    const server = this.link.server;
+    // Half a conversation cannot be finished: what is behind the violation is unknown.
+    if (server !== undefined) this.#flushToServer();
+    const fatal = { severity: 'FATAL', code: error.code, message: error.message };
+    if (error.message === 'invalid message length') this.#client.end();
+    else this.#client.end(errorResponse(fatal));
+    this.#clientGone(error.message);
+  }
+
+  #pauseInput(): void {
+    if (this.#inputPaused) return;
+    this.#inputPaused = true;
+    this.#client.pause();
+  }
+
+  #readInput(): void {
+    if (!this.#inputPaused || this.#state === 'closed') return;
+    this.#inputPaused = false;
+    this.#client.resume();
+  }
+
+  /** Shows the reader again what it was told to keep. */
+  #resumeInput(): void {
+    this.#reader.resume();
+    this.#afterInput();
+    if (!this.#reader.blocked) this.#readInput();
+  }
+
+  // The server connection
+
+  #checkout(): Server | undefined {
+    const server = this.options.pool.checkout(this, this.link.settings.key);
+    if (server === undefined) {
+      this.#state = 'waiting';
+      this.waitingSince = performance.now();
+      return undefined;
+    }
+    this.#link(server);
+    return this.#prepareSettings(server) ? server : undefined;
+  }
+
+  #link(server: Server): void {
+    this.link.link(server);
+    this.#state = 'active';
+    server.setUser({
+      bytes: (chunk) => this.#answers.bytes(server, chunk),
+      lost: (reason) => this.#serverLost(reason),
+    });
+  }
+
+  /** Gives the server the client's settings where it has others. False: that takes a while; input waits. */
+  #prepareSettings(server: Server): boolean {
+    const wanted = this.link.settings;
+    if (server.state.applied.equals(wanted)) {
+      this.#tellReported(server);
+      return true;
+    }
+    this.#state = 'waiting';
+    const sql = settingsStatement(server.state.applied, wanted);
+    runTask(server, sql, this.options.limits.rollbackTimeoutMs, (result) => {
+      if (result.outcome === 'done') {
+        server.state.applied = wanted;
+        this.#settingsPrepared(server);
+        return;
+      }
+      this.link.unlink();
+      if (result.outcome === 'error') server.close('unclean');
+      this.#refuse(
+        result.outcome === 'error' ? result.error : { severity: 'ERROR', code: '08006', message: result.reason },
+      );
+    });
+    return false;
+  }
+
+  #settingsPrepared(server: Server): void {
+    if (this.#state !== 'waiting') {
+      this.#unlink();
+      this.options.pool.release(server);
+      this.#finish();
+      return;
+    }
+    this.#link(server);
+    this.#tellReported(server);
+    this.#resumeInput();
+  }
+
+  /** Tells the client what the server reports differently from what it was told last. */
+  #tellReported(server: Server): void {
+    const now = server.state.reported;
+    if (now === this.link.reported) return;
+    if (!now.equals(this.link.reported)) {
+      for (const [name, value] of now.entries) {
+        if (this.link.reported.entries.get(name) !== value) this.#client.write(parameterStatus(name, value));
+      }
+    }
+    this.link.reported = now;
+  }
+
+  #refuse(error: ErrorFields): void {
+    if (this.#state === 'leaving' || this.#state === 'closed') {
+      this.#finish();
+      return;
+    }
+    this.#state = 'idle';
+    this.#refusal = error;
+    this.#resumeInput();
+    // Half a message was shown: nothing has been refused to anybody yet.
+    this.#afterIdle();
+  }
+
+  /** The server answered something: the connection may go back, or what waited for the answer may go on. */
+  #progress(): void {
+    const server = this.link.server;
+    if (server === undefined) return;
+    if (this.#state === 'leaving') {
+      this.#leave(server);
+      return;
+    }
+    if (this.#reader.blocked) this.#resumeInput();
+    const answers = server.state.answers;
+    const done = answers.quiet && server.status === TransactionStatus.Idle && !this.#reader.streaming;
+    if (this.link.server !== server || !this.#answers.atMessageStart || answers.uncertain) return;
+    if (done) this.#release(server);
+    else if (this.#inputEnded && answers.quiet) this.#clientGone('client closed the connection');
+  }
+
+  #release(server: Server): void {
+    // Its read buffer still holds what the client has not taken: the next answer would overwrite it.
+    if (this.#outputPaused) return;
+    server.transactions++;
+    this.#unlink();
+    this.#state = 'idle';
+    this.#handBack(server);
+    this.#afterIdle();
+  }
+
+  #unlink(): void {
+    this.link.unlink();
+    this.#requests.reset();
+    this.#answers.reset();
+  }
+
+  /** Gives the connection to the pool, clean. */
+  #handBack(server: Server): void {
+    if (!server.state.unclean) {
+      this.options.pool.release(server);
+      return;
+    }
+    const pool = this.options.pool;
+    runTask(server, 'DISCARD ALL', this.options.limits.rollbackTimeoutMs, (result) => {
+      if (result.outcome === 'error') server.close('cleanup_failed');
+      if (result.outcome !== 'done') return;
+      server.state.discarded();
+      pool.release(server);
+    });
+  }
+
+  #afterIdle(): void {
+    if (this.#state !== 'idle') return;
+    if (this.#recordWith !== undefined) this.#startRecording();
+    if (this.#closeWhenIdle !== undefined) this.#close(this.#closeWhenIdle);
+    else if (this.#inputEnded && !this.#reader.blocked) this.#clientGone('client closed the connection');
+  }
+
+  #serverLost(reason: string): void {
+    const fatal = this.#answers.fatal;
+    const text = `the connection to the server was lost: ${reason}`;
+    this.#serverGone(fatal ? undefined : { severity: 'FATAL', code: '08006', message: text });
+  }
+
+  #serverFailed(code: string, message: string): void {
+    this.link.server?.close('protocol_error');
+    this.#serverGone({ severity: 'FATAL', code, message });
+  }
+
+  #serverGone(error: ErrorFields | undefined): void {
+    this.link.recorder?.aborted();
+    this.#unlink();
+    if (!this.link.clientGone) this.#client.end(error === undefined ? undefined : errorResponse(error));
+    this.link.clientGone = true;
+    this.#finish();
+  }
+
+  /** The server is not read from until the client has taken what there is. */
+  #clientIsSlow(): void {
+    if (this.#outputPaused) return;
+    this.#outputPaused = true;
+    const server = this.link.server;
+    this.#client.whenFlushed(() => {
+      this.#outputPaused = false;
+      if (this.link.server !== server || server === undefined) return;
+      server.socket.resume();
+      this.#progress();
+    });
+  }
+
+  #cancelServer(server: Server): void {
+    sendCancel(server, this.options.pool.options.login.address, this.options.limits.cancelTimeoutMs);
+  }
+
+  // The end
+
+  #clientEnded(): void {
+    this.#inputEnded = true;
+    const server = this.link.server;
+    if (this.#state === 'idle' && !this.#reader.blocked) {
+      this.#clientGone('client closed the connection');
+    } else if (server !== undefined && this.#state === 'active' && !farewell(server, this.#lastRequest)) {
+      this.#clientGone('client closed the connection');
+    }
+  }
+
+  /** The last request's text decides whether a client that stopped sending is to be waited for. */
+  get #lastRequest(): boolean {
+    return this.#reader.streaming || this.#reader.pending > 0;
+  }
+
+  /** The client cannot be served any more: what it left on the server is finished or undone. */
+  #clientGone(reason: string): void {
+    if (this.#state === 'closed' || this.#state === 'leaving') return;
+    this.#closeReason = reason;
+    this.link.clientGone = true;
+    this.#reader.stop();
+    const server = this.link.server;
+    if (this.#state === 'waiting') {
+      this.options.pool.leave(this);
+      this.#state = 'leaving';
+      if (server === undefined) this.#finish();
+      return;
+    }
+    if (server === undefined) {
+      this.#finish();
+      return;
+    }
+    this.#flushToServer();
+    this.#state = 'leaving';
+    this.#outputPaused = false;
+    server.socket.resume();
+    this.#departed = departure(server, {
+      partial: this.#partial,
+      cancel: () => this.#cancelServer(server),
+      close: () => this.#abandon(server),
+    });
+    this.#leave(server);
+  }
+
+  #closeReason = '';
+  #departed = false;
+
+  get #partial(): boolean {
+    return this.#reader.streaming;
+  }
+
+  #abandon(server: Server): void {
+    server.close('unclean');
+    this.link.recorder?.aborted();
+    this.#unlink();
+    this.#finish();
+  }
+
+  /** Goes on with leaving once the server has answered everything. */
+  #leave(server: Server): void {
+    const answers = server.state.answers;
+    if (!this.#departed || this.link.server !== server) return;
+    if (answers.uncertain) {
+      this.#abandon(server);
+      return;
+    }
+    if (!answers.quiet || !this.#answers.atMessageStart) return;
+    if (server.cancels > 0) {
+      // What was to be cancelled has ended: the cancel must not hit what cleans up after it.
+      server.onCancelsDone = () => this.#leave(server);
+      return;
+    }
+    this.#unlink();
+    if (server.status === TransactionStatus.Idle) {
+      this.#handBack(server);
+      this.#finish();
+      return;
+    }
+    this.link.recorder?.aborted();
+    runTask(server, 'ROLLBACK', this.options.limits.rollbackTimeoutMs, (result) => {
+      if (result.outcome === 'error' || (result.outcome === 'done' && server.status !== TransactionStatus.Idle)) {
+        server.close('cleanup_failed');
+      } else if (result.outcome === 'done') {
+        this.#handBack(server);
+      }
+      this.#finish();
+    });
+  }
+
+  #close(reason: ErrorFields): void {
+    this.#client.end(errorResponse(reason));
+    this.link.clientGone = true;
+    this.#closeReason = reason.message;
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.link.clientGone = true;
+    this.#reader.stop();
+    if (!this.#client.over) this.#client.end();
+    this.link.statements.dispose();
+    this.link.recorder?.closed();
+    this.options.onClosed(this, this.#closeReason);
+  }
+}

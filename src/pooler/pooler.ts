@@ -1,0 +1,326 @@
+import { timingSafeEqual, randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
+import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
+import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
+import { ClientSocket } from '../net/client-socket.ts';
+import type { PoolBudget } from '../pool/pool-budget.ts';
+import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { TransactionStatus } from '../protocol/message-types.ts';
+import type { ParameterSet } from '../session/parameter-set.ts';
+import type { StatementRegistry } from '../session/statement-names.ts';
+import { ClientSession } from './client-session.ts';
+import { Directory } from './directory.ts';
+import { OutputAssembly } from './output-assembly.ts';
+import type { PoolerOptions } from './pooler-options.ts';
+import { Pools } from './pools.ts';
+import type { NamedPool } from './pools.ts';
+import { Startup } from './startup.ts';
+import type { LoginRequest, StartupHost } from './startup.ts';
+import { LoginRefused } from './welcome.ts';
+
+/** Something other than PostgreSQL that serves a logged-in client: the admin database. */
+export interface SpecialDatabase {
+  /** Takes the client over. `ended` is called once, when it is gone. */
+  serve(client: ClientSocket, request: LoginRequest, key: ClientKey, backlog: Buffer, ended: () => void): void;
+}
+
+/** What a client cancels with. */
+export interface ClientKey {
+  readonly processId: number;
+  readonly secretKey: Buffer;
+}
+
+/** What the thread's surroundings do for a pooler. */
+export interface PoolerHost {
+  readonly thread: number;
+  readonly registry: StatementRegistry;
+  readonly mockSecret: Buffer;
+  readonly desk: RecordingDesk;
+  readonly special: SpecialDatabase;
+  readonly budget: (key: string) => Promise<PoolBudget>;
+  /** Counts a client connection of the process: false, there are too many. */
+  readonly clientArrived: (limit: number) => boolean;
+  readonly clientLeft: () => void;
+  /** A CancelRequest for a client of another thread. */
+  readonly cancelElsewhere: (key: ClientKey) => void;
+  readonly log: (level: 'debug' | 'info' | 'warn', message: string, fields: object) => void;
+}
+
+const SWEEP_MS = 1_000;
+/** A client's process id: its thread above these bits, a running number below. */
+const THREAD_SHIFT = 22;
+const NUMBER_MASK = (1 << THREAD_SHIFT) - 1;
+
+const SHUTDOWN: ErrorFields = {
+  severity: 'FATAL',
+  code: '57P01',
+  message: 'terminating connection due to administrator command',
+};
+
+/**
+ * A pooler: accepts clients, logs them in, and serves each with a session, on the pools of its thread. It is given its
+ * sockets by `listen`, its configuration by `configure`, and everything that reaches beyond its thread by its host.
+ */
+export class Pooler {
+  readonly #host: PoolerHost;
+  #options: PoolerOptions;
+  #directory: Directory;
+  readonly #pools: Pools;
+  readonly #registry: StatementRegistry;
+  readonly #assembly = new OutputAssembly();
+  readonly #sessions = new Map<number, ClientSession>();
+  readonly #startups = new Set<Startup>();
+  readonly #listeners: NetServer[] = [];
+  readonly #sweeper: NodeJS.Timeout;
+  #nextClient = 1;
+  #draining = false;
+  #drained: (() => void) | undefined;
+
+  private constructor(host: PoolerHost, options: PoolerOptions, directory: Directory) {
+    this.#host = host;
+    this.#options = options;
+    this.#directory = directory;
+    this.#registry = host.registry;
+    this.#pools = new Pools({
+      budget: host.budget,
+      log: (message, fields) => host.log(message === 'server connection closed' ? 'debug' : 'warn', message, fields),
+    });
+    this.#sweeper = setInterval(() => this.#pools.sweep(), SWEEP_MS);
+  }
+
+  static async start(host: PoolerHost, options: PoolerOptions): Promise<Pooler> {
+    return new Pooler(host, options, await Directory.derive(options, host.mockSecret));
+  }
+
+  get sessions(): Iterable<ClientSession> {
+    return this.#sessions.values();
+  }
+
+  get pools(): Iterable<NamedPool> {
+    return this.#pools.all();
+  }
+
+  findPool(key: string): NamedPool | undefined {
+    return this.#pools.find(key);
+  }
+
+  /** Accepts clients there. Rejects with the error of listen(). */
+  listen(where: { host: string; port: number; reusePort: boolean } | { path: string }): Promise<number> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#listeners.push(server);
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ ...where, backlog: 1024 }, () => {
+        server.off('error', reject);
+        const address = server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : 0);
+      });
+    });
+  }
+
+  /** Applies changed options whole. Clients of databases and users that are gone end when they are idle. */
+  async configure(options: PoolerOptions): Promise<void> {
+    const directory = await Directory.derive(options, this.#host.mockSecret);
+    this.#options = options;
+    this.#directory = directory;
+    for (const session of this.#sessions.values()) {
+      if (this.#host.desk.routes(session.options.database).length > 0) session.recordFromNextTransaction(this.#host.desk);
+    }
+    for (const named of this.#pools.all()) {
+      const entry = directory.find(named.user, named.database);
+      if (entry !== undefined) {
+        this.#pools.reconfigure(named.user, entry.database, entry.route, options.limits);
+        continue;
+      }
+      for (const session of this.#sessions.values()) {
+        if (session.options.pool === named.pool) session.closeWhenIdle(SHUTDOWN);
+      }
+      this.#pools.remove(named);
+    }
+  }
+
+  /** A CancelRequest, wherever it came in. A key that is not quite right is ignored without a word, as PostgreSQL does. */
+  cancel(key: ClientKey): void {
+    const session = this.#sessions.get(key.processId);
+    const right = session?.options.secretKey;
+    if (right === undefined || right.length !== key.secretKey.length) return;
+    if (timingSafeEqual(right, key.secretKey)) session?.cancel();
+  }
+
+  /** Nobody is let in any more; clients end when they are idle. Settles when all have. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    for (const listener of this.#listeners) listener.close();
+    for (const startup of [...this.#startups]) startup.refuse('57P03', 'the database system is shutting down');
+    for (const session of [...this.#sessions.values()]) session.closeWhenIdle(SHUTDOWN);
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+      this.#checkDrained();
+    });
+  }
+
+  /** Ends everything now. */
+  destroy(): void {
+    clearInterval(this.#sweeper);
+    this.#draining = true;
+    for (const listener of this.#listeners) listener.close();
+    for (const startup of [...this.#startups]) startup.refuse('57P03', 'the database system is shutting down');
+    for (const session of [...this.#sessions.values()]) session.abort(SHUTDOWN);
+    this.#pools.destroy();
+  }
+
+  #accept(socket: Socket): void {
+    const client = new ClientSocket(socket);
+    const { limits } = this.#options;
+    if (this.#startups.size >= limits.maxLoginConnections) {
+      client.end(errorResponse({ severity: 'FATAL', code: '53300', message: 'too many connections are logging in' }));
+      return;
+    }
+    const startup: Startup = new Startup(
+      client,
+      {
+        mockSecret: this.#host.mockSecret,
+        lookUp: (request) => this.#lookUp(request),
+        cancel: (processId, secretKey) => this.#cancelRequest({ processId, secretKey }),
+        loggedIn: (loggedIn, request, backlog) => {
+          this.#startups.delete(startup);
+          void this.#loggedIn(loggedIn, request, backlog);
+        },
+        over: (failure) => {
+          this.#startups.delete(startup);
+          if (failure === undefined) return;
+          this.#host.log('warn', 'login refused', { ...failure, address: client.remoteAddress });
+        },
+      },
+      { timeoutMs: limits.clientLoginTimeoutMs },
+    );
+    this.#startups.add(startup);
+  }
+
+  #lookUp(request: LoginRequest): ReturnType<StartupHost['lookUp']> {
+    const { admin, authType } = this.#options;
+    if (admin.names.includes(request.database)) {
+      const secret = request.user === admin.user ? this.#directory.adminSecret : undefined;
+      // The admin's own password is asked for whatever clients of databases are asked.
+      return { authType: authType === 'trust' ? 'scram' : authType, secret };
+    }
+    const entry = this.#directory.find(request.user, request.database);
+    if (authType === 'trust' && entry !== undefined && entry.secret === undefined) {
+      return { authType, secret: this.#directory.trusted };
+    }
+    return { authType, secret: entry?.secret };
+  }
+
+  #cancelRequest(key: ClientKey): void {
+    if (key.processId >>> THREAD_SHIFT === this.#host.thread) this.cancel(key);
+    else this.#host.cancelElsewhere(key);
+  }
+
+  #newKey(): ClientKey {
+    do this.#nextClient = (this.#nextClient + 1) & NUMBER_MASK;
+    while (this.#nextClient === 0 || this.#sessions.has((this.#host.thread << THREAD_SHIFT) | this.#nextClient));
+    return { processId: (this.#host.thread << THREAD_SHIFT) | this.#nextClient, secretKey: randomBytes(4) };
+  }
+
+  async #loggedIn(client: ClientSocket, request: LoginRequest, backlog: Buffer): Promise<void> {
+    // Until the session has the socket, what the client sends on is kept.
+    const early: Buffer[] = [backlog];
+    let gone = false;
+    client.handler = {
+      bytes: (chunk) => early.push(chunk),
+      ended: () => (gone = true),
+      closed: () => (gone = true),
+    };
+    const key = this.#newKey();
+    if (this.#options.admin.names.includes(request.database)) {
+      this.#host.special.serve(client, request, key, backlog, () => undefined);
+      return;
+    }
+    if (!this.#host.clientArrived(this.#options.limits.maxClientConnections)) {
+      client.end(errorResponse({ severity: 'FATAL', code: '53300', message: 'sorry, too many clients already' }));
+      return;
+    }
+    try {
+      const session = await this.#openSession(client, request, key);
+      if (gone || client.over) {
+        session.start(Buffer.alloc(0));
+        session.abort(SHUTDOWN);
+        return;
+      }
+      session.start(Buffer.concat(early));
+      if (this.#draining) session.closeWhenIdle(SHUTDOWN);
+    } catch (error) {
+      this.#host.clientLeft();
+      const fields =
+        error instanceof LoginRefused ? error.fields : { severity: 'FATAL', code: 'XX000', message: 'internal error' };
+      if (!(error instanceof LoginRefused)) this.#host.log('warn', 'login failed', { error: String(error) });
+      client.end(errorResponse(fields));
+    }
+  }
+
+  async #openSession(client: ClientSocket, request: LoginRequest, key: ClientKey): Promise<ClientSession> {
+    const entry = this.#directory.find(request.user, request.database);
+    if (request.replication) {
+      throw new LoginRefused({ severity: 'FATAL', code: '0A000', message: 'replication connections are not supported' });
+    }
+    if (entry === undefined || this.#draining) {
+      throw new LoginRefused({ severity: 'FATAL', code: '57P03', message: 'the database system is shutting down' });
+    }
+    const { limits } = this.#options;
+    const named = await this.#pools.get(request.user, entry.database, entry.route, limits);
+    const welcome = await named.desk.welcome(request.settings);
+    const session = new ClientSession({
+      client,
+      ...key,
+      database: request.database,
+      user: request.user,
+      pool: named.pool,
+      registry: this.#registry,
+      assembly: this.#assembly,
+      recorder: this.#recorderFor(request, welcome.settings),
+      settings: welcome.settings,
+      reported: welcome.reported,
+      limits: { ...limits, cancelTimeoutMs: limits.connectTimeoutMs },
+      absentName: `${this.#registry.prefix}absent`,
+      onClosed: (closed, reason) => this.#closed(closed, reason),
+    });
+    this.#sessions.set(key.processId, session);
+    this.#greet(client, key, welcome.reported.entries);
+    if (this.#options.logConnections) {
+      const { database, user } = request;
+      this.#host.log('info', 'client connected', { database, user, address: client.remoteAddress, client: key.processId });
+    }
+    return session;
+  }
+
+  /** Clients of a source without mirrors are not recorded at all. */
+  #recorderFor(request: LoginRequest, settings: ParameterSet): TransactionRecorder | undefined {
+    const { database, user } = request;
+    if (this.#host.desk.routes(database).length === 0) return undefined;
+    return this.#host.desk.open({ database, user, settings });
+  }
+
+  #greet(client: ClientSocket, key: ClientKey, parameters: ReadonlyMap<string, string>): void {
+    const messages = [...parameters].map(([name, value]) => parameterStatus(name, value));
+    messages.push(backendKeyData(key.processId, key.secretKey), readyForQuery(TransactionStatus.Idle));
+    client.write(Buffer.concat(messages));
+  }
+
+  #closed(session: ClientSession, reason: string): void {
+    const { processId, database, user } = session.options;
+    if (!this.#sessions.delete(processId)) return;
+    this.#host.clientLeft();
+    if (this.#options.logConnections) {
+      this.#host.log('info', 'client disconnected', { database, user, client: processId, reason });
+    }
+    this.#checkDrained();
+  }
+
+  #checkDrained(): void {
+    if (this.#sessions.size > 0 || this.#drained === undefined) return;
+    this.#drained();
+    this.#drained = undefined;
+  }
+}

@@ -1,0 +1,128 @@
+import { Pool } from '../pool/pool.ts';
+import type { PoolHooks, PoolOptions } from '../pool/pool.ts';
+import type { PoolBudget } from '../pool/pool-budget.ts';
+import type { LoggedInServer } from '../pool/connect-server.ts';
+import { ServerSession } from '../session/server-session.ts';
+import { serverPassword } from './directory.ts';
+import type { PoolerDatabase, PoolerLimits, PoolerRoute } from './pooler-options.ts';
+import { WelcomeDesk } from './welcome.ts';
+
+/** A pool with what it welcomes clients with. */
+export interface NamedPool {
+  readonly database: string;
+  readonly user: string;
+  readonly pool: Pool<ServerSession>;
+  readonly desk: WelcomeDesk;
+}
+
+/** What names the shared budget of a pool. */
+export function poolKey(database: string, user: string): string {
+  return JSON.stringify([database, user]);
+}
+
+const HOOKS: PoolHooks<ServerSession> = {
+  open: (server: LoggedInServer) => new ServerSession(server.parameters),
+  parameterChanged: (state, name, value) => (state.reported = state.reported.with(name, value)),
+  suits: (state, wish) => state.applied.key === wish,
+};
+
+/** The pools of a thread, one for each database and user, made when the first client needs one. */
+export class Pools {
+  readonly #pools = new Map<string, NamedPool>();
+  readonly #budget: (key: string) => Promise<PoolBudget>;
+  readonly #log: (message: string, fields: object) => void;
+  readonly #making = new Map<string, Promise<NamedPool>>();
+
+  /** `budget` gives the share of all threads in a pool. */
+  constructor(options: {
+    readonly budget: (key: string) => Promise<PoolBudget>;
+    readonly log: (message: string, fields: object) => void;
+  }) {
+    this.#budget = options.budget;
+    this.#log = options.log;
+  }
+
+  all(): Iterable<NamedPool> {
+    return this.#pools.values();
+  }
+
+  find(key: string): NamedPool | undefined {
+    return this.#pools.get(key);
+  }
+
+  /** The pool of a user's way to a database. */
+  async get(
+    user: string,
+    database: PoolerDatabase,
+    route: PoolerRoute,
+    limits: PoolerLimits,
+  ): Promise<NamedPool> {
+    const key = poolKey(database.name, user);
+    const known = this.#pools.get(key);
+    if (known !== undefined) return known;
+    let making = this.#making.get(key);
+    if (making === undefined) {
+      making = this.#make(key, user, database, route, limits);
+      this.#making.set(key, making);
+    }
+    return making;
+  }
+
+  /** Applies changed options to a pool that exists. */
+  reconfigure(user: string, database: PoolerDatabase, route: PoolerRoute, limits: PoolerLimits): void {
+    this.#pools.get(poolKey(database.name, user))?.pool.reconfigure(poolOptions(database, route, limits));
+  }
+
+  /** Gives a pool up: nobody is let in, and connections go as they are handed back. */
+  remove(named: NamedPool): void {
+    named.pool.close();
+    this.#pools.delete(poolKey(named.database, named.user));
+  }
+
+  sweep(): void {
+    for (const { pool } of this.#pools.values()) pool.sweep();
+  }
+
+  destroy(): void {
+    for (const { pool } of this.#pools.values()) pool.destroy();
+    this.#pools.clear();
+  }
+
+  async #make(
+    key: string,
+    user: string,
+    database: PoolerDatabase,
+    route: PoolerRoute,
+    limits: PoolerLimits,
+  ): Promise<NamedPool> {
+    try {
+      const budget = await this.#budget(key);
+      const pool = new Pool<ServerSession>(poolOptions(database, route, limits), HOOKS, budget, (message, fields) =>
+        this.#log(message, { database: database.name, user, ...fields }),
+      );
+      const desk = new WelcomeDesk(pool, { timeoutMs: limits.rollbackTimeoutMs });
+      const named = { database: database.name, user, pool, desk };
+      this.#pools.set(key, named);
+      return named;
+    } finally {
+      this.#making.delete(key);
+    }
+  }
+}
+
+function poolOptions(database: PoolerDatabase, route: PoolerRoute, limits: PoolerLimits): PoolOptions {
+  return {
+    login: {
+      address: database.address,
+      database: database.databaseName,
+      user: route.serverUser,
+      password: serverPassword(route.serverPassword),
+      parameters: database.parameters,
+      timeoutMs: limits.connectTimeoutMs,
+    },
+    loginKey: JSON.stringify([database.address, database.databaseName, database.parameters, route]),
+    size: route.poolSize,
+    checkoutTimeoutMs: limits.checkoutTimeoutMs,
+    idleTimeoutMs: limits.idleTimeoutMs,
+  };
+}

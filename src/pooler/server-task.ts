@@ -1,0 +1,71 @@
+import type { ServerConnection } from '../pool/server-connection.ts';
+import { parseErrorFields } from '../protocol/backend-messages.ts';
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { query } from '../protocol/frontend-messages.ts';
+import { MessageCollector } from '../protocol/message-collector.ts';
+import { Backend } from '../protocol/message-types.ts';
+import type { ServerSession } from '../session/server-session.ts';
+import { readParameterStatus } from './parameter-status.ts';
+
+/** Where a session's own statements end: nothing of theirs is long. */
+const MESSAGE_LIMIT = 16 * 1024 * 1024;
+
+/** How a task of pgmirror's own on a server ended. */
+export type TaskResult =
+  | { readonly outcome: 'done' }
+  /** The server answered with an error; the connection is usable. */
+  | { readonly outcome: 'error'; readonly error: ErrorFields }
+  /** The connection was lost, or did not answer in time and was closed. */
+  | { readonly outcome: 'lost'; readonly reason: string };
+
+/**
+ * Runs a simple query of pgmirror's own on a server connection that nobody else uses, and calls `done` once. Parameters
+ * that change with it are followed; rows are not looked at. The server's unnamed statement is gone afterwards.
+ */
+export function runTask(
+  server: ServerConnection<ServerSession>,
+  sql: string,
+  timeoutMs: number,
+  done: (result: TaskResult) => void,
+): void {
+  let error: ErrorFields | undefined;
+  const collector = new MessageCollector({ maxLength: MESSAGE_LIMIT });
+  const timer = setTimeout(() => {
+    server.close('cleanup_failed');
+    done({ outcome: 'lost', reason: `the server did not answer within ${timeoutMs} ms` });
+  }, timeoutMs);
+  const finish = (result: TaskResult): void => {
+    clearTimeout(timer);
+    server.setUser(undefined);
+    done(result);
+  };
+  const each = (type: number, message: Buffer): false | void => {
+    if (type === Backend.ErrorResponse) error ??= parseErrorFields(message);
+    if (type === Backend.ParameterStatus) {
+      const { name, value } = readParameterStatus(message, 0, message.length);
+      server.state.reported = server.state.reported.with(name, value);
+    }
+    if (type !== Backend.ReadyForQuery) return;
+    server.status = message[5] ?? 0;
+    finish(error === undefined ? { outcome: 'done' } : { outcome: 'error', error });
+    return false;
+  };
+  server.setUser({
+    bytes: (chunk) => {
+      try {
+        collector.push(chunk, each);
+      } catch {
+        clearTimeout(timer);
+        server.close('protocol_error');
+        done({ outcome: 'lost', reason: 'the server broke the protocol' });
+      }
+    },
+    lost: (reason) => {
+      clearTimeout(timer);
+      done({ outcome: 'lost', reason });
+    },
+  });
+  server.state.unnamedOwner = undefined;
+  server.socket.resume();
+  server.socket.write(query(sql));
+}

@@ -1,0 +1,74 @@
+import type { ClientSocket } from '../net/client-socket.ts';
+import type { ServerConnection } from '../pool/server-connection.ts';
+import { AnswerQueue } from '../session/answer-queue.ts';
+import { ClientStatements } from '../session/client-statements.ts';
+import type { ParameterSet } from '../session/parameter-set.ts';
+import type { ServerSession } from '../session/server-session.ts';
+import type { StatementRegistry } from '../session/statement-names.ts';
+import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
+
+/** A server connection with what is followed of its session. */
+export type Server = ServerConnection<ServerSession>;
+
+/** A statement text in the bytes it came in: what follows the name in a Parse message. */
+export interface UnnamedStatement {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+const NOTHING_OWED = new AnswerQueue();
+
+/**
+ * What the two directions of a client's session share: the client, the server connection it has at the moment, and what
+ * is followed of the client's own session state wherever it runs.
+ */
+export class SessionLink {
+  readonly client: ClientSocket;
+  readonly statements: ClientStatements;
+  recorder: TransactionRecorder | undefined;
+  server: Server | undefined;
+  /** What the linked server owes; an empty queue without one. */
+  answers: AnswerQueue = NOTHING_OWED;
+  #settings: ParameterSet;
+  /** What the client was told (ParameterStatus), by the server's spelling. */
+  reported: ParameterSet;
+  /** The client's unnamed statement, once the server has confirmed it. */
+  unnamed: UnnamedStatement | undefined;
+  /** The client cannot be written to any more. */
+  clientGone = false;
+
+  constructor(options: {
+    readonly client: ClientSocket;
+    readonly registry: StatementRegistry;
+    readonly recorder: TransactionRecorder | undefined;
+    readonly settings: ParameterSet;
+    readonly reported: ParameterSet;
+  }) {
+    this.client = options.client;
+    this.statements = new ClientStatements(options.registry);
+    this.recorder = options.recorder;
+    this.#settings = options.settings;
+    this.reported = options.reported;
+  }
+
+  /** The client's settings beyond those of a fresh login, by lower-case name. */
+  get settings(): ParameterSet {
+    return this.#settings;
+  }
+
+  set settings(settings: ParameterSet) {
+    this.#settings = settings;
+    if (this.recorder !== undefined) this.recorder.settings = settings;
+  }
+
+  link(server: Server): void {
+    this.server = server;
+    this.answers = server.state.answers;
+  }
+
+  unlink(): void {
+    this.server = undefined;
+    this.answers = NOTHING_OWED;
+  }
+}

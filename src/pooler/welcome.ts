@@ -1,0 +1,125 @@
+import { CheckoutError } from '../pool/pool.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { ParameterSet } from '../session/parameter-set.ts';
+import type { ServerSession } from '../session/server-session.ts';
+import { settingsStatement } from '../session/settings.ts';
+import { runTask } from './server-task.ts';
+import type { Server } from './session-link.ts';
+
+/** What a client is told when it has logged in, and what its session then has for settings. */
+export interface Welcome {
+  readonly settings: ParameterSet;
+  readonly reported: ParameterSet;
+}
+
+const APPLICATION_NAME = 'application_name';
+/** Longer names are truncated by the server (NAMEDATALEN - 1). */
+const PLAIN_NAME = /^[\x20-\x7e]{0,63}$/;
+const REMEMBERED = 1000;
+
+/**
+ * What the servers of a pool say to a client that logs in with certain settings. The first client with a set of settings
+ * has them tried on a server connection, so that it is told what PostgreSQL makes of them, or why they are refused; what
+ * came out is remembered for the next. `application_name` differs from client to client and needs no trying.
+ */
+export class WelcomeDesk {
+  readonly #pool: Pool<ServerSession>;
+  readonly #timeoutMs: number;
+  readonly #known = new Map<string, Welcome>();
+
+  constructor(pool: Pool<ServerSession>, options: { readonly timeoutMs: number }) {
+    this.#pool = pool;
+    this.#timeoutMs = options.timeoutMs;
+  }
+
+  /** Settles with the welcome, or rejects with the ErrorFields of a FATAL. */
+  async welcome(settings: ReadonlyMap<string, string>): Promise<Welcome> {
+    const applicationName = settings.get(APPLICATION_NAME) ?? '';
+    const plain = PLAIN_NAME.test(applicationName);
+    const tried = new Map(settings);
+    if (plain) tried.delete(APPLICATION_NAME);
+    const wanted = new ParameterSet(tried);
+    let known = this.#known.get(wanted.key);
+    if (known === undefined) {
+      known = await this.#try(wanted);
+      if (this.#known.size >= REMEMBERED) this.#known.clear();
+      if (plain) this.#known.set(wanted.key, known);
+    }
+    if (!plain || applicationName === '') return known;
+    return {
+      settings: known.settings.with(APPLICATION_NAME, applicationName),
+      reported: known.reported.with(APPLICATION_NAME, applicationName),
+    };
+  }
+
+  #try(wanted: ParameterSet): Promise<Welcome> {
+    return new Promise((resolve, reject) => {
+      const use = (server: Server): void => this.#apply(server, wanted, resolve, reject);
+      const waiter = {
+        granted: use,
+        refused: (error: CheckoutError) => reject(fatal({ code: error.code, message: error.message })),
+      };
+      const server = this.#pool.checkout(waiter, wanted.key);
+      if (server !== undefined) use(server);
+    });
+  }
+
+  #apply(
+    server: Server,
+    wanted: ParameterSet,
+    resolve: (welcome: Welcome) => void,
+    reject: (error: LoginRefused) => void,
+  ): void {
+    const sql = settingsStatement(server.state.applied, wanted);
+    if (sql === '') {
+      const welcome = { settings: wanted, reported: server.state.reported };
+      this.#pool.release(server);
+      resolve(welcome);
+      return;
+    }
+    runTask(server, sql, this.#timeoutMs, (result) => {
+      if (result.outcome === 'lost') {
+        reject(fatal({ code: '08006', message: result.reason }));
+        return;
+      }
+      if (result.outcome === 'error') {
+        server.close('unclean');
+        reject(fatal(result.error));
+        return;
+      }
+      const settings = this.#normalized(server, wanted);
+      server.state.applied = settings;
+      this.#pool.release(server);
+      resolve({ settings, reported: server.state.reported });
+    });
+  }
+
+  /** Settings as the server reports them, without those that a fresh login has anyway. */
+  #normalized(server: Server, wanted: ParameterSet): ParameterSet {
+    const { reported, baseline } = server.state;
+    const settings = new Map(wanted.entries);
+    for (const [name, value] of reported.entries) {
+      const lower = name.toLowerCase();
+      if (!settings.has(lower)) continue;
+      if (baseline.entries.get(name) === value) settings.delete(lower);
+      else settings.set(lower, value);
+    }
+    return new ParameterSet(settings);
+  }
+}
+
+/** A login that ends with a FATAL message. */
+export class LoginRefused extends Error {
+  override readonly name = 'LoginRefused';
+  readonly fields: ErrorFields;
+
+  constructor(fields: ErrorFields) {
+    super(fields.message);
+    this.fields = fields;
+  }
+}
+
+function fatal(fields: { code: string; message: string }): LoginRefused {
+  return new LoginRefused({ severity: 'FATAL', code: fields.code, message: fields.message });
+}

@@ -1,0 +1,78 @@
+import { Frontend } from './message-types.ts';
+import type { Target } from './message-types.ts';
+import { MessageWriter } from './message-writer.ts';
+
+/** Protocol version 3.0 as a StartupMessage carries it. */
+export const PROTOCOL_3_0 = 0x0003_0000;
+/** Protocol version 3.2 as a StartupMessage carries it. */
+export const PROTOCOL_3_2 = 0x0003_0002;
+/** Request codes that stand where a StartupMessage has its version. */
+export const CANCEL_REQUEST_CODE = 80877102;
+export const SSL_REQUEST_CODE = 80877103;
+export const GSSENC_REQUEST_CODE = 80877104;
+
+/** StartupMessage with its parameters (`user` among them). */
+export function startupMessage(parameters: Readonly<Record<string, string>>, version = PROTOCOL_3_0): Buffer {
+  const writer = new MessageWriter(undefined).int32(version);
+  for (const [name, value] of Object.entries(parameters)) writer.string(name).string(value);
+  return writer.int8(0).finish();
+}
+
+export function sslRequest(): Buffer {
+  return new MessageWriter(undefined).int32(SSL_REQUEST_CODE).finish();
+}
+
+/** CancelRequest: `secretKey` as BackendKeyData carried it, 4 to 256 bytes. */
+export function cancelRequest(processId: number, secretKey: Uint8Array): Buffer {
+  return new MessageWriter(undefined).int32(CANCEL_REQUEST_CODE).int32(processId).bytes(secretKey).finish();
+}
+
+export function passwordMessage(password: string): Buffer {
+  return new MessageWriter(Frontend.Password).string(password).finish();
+}
+
+export function saslInitialResponse(mechanism: string, response: string): Buffer {
+  const bytes = Buffer.from(response);
+  return new MessageWriter(Frontend.Password).string(mechanism).int32(bytes.length).bytes(bytes).finish();
+}
+
+export function saslResponse(response: string): Buffer {
+  return new MessageWriter(Frontend.Password).bytes(Buffer.from(response)).finish();
+}
+
+export function query(text: string): Buffer {
+  return new MessageWriter(Frontend.Query).string(text).finish();
+}
+
+/** `definition`: what follows the name in a Parse message: text, zero byte, parameter types. */
+export function parse(name: string, definition: Uint8Array): Buffer {
+  return new MessageWriter(Frontend.Parse).string(name).bytes(definition).finish();
+}
+
+export function describe(target: (typeof Target)[keyof typeof Target], name: string): Buffer {
+  return new MessageWriter(Frontend.Describe).int8(target).string(name).finish();
+}
+
+export function close(target: (typeof Target)[keyof typeof Target], name: string): Buffer {
+  return new MessageWriter(Frontend.Close).int8(target).string(name).finish();
+}
+
+export function copyFail(reason: string): Buffer {
+  return new MessageWriter(Frontend.CopyFail).string(reason).finish();
+}
+
+const SYNC = new MessageWriter(Frontend.Sync).finish();
+const FLUSH = new MessageWriter(Frontend.Flush).finish();
+const TERMINATE = new MessageWriter(Frontend.Terminate).finish();
+
+export function sync(): Buffer {
+  return SYNC;
+}
+
+export function flush(): Buffer {
+  return FLUSH;
+}
+
+export function terminate(): Buffer {
+  return TERMINATE;
+}

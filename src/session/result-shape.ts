@@ -1,0 +1,20 @@
+/**
+ * The shape of a statement as Describe tells it: parameter types, and for each column its name, type, size and
+ * modifier. Which table and column it came from is left out (PostgreSQL's equalRowTypes does not look at it either: a
+ * table dropped and made anew keeps the shape), and so is the format, which Describe of a statement does not know.
+ */
+export function resultShape(parameterDescription: Buffer, rowDescription: Buffer | undefined): string {
+  const parameters = parameterDescription.toString('latin1', 5);
+  if (rowDescription === undefined) return `${parameters}-`;
+  let shape = `${parameters}+`;
+  const columns = rowDescription.readUInt16BE(5);
+  let at = 7;
+  for (let column = 0; column < columns; column++) {
+    const nameEnd = rowDescription.indexOf(0, at);
+    if (nameEnd < 0 || nameEnd + 19 > rowDescription.length) break;
+    shape += rowDescription.toString('latin1', at, nameEnd + 1);
+    shape += rowDescription.toString('latin1', nameEnd + 7, nameEnd + 17);
+    at = nameEnd + 19;
+  }
+  return shape;
+}

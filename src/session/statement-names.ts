@@ -1,0 +1,79 @@
+import { parse } from '../protocol/frontend-messages.ts';
+import { endsTransaction } from './ends-transaction.ts';
+
+/**
+ * A statement text with its declared parameter types, as a Parse message carries them, under the one name it has on
+ * every server connection and mirror. Clients that prepare the same text share it.
+ */
+export class PreparedText {
+  readonly id: number;
+  readonly name: string;
+  /** The name with its closing zero byte. */
+  readonly nameBytes: Buffer;
+  /** What follows the name in a Parse message: text, zero byte, parameter types. */
+  readonly definition: Buffer;
+  /** Whether running it ends a transaction block. */
+  readonly endsTransaction: boolean;
+  /** Client statements that refer to it; at 0 the registry forgets it. */
+  references = 0;
+  /** The mirror process (by its incarnation) that was told the definition. */
+  toldIncarnation = 0;
+  #lastShape = '';
+
+  constructor(id: number, name: string, definition: Buffer) {
+    this.id = id;
+    this.name = name;
+    this.nameBytes = Buffer.from(`${name}\0`);
+    this.definition = definition;
+    this.endsTransaction = endsTransaction(definition, 0);
+  }
+
+  /** The Parse message that prepares it on a server. */
+  parseMessage(): Buffer {
+    return parse(this.name, this.definition);
+  }
+
+  /** The same shape as one string object: shapes are kept by every client and server, and hardly ever differ. */
+  internShape(shape: string): string {
+    if (shape !== this.#lastShape) this.#lastShape = shape;
+    return this.#lastShape;
+  }
+}
+
+/** The statement texts in use, each under one name. `prefix` keeps names apart from every other process and thread. */
+export class StatementRegistry {
+  readonly prefix: string;
+  readonly #byDefinition = new Map<string, PreparedText>();
+  readonly #forgotten: (text: PreparedText) => void;
+  #nextId = 1;
+
+  constructor(prefix: string, forgotten: (text: PreparedText) => void = () => undefined) {
+    this.prefix = prefix;
+    this.#forgotten = forgotten;
+  }
+
+  /** The text's entry, with one more reference. `definition` is copied where it is new. */
+  acquire(definition: Buffer): PreparedText {
+    const key = definition.toString('latin1');
+    let text = this.#byDefinition.get(key);
+    if (text === undefined) {
+      const id = this.#nextId++;
+      text = new PreparedText(id, `${this.prefix}${id}`, Buffer.from(definition));
+      this.#byDefinition.set(key, text);
+    }
+    text.references++;
+    return text;
+  }
+
+  /** Gives one reference back. */
+  release(text: PreparedText): void {
+    text.references--;
+    if (text.references > 0) return;
+    this.#byDefinition.delete(text.definition.toString('latin1'));
+    this.#forgotten(text);
+  }
+
+  get size(): number {
+    return this.#byDefinition.size;
+  }
+}

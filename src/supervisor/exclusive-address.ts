@@ -1,0 +1,28 @@
+import { connect, createServer } from 'node:net';
+import { unlink } from 'node:fs/promises';
+
+/**
+ * Makes sure that nobody listens there, before threads share the port among themselves: with SO_REUSEPORT a second
+ * instance would silently get half of the clients. Rejects with the error of listen().
+ */
+export async function claimPort(host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()));
+  });
+}
+
+/** Removes a socket file that nobody listens on any more. Rejects where somebody does. */
+export async function claimSocketPath(path: string): Promise<void> {
+  const code = await new Promise<string>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve('EADDRINUSE');
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+  });
+  if (code === 'EADDRINUSE') throw Object.assign(new Error(`somebody listens on ${path}`), { code });
+  if (code === 'ECONNREFUSED') await unlink(path);
+}

@@ -1,0 +1,194 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type {
+  FromMirrorProcess,
+  MirrorTargetConfig,
+  MirrorTargetStatus,
+  SourceLogin,
+  ToMirrorProcess,
+} from '../mirror/replay/mirror-process-messages.ts';
+import { Backoff } from '../util/backoff.ts';
+import { entryFile } from '../util/entry-file.ts';
+
+/** A mirror process that does not answer a ping for so long is hung, and killed. */
+const HUNG_MS = 5_000;
+const PING_MS = 1_000;
+/** How long an answer of a living process is waited for. */
+const ANSWER_MS = 1_000;
+
+/** What the mirror process is told of the configuration. */
+export interface MirrorProcessConfig {
+  readonly targets: readonly MirrorTargetConfig[];
+  readonly sourceLogins: readonly SourceLogin[];
+  readonly logLevel: string;
+  /** `mirror_queue_bytes`: the heap is to hold it. */
+  readonly queueBytes: number;
+}
+
+/**
+ * The mirror process as its parent sees it: started, configured, watched, and started again when it ends, with growing
+ * pauses. `onPath` is told where it listens once it is configured, and that it listens no more as soon as that is known.
+ */
+export class MirrorChild {
+  readonly #logger: Logger;
+  readonly #onPath: (path: string | undefined) => void;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'pgmirror-'));
+  readonly #backoff = new Backoff({ firstMs: 100, lastMs: 5_000, steadyMs: 10_000 });
+  #config: MirrorProcessConfig;
+  #child: ChildProcess | undefined;
+  #starts = 0;
+  #stopping = false;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #pinger: NodeJS.Timeout | undefined;
+  #lastPong = 0;
+  #epoch = 0;
+  #nextStatus = 1;
+  #ready: string | undefined;
+  readonly #configured = new Map<number, () => void>();
+  readonly #statuses = new Map<number, (targets: readonly MirrorTargetStatus[]) => void>();
+  #ended: (() => void) | undefined;
+
+  constructor(config: MirrorProcessConfig, logger: Logger, onPath: (path: string | undefined) => void) {
+    this.#config = config;
+    this.#logger = logger;
+    this.#onPath = onPath;
+    this.#start();
+  }
+
+  /** Where the mirror process listens, once it is configured. */
+  get path(): string | undefined {
+    return this.#ready;
+  }
+
+  get processId(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Tells it the mirrors there are; settles when it has taken them over, or cannot. */
+  configure(config: MirrorProcessConfig): Promise<void> {
+    this.#config = config;
+    return this.#ready === undefined ? Promise.resolve() : this.#sendConfig();
+  }
+
+  /** What it knows of its mirrors; nothing where it does not answer. */
+  status(): Promise<readonly MirrorTargetStatus[]> {
+    if (this.#ready === undefined) return Promise.resolve([]);
+    const id = this.#nextStatus++;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#statuses.get(id)?.([]), ANSWER_MS);
+      this.#statuses.set(id, (targets) => {
+        clearTimeout(timer);
+        this.#statuses.delete(id);
+        resolve(targets);
+      });
+      this.#send({ type: 'status', id });
+    });
+  }
+
+  /** Ends it for good. Settles when it is gone. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#restartTimer);
+    if (this.#child !== undefined) {
+      const ended = new Promise<void>((resolve) => (this.#ended = resolve));
+      this.#child.kill('SIGKILL');
+      await ended;
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #start(): void {
+    this.#starts++;
+    this.#backoff.started();
+    const path = join(this.#folder, `${this.#starts}.sock`);
+    const heapMegabytes = Math.ceil(this.#config.queueBytes / 1_048_576) * 2 + 512;
+    const entry = entryFile('../mirror/replay/mirror-process', import.meta.url);
+    const child = spawn(
+      process.execPath,
+      [`--max-old-space-size=${heapMegabytes}`, entry, path, this.#config.logLevel],
+      { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
+    );
+    this.#child = child;
+    this.#lastPong = performance.now();
+    this.#logger.info({ processId: child.pid }, 'mirror process started');
+    child.on('message', (message) => this.#received(message as FromMirrorProcess));
+    child.on('error', (error) => this.#logger.error({ err: error }, 'mirror process'));
+    child.once('close', (status, signal) => this.#closed(child, signal ?? `status ${status}`));
+    this.#pinger = setInterval(() => this.#ping(child), PING_MS);
+  }
+
+  #ping(child: ChildProcess): void {
+    if (performance.now() - this.#lastPong > HUNG_MS) {
+      this.#logger.error({ processId: child.pid }, 'mirror process does not answer: killing it');
+      child.kill('SIGKILL');
+      return;
+    }
+    this.#send({ type: 'ping', n: 0 });
+  }
+
+  #closed(child: ChildProcess, how: string): void {
+    clearInterval(this.#pinger);
+    this.#child = undefined;
+    this.#leave();
+    if (this.#stopping) {
+      this.#ended?.();
+      return;
+    }
+    const wait = this.#backoff.ended();
+    this.#logger.error({ processId: child.pid, how, restartInMs: wait }, 'mirror process ended');
+    this.#restartTimer = setTimeout(() => this.#start(), wait);
+  }
+
+  /** Nothing more is to be expected of the process. */
+  #leave(): void {
+    this.#ready = undefined;
+    this.#onPath(undefined);
+    for (const done of this.#configured.values()) done();
+    for (const answered of [...this.#statuses.values()]) answered([]);
+  }
+
+  #received(message: FromMirrorProcess): void {
+    this.#lastPong = performance.now();
+    switch (message.type) {
+      case 'ready':
+        this.#ready = message.socketPath;
+        void this.#sendConfig().then(() => {
+          if (this.#ready === message.socketPath) this.#onPath(message.socketPath);
+        });
+        return;
+      case 'configured':
+        this.#configured.get(message.epoch)?.();
+        return;
+      case 'status':
+        this.#statuses.get(message.id)?.(message.targets);
+        return;
+      case 'pong':
+      case 'targetState':
+      case 'drained':
+        return;
+    }
+  }
+
+  #sendConfig(): Promise<void> {
+    const epoch = ++this.#epoch;
+    const { targets, sourceLogins } = this.#config;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#configured.get(epoch)?.(), ANSWER_MS);
+      this.#configured.set(epoch, () => {
+        clearTimeout(timer);
+        this.#configured.delete(epoch);
+        resolve();
+      });
+      this.#send({ type: 'configure', epoch, targets, sourceLogins });
+    });
+  }
+
+  #send(message: ToMirrorProcess): void {
+    // A process that has just ended is noticed by its 'close'.
+    if (this.#child?.connected) this.#child.send(message, () => undefined);
+  }
+}

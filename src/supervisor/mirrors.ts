@@ -1,0 +1,125 @@
+import type { Config } from '../config/config.ts';
+import type { MirroringConfig } from '../config/mirroring-schema.ts';
+import { mirrorCredentials, sourceCredentials } from '../config/server-login.ts';
+import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
+import type { MirrorTargetConfig, SourceLogin } from '../mirror/replay/mirror-process-messages.ts';
+import { serverParameters } from './thread-config.ts';
+
+/** What `SET` and `DISABLE MIRROR` changed; exposures hold until the next reload. */
+export interface MirrorOverrides {
+  /** For mirrors without an exposure of their own. */
+  generalExposure: number | undefined;
+  /** By destination. */
+  readonly exposures: Map<string, number>;
+  /** Destinations that were disabled. */
+  readonly disabled: Set<string>;
+}
+
+/** Gives each mirror a number that no other ever has, as long as the process runs. */
+export class MirrorIds {
+  readonly #ids = new Map<string, number>();
+  readonly #names = new Map<number, { readonly source: string; readonly destination: string }>();
+
+  /** The mirror's number; another one where the destination has moved to another server. */
+  idOf(mirror: MirroringConfig, config: Config): number {
+    const destination = config.databases.find(({ name }) => name === mirror.destination_db);
+    const place = [destination?.host, destination?.port, destination?.database_name];
+    const key = JSON.stringify([mirror.source_db, mirror.destination_db, ...place]);
+    let id = this.#ids.get(key);
+    if (id === undefined) {
+      id = this.#ids.size + 1;
+      this.#ids.set(key, id);
+      this.#names.set(id, { source: mirror.source_db, destination: mirror.destination_db });
+    }
+    return id;
+  }
+
+  nameOf(id: number): { readonly source: string; readonly destination: string } | undefined {
+    return this.#names.get(id);
+  }
+}
+
+/** The exposure that counts for a mirror. */
+export function exposureOf(mirror: MirroringConfig, config: Config, overrides: MirrorOverrides): number {
+  const own = overrides.exposures.get(mirror.destination_db);
+  if (own !== undefined) return own;
+  const given = config.given.includes(`mirroring[${mirror.source_db} -> ${mirror.destination_db}].exposure`);
+  return given ? mirror.exposure : (overrides.generalExposure ?? mirror.exposure);
+}
+
+/** Mirrors as the pooler threads see them. */
+export function mirrorRoutes(config: Config, ids: MirrorIds, overrides: MirrorOverrides): MirrorRoute[] {
+  return config.mirroring.map((mirror) => ({
+    id: ids.idOf(mirror, config),
+    source: mirror.source_db,
+    destination: mirror.destination_db,
+    exposure: exposureOf(mirror, config, overrides),
+    queueLength: mirror.queue_length,
+    maxTransactionSize: mirror.max_transaction_size,
+    enabled: !overrides.disabled.has(mirror.destination_db),
+  }));
+}
+
+/** Mirrors as the mirror process sees them. */
+export function mirrorTargets(config: Config, ids: MirrorIds, overrides: MirrorOverrides): MirrorTargetConfig[] {
+  return config.mirroring.map((mirror) => mirrorTarget(mirror, config, ids, overrides));
+}
+
+function mirrorTarget(
+  mirror: MirroringConfig,
+  config: Config,
+  ids: MirrorIds,
+  overrides: MirrorOverrides,
+): MirrorTargetConfig {
+  const destination = config.databases.find(({ name }) => name === mirror.destination_db);
+  if (destination === undefined) throw new Error(`no database ${mirror.destination_db}`);
+  const names = new Set(config.users.map(({ name }) => name));
+  const users = [...names].flatMap((name) => {
+    const credentials = mirrorCredentials(config, name, destination);
+    if (credentials === undefined || credentials.verifierOnly) return [];
+    return [{ name, user: credentials.user, password: credentials.password }];
+  });
+  const { general } = config;
+  return {
+    id: ids.idOf(mirror, config),
+    source: mirror.source_db,
+    destination: mirror.destination_db,
+    address: { host: destination.host, port: destination.port },
+    database: destination.database_name,
+    users,
+    fallback: destination.user === undefined ? undefined : { user: destination.user, password: destination.password },
+    poolSize: destination.pool_size ?? general.default_pool_size,
+    pinnedPoolSize: destination.pinned_pool_size ?? general.pinned_pool_size,
+    timing: mirror.timing,
+    timeoutMs: mirror.timeout,
+    maxLagMs: mirror.max_lag,
+    connectTimeoutMs: general.connect_timeout,
+    preparedStatementsLimit: general.prepared_statements_limit,
+    parameters: serverParameters(destination),
+    level: mirror.level,
+    query: mirror.query,
+    excludeQuery: mirror.exclude_query,
+    enabled: !overrides.disabled.has(mirror.destination_db),
+    allowSideEffects: mirror.allow_side_effects,
+  };
+}
+
+/** How to look at the sources, for the safety checks. */
+export function sourceLogins(config: Config): SourceLogin[] {
+  const sources = new Set(config.mirroring.map((mirror) => mirror.source_db));
+  return [...sources].flatMap((name) => {
+    const database = config.databases.find((candidate) => candidate.name === name);
+    const user = config.users.find((candidate) => candidate.all_databases || candidate.databases.includes(name));
+    if (database === undefined || user === undefined) return [];
+    const credentials = sourceCredentials(user, database);
+    return [
+      {
+        source: name,
+        address: { host: database.host, port: database.port },
+        database: database.database_name,
+        user: credentials.user,
+        password: credentials.password,
+      },
+    ];
+  });
+}

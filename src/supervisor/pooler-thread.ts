@@ -1,0 +1,161 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { pino } from 'pino';
+import { AdminDatabase } from '../admin/admin-database.ts';
+import type { AdminAnswer } from '../admin/admin-answer.ts';
+import { ByteBudget } from '../mirror/record/byte-budget.ts';
+import { MirrorCounters } from '../mirror/record/mirror-counters.ts';
+import { RecordingDesk } from '../mirror/record/recording-desk.ts';
+import { PoolBudget } from '../pool/pool-budget.ts';
+import { Pooler } from '../pooler/pooler.ts';
+import { snapshotOf } from '../pooler/pooler-snapshot.ts';
+import { StatementRegistry } from '../session/statement-names.ts';
+import type { FromThread, ThreadStart, ToThread } from './thread-messages.ts';
+
+/**
+ * The entry of a pooler thread: wires a pooler to the memory it shares with the others and to the supervisor's messages.
+ */
+
+const start = workerData as ThreadStart;
+const port = parentPort;
+if (port === null) throw new Error('to be started by pgmirror, as a thread');
+
+const destination = pino.destination({ fd: 1, sync: false });
+const logger = pino({ level: start.config.logLevel, base: { process: 'pooler', thread: start.thread } }, destination);
+const tell = (message: FromThread): void => port.postMessage(message);
+
+/** How long what is queued for mirrors may take when the process stops. */
+const MIRROR_GRACE_MS = 2_000;
+const MIRROR_CHECK_MS = 10;
+
+const budgetRows = new Map<string, { resolve: (row: number) => void; promise: Promise<number> }>();
+const adminAnswers = new Map<number, (answer: AdminAnswer) => void>();
+let nextAdminId = 1;
+
+const clients = new Int32Array(start.memory.clients);
+const registry = new StatementRegistry(start.statementPrefix, (text) => desk.forgetStatement(text));
+const desk: RecordingDesk = new RecordingDesk({
+  registry,
+  bytes: new ByteBudget({
+    cells: new Float64Array(start.memory.queueBytes),
+    thread: start.thread,
+    limit: start.config.queueBytes,
+  }),
+  counters: new MirrorCounters(start.counters),
+  sequence: new BigInt64Array(start.memory.sequence),
+  generation: start.generation,
+  nameRow: (row, mirror, user) => tell({ type: 'counterRow', row, mirror, user }),
+});
+desk.configure(start.config.routes);
+desk.connect(start.mirrorPath);
+
+const admin = new AdminDatabase((command, answered) => {
+  const id = nextAdminId++;
+  adminAnswers.set(id, answered);
+  tell({ type: 'admin', id, command });
+});
+
+const pooler = await Pooler.start(
+  {
+    thread: start.thread,
+    mockSecret: Buffer.from(start.mockSecret),
+    registry,
+    desk,
+    special: admin,
+    budget: budgetOf,
+    clientArrived,
+    clientLeft: () => Atomics.sub(clients, start.thread, 1),
+    cancelElsewhere: (key) => tell({ type: 'cancel', ...key }),
+    log: (level, message, fields) => logger[level](fields, message),
+  },
+  start.config.pooler,
+);
+
+port.on('message', (message: ToThread) => void received(message));
+try {
+  let boundPort = 0;
+  for (const where of start.listen) boundPort = (await pooler.listen(where)) || boundPort;
+  tell({ type: 'listening', port: boundPort });
+} catch (error) {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  tell({ type: 'listenFailed', message: error instanceof Error ? error.message : String(error), code });
+}
+
+async function received(message: ToThread): Promise<void> {
+  switch (message.type) {
+    case 'configure':
+      desk.bytes.limit = message.config.queueBytes;
+      desk.configure(message.config.routes);
+      logger.level = message.config.logLevel;
+      await pooler.configure(message.config.pooler);
+      return tell({ type: 'configured', epoch: message.epoch });
+    case 'mirrorAt':
+      return desk.connect(message.path);
+    case 'budgetRow':
+      return budgetRows.get(message.key)?.resolve(message.row);
+    case 'announce':
+      return announced(message.what, message.key);
+    case 'cancel':
+      return pooler.cancel({ processId: message.processId, secretKey: Buffer.from(message.secretKey) });
+    case 'snapshot':
+      return tell({ type: 'snapshot', id: message.id, snapshot: snapshotOf(start.thread, pooler, desk) });
+    case 'resetCounters':
+      return desk.resetCounters();
+    case 'adminAnswer':
+      adminAnswers.get(message.id)?.(message.answer);
+      adminAnswers.delete(message.id);
+      return;
+    case 'drain':
+      await pooler.drain();
+      return tell({ type: 'drained' });
+    case 'finishMirroring':
+      await finishMirroring();
+      return tell({ type: 'mirroringFinished' });
+    case 'stop':
+      pooler.destroy();
+      admin.destroy();
+      desk.close();
+      destination.flushSync();
+      tell({ type: 'stopped' });
+      port?.close();
+  }
+}
+
+async function finishMirroring(): Promise<void> {
+  desk.flush();
+  const until = performance.now() + MIRROR_GRACE_MS;
+  while (desk.unfinished > 0 && performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, MIRROR_CHECK_MS));
+  }
+}
+
+/** Counts a client against the limit of the whole process. */
+function clientArrived(limit: number): boolean {
+  Atomics.add(clients, start.thread, 1);
+  let all = 0;
+  for (let thread = 0; thread < clients.length; thread++) all += Atomics.load(clients, thread);
+  if (all <= limit) return true;
+  Atomics.sub(clients, start.thread, 1);
+  return false;
+}
+
+async function budgetOf(key: string): Promise<PoolBudget> {
+  let row = budgetRows.get(key);
+  if (row === undefined) {
+    row = Promise.withResolvers<number>();
+    budgetRows.set(key, row);
+    tell({ type: 'budgetRowWanted', key });
+  }
+  return new PoolBudget({
+    cells: new Int32Array(start.memory.budgets),
+    row: await row.promise,
+    thread: start.thread,
+    threads: start.threads,
+    announce: (what) => tell({ type: 'announce', what, key }),
+  });
+}
+
+function announced(what: 'wanted' | 'room', key: string): void {
+  const pool = pooler.findPool(key)?.pool;
+  if (what === 'wanted') pool?.makeRoom();
+  else pool?.roomMayBe();
+}

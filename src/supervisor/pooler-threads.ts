@@ -1,0 +1,256 @@
+import { randomBytes } from 'node:crypto';
+import { Worker } from 'node:worker_threads';
+import type { Logger } from 'pino';
+import type { AdminAnswer } from '../admin/admin-answer.ts';
+import { allocateCounters } from '../mirror/record/mirror-counters.ts';
+import { PoolBudget } from '../pool/pool-budget.ts';
+import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
+import { Backoff } from '../util/backoff.ts';
+import { entryFile } from '../util/entry-file.ts';
+import type { CounterBook } from './counter-book.ts';
+import type {
+  FromThread,
+  ListenAddress,
+  SharedMemory,
+  ThreadConfig,
+  ThreadStart,
+  ToThread,
+} from './thread-messages.ts';
+
+/** Pools that may exist at once in the whole process. */
+const BUDGET_ROWS = 65_536;
+const SNAPSHOT_MS = 2_000;
+
+interface RunningThread {
+  readonly worker: Worker;
+  readonly generation: number;
+  listening: boolean;
+}
+
+/** What the threads ask of the supervisor. */
+export interface PoolerThreadsHost {
+  /** Runs an admin command of a thread's client. */
+  admin(command: string): Promise<AdminAnswer>;
+  /** Where the mirror process listens. */
+  readonly mirrorPath: string | undefined;
+}
+
+/**
+ * The pooler threads: started together, watched, and started again one by one. A thread that dies takes its own clients
+ * with it; what it had of the shared limits is given back, and what it had recorded counts as lost.
+ */
+export class PoolerThreads {
+  readonly #count: number;
+  readonly #listen: (thread: number) => readonly ListenAddress[];
+  readonly #host: PoolerThreadsHost;
+  readonly #counters: CounterBook;
+  readonly #logger: Logger;
+  readonly #memory: SharedMemory;
+  readonly #mockSecret = randomBytes(32);
+  readonly #prefix = `pgmirror_${randomBytes(4).toString('hex')}`;
+  readonly #threads: (RunningThread | undefined)[] = [];
+  readonly #backoffs: Backoff[] = [];
+  readonly #budgetRows = new Map<string, number>();
+  readonly #waiting = new Map<string, (message: FromThread) => void>();
+  #config: ThreadConfig;
+  #generation = 0;
+  #epoch = 0;
+  #nextSnapshot = 1;
+  #stopping = false;
+
+  constructor(options: {
+    readonly count: number;
+    readonly listen: (thread: number) => readonly ListenAddress[];
+    readonly config: ThreadConfig;
+    readonly host: PoolerThreadsHost;
+    readonly counters: CounterBook;
+    readonly logger: Logger;
+  }) {
+    this.#count = options.count;
+    this.#listen = options.listen;
+    this.#config = options.config;
+    this.#host = options.host;
+    this.#counters = options.counters;
+    this.#logger = options.logger;
+    this.#memory = {
+      budgets: new SharedArrayBuffer(4 * BUDGET_ROWS * PoolBudget.rowLength(options.count)),
+      clients: new SharedArrayBuffer(4 * options.count),
+      queueBytes: new SharedArrayBuffer(8 * options.count),
+      sequence: new SharedArrayBuffer(8),
+    };
+  }
+
+  /** Starts all; the port they listen on. Rejects with the error of the first that cannot. */
+  async start(): Promise<number> {
+    let port = 0;
+    // One after the other: the first to fail is the one that is reported.
+    for (let thread = 0; thread < this.#count; thread++) port = (await this.#startThread(thread)) || port;
+    return port;
+  }
+
+  /** Bytes recorded and not finished, in all threads. */
+  get queuedBytes(): number {
+    return new Float64Array(this.#memory.queueBytes).reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** Applies a configuration in every thread; settles when all have. */
+  async configure(config: ThreadConfig): Promise<void> {
+    this.#config = config;
+    const epoch = ++this.#epoch;
+    await this.#askAll({ type: 'configure', epoch, config }, 'configured');
+  }
+
+  /** Tells every thread where the mirror process listens. */
+  mirrorAt(path: string | undefined): void {
+    this.#tellAll({ type: 'mirrorAt', path });
+  }
+
+  resetCounters(): void {
+    this.#tellAll({ type: 'resetCounters' });
+  }
+
+  /** What the threads tell of themselves; a thread that does not answer is left out. */
+  async snapshots(): Promise<ThreadSnapshot[]> {
+    const id = this.#nextSnapshot++;
+    const answers = await this.#askAll({ type: 'snapshot', id }, 'snapshot', SNAPSHOT_MS);
+    return answers.flatMap((answer) => (answer.type === 'snapshot' ? [answer.snapshot] : []));
+  }
+
+  /** Lets nobody in; settles when every client has gone. */
+  async drain(): Promise<void> {
+    this.#stopping = true;
+    await this.#askAll({ type: 'drain' }, 'drained');
+  }
+
+  /** Settles when the mirrors have finished with what was recorded, or the grace is over. */
+  async finishMirroring(): Promise<void> {
+    await this.#askAll({ type: 'finishMirroring' }, 'mirroringFinished');
+  }
+
+  /** Ends all. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#askAll({ type: 'stop' }, 'stopped', SNAPSHOT_MS);
+    await Promise.all(this.#threads.map((running) => running?.worker.terminate()));
+  }
+
+  #startThread(thread: number): Promise<number> {
+    const generation = ++this.#generation;
+    const backoff = (this.#backoffs[thread] ??= new Backoff({ firstMs: 100, lastMs: 5_000, steadyMs: 10_000 }));
+    backoff.started();
+    const counters = allocateCounters();
+    this.#counters.threadStarted(thread, counters);
+    const workerData: ThreadStart = {
+      thread,
+      threads: this.#count,
+      generation,
+      statementPrefix: `${this.#prefix}_${generation}_`,
+      mockSecret: this.#mockSecret,
+      listen: this.#listen(thread),
+      config: this.#config,
+      memory: this.#memory,
+      counters,
+      mirrorPath: this.#host.mirrorPath,
+    };
+    const worker = new Worker(entryFile('./pooler-thread', import.meta.url), { workerData, name: `pooler ${thread}` });
+    const running: RunningThread = { worker, generation, listening: false };
+    this.#threads[thread] = running;
+    return new Promise((resolve, reject) => {
+      worker.on('message', (message: FromThread) => {
+        if (message.type === 'listening') {
+          running.listening = true;
+          resolve(message.port);
+        } else if (message.type === 'listenFailed') {
+          reject(Object.assign(new Error(message.message), { code: message.code }));
+        } else this.#received(thread, message);
+      });
+      worker.on('error', (error) => {
+        this.#logger.fatal({ err: error, thread }, 'pooler thread failed');
+        reject(error);
+      });
+      worker.on('exit', () => this.#exited(thread, running));
+    });
+  }
+
+  #exited(thread: number, running: RunningThread): void {
+    if (this.#threads[thread] !== running) return;
+    this.#threads[thread] = undefined;
+    PoolBudget.forgetThread(new Int32Array(this.#memory.budgets), this.#count, thread);
+    new Int32Array(this.#memory.clients)[thread] = 0;
+    new Float64Array(this.#memory.queueBytes)[thread] = 0;
+    this.#counters.threadEnded(thread);
+    for (const key of [...this.#waiting.keys()]) {
+      if (key.startsWith(`${thread} `)) this.#waiting.get(key)?.({ type: 'stopped' });
+    }
+    if (this.#stopping || !running.listening) return;
+    const wait = this.#backoffs[thread]?.ended() ?? 0;
+    this.#logger.error({ thread, restartInMs: wait }, 'pooler thread ended');
+    setTimeout(() => {
+      if (this.#stopping) return;
+      this.#startThread(thread).catch((error: unknown) => {
+        this.#logger.error({ err: error, thread }, 'pooler thread could not be started');
+      });
+    }, wait);
+  }
+
+  #received(thread: number, message: FromThread): void {
+    switch (message.type) {
+      case 'budgetRowWanted':
+        return this.#tell(thread, { type: 'budgetRow', key: message.key, row: this.#budgetRow(message.key) });
+      case 'announce':
+        for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
+        return;
+      case 'cancel':
+        for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
+        return;
+      case 'counterRow':
+        return this.#counters.rowNamed(thread, message.row, message.mirror, message.user);
+      case 'admin':
+        void this.#host.admin(message.command).then((answer) => {
+          this.#tell(thread, { type: 'adminAnswer', id: message.id, answer });
+        });
+        return;
+      default:
+        this.#waiting.get(`${thread} ${message.type}`)?.(message);
+    }
+  }
+
+  #budgetRow(key: string): number {
+    let row = this.#budgetRows.get(key);
+    if (row === undefined) {
+      row = this.#budgetRows.size;
+      this.#budgetRows.set(key, row);
+    }
+    return row;
+  }
+
+  #tell(thread: number, message: ToThread): void {
+    this.#threads[thread]?.worker.postMessage(message);
+  }
+
+  #tellAll(message: ToThread): void {
+    for (let thread = 0; thread < this.#count; thread++) this.#tell(thread, message);
+  }
+
+  /** Asks every thread, and collects the answers of those that live (within a time, where one is given). */
+  #askAll(message: ToThread, answer: FromThread['type'], withinMs?: number): Promise<FromThread[]> {
+    const asked = this.#threads.flatMap((running, thread) => (running === undefined ? [] : [thread]));
+    return Promise.all(asked.map((thread) => this.#ask(thread, message, answer, withinMs)));
+  }
+
+  async #ask(thread: number, message: ToThread, answer: FromThread['type'], withinMs?: number): Promise<FromThread> {
+    const key = `${thread} ${answer}`;
+    const before = this.#waiting.get(key);
+    return new Promise((resolve) => {
+      const timer = withinMs === undefined ? undefined : setTimeout(() => settle({ type: 'stopped' }), withinMs);
+      const settle = (message: FromThread): void => {
+        clearTimeout(timer);
+        if (this.#waiting.get(key) === settle) this.#waiting.delete(key);
+        before?.(message);
+        resolve(message);
+      };
+      this.#waiting.set(key, settle);
+      this.#tell(thread, message);
+    });
+  }
+}

@@ -1,0 +1,257 @@
+import type { Logger } from 'pino';
+import { runAdminCommand } from '../admin/admin-commands.ts';
+import type { AdminHost, MirrorView } from '../admin/admin-host.ts';
+import type { Config } from '../config/config.ts';
+import { differences } from '../config/differences.ts';
+import type { MirrorTargetStatus } from '../mirror/replay/mirror-process-messages.ts';
+import { socketPath } from '../net/server-socket.ts';
+import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
+import { CounterBook, NO_COUNTS } from './counter-book.ts';
+import { claimPort, claimSocketPath } from './exclusive-address.ts';
+import { MirrorChild } from './mirror-child.ts';
+import type { MirrorProcessConfig } from './mirror-child.ts';
+import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from './mirrors.ts';
+import type { MirrorOverrides } from './mirrors.ts';
+import { PoolerThreads } from './pooler-threads.ts';
+import { poolerOptions } from './thread-config.ts';
+import type { ListenAddress, ThreadConfig } from './thread-messages.ts';
+
+export interface SupervisorOptions {
+  readonly config: Config;
+  /** Reads both files again; throws ConfigError. */
+  readonly load: () => Config;
+  readonly logger: Logger;
+  readonly version: string;
+  /** SHUTDOWN was asked for. */
+  readonly onShutdown: () => void;
+}
+
+/**
+ * The whole of a running pgmirror, seen from its main thread, through which no client's bytes pass: the pooler threads
+ * and the mirror process, the configuration they have, and what is told of them.
+ */
+export class Supervisor implements AdminHost {
+  readonly version: string;
+  readonly #logger: Logger;
+  readonly #load: () => Config;
+  readonly #onShutdown: () => void;
+  readonly #counters = new CounterBook();
+  readonly #ids = new MirrorIds();
+  readonly #overrides: MirrorOverrides = { generalExposure: undefined, exposures: new Map(), disabled: new Set() };
+  readonly #threads: PoolerThreads;
+  #config: Config;
+  #mirrorChild: MirrorChild | undefined;
+  /** Changes of the configuration are made one after the other. */
+  #changing: Promise<void> = Promise.resolve();
+
+  constructor(options: SupervisorOptions) {
+    this.#config = options.config;
+    this.#load = options.load;
+    this.#logger = options.logger;
+    this.version = options.version;
+    this.#onShutdown = options.onShutdown;
+    const self = this;
+    this.#threads = new PoolerThreads({
+      count: options.config.general.workers,
+      listen: (thread) => this.#listenAddresses(thread),
+      config: this.#threadConfig(),
+      host: {
+        admin: (command) => runAdminCommand(this, command),
+        get mirrorPath() {
+          return self.#mirrorChild?.path;
+        },
+      },
+      counters: this.#counters,
+      logger: options.logger,
+    });
+  }
+
+  get config(): Config {
+    return this.#config;
+  }
+
+  /** Starts everything, and settles when clients can connect. Rejects where it cannot listen. */
+  async start(): Promise<void> {
+    const { host, port, reuse_port: reusePort, workers, unix_socket_dir: directory } = this.#config.general;
+    if (workers > 1 && !reusePort) await claimPort(host, port);
+    if (directory !== undefined) await claimSocketPath(socketPath({ host: directory, port }));
+    this.#startMirrorChild();
+    await this.#threads.start();
+    this.#logger.info({ host, port, workers, mirrors: this.#config.mirroring.length }, 'listening');
+  }
+
+  /** Reads the files again and applies the whole, or nothing. Rejects with the reason why nothing was changed. */
+  async reload(): Promise<void> {
+    let after: Config;
+    try {
+      after = this.#load();
+    } catch (error) {
+      this.#logger.error({ reason: String(error instanceof Error ? error.message : error) }, 'not reloaded');
+      throw error;
+    }
+    const { needsRestart } = differences(this.#config, after);
+    if (needsRestart.length > 0) this.#logger.warn({ keys: needsRestart }, 'changed keys take effect at the next start');
+    await this.#change(() => {
+      this.#config = keepingWhatNeedsRestart(this.#config, after);
+      this.#overrides.generalExposure = undefined;
+      this.#overrides.exposures.clear();
+      this.#logger.level = after.general.log_level;
+    });
+    this.#logger.info('reloaded');
+  }
+
+  shutdown(): void {
+    this.#onShutdown();
+  }
+
+  async setGeneralExposure(exposure: number): Promise<void> {
+    await this.#change(() => (this.#overrides.generalExposure = exposure));
+  }
+
+  async setExposure(destination: string, exposure: number): Promise<void> {
+    await this.#change(() => this.#overrides.exposures.set(destination, exposure));
+  }
+
+  async setEnabled(destination: string, enabled: boolean): Promise<void> {
+    await this.#change(() => {
+      if (enabled) this.#overrides.disabled.delete(destination);
+      else this.#overrides.disabled.add(destination);
+    });
+  }
+
+  resetStats(): Promise<void> {
+    this.#counters.reset();
+    this.#threads.resetCounters();
+    return Promise.resolve();
+  }
+
+  threads(): Promise<readonly ThreadSnapshot[]> {
+    return this.#threads.snapshots();
+  }
+
+  async mirrors(): Promise<readonly MirrorView[]> {
+    const statuses = new Map((await this.#mirrorChild?.status())?.map((status) => [status.id, status]));
+    const counts = this.#counters.read();
+    return this.#config.mirroring.flatMap((mirror) => {
+      const id = this.#ids.idOf(mirror, this.#config);
+      const base = {
+        source: mirror.source_db,
+        destination: mirror.destination_db,
+        exposure: exposureOf(mirror, this.#config, this.#overrides),
+        ...this.#stateOf(mirror.destination_db, statuses.get(id)),
+      };
+      const mine = counts.filter((entry) => entry.mirror === id);
+      return mine.length === 0 ? [{ ...base, ...NO_COUNTS, user: '' }] : mine.map((entry) => ({ ...base, ...entry }));
+    });
+  }
+
+  /** Lets clients finish, up to `shutdown_timeout`, and mirrors for a moment, then ends everything. */
+  async stop(): Promise<{ cut: boolean }> {
+    const timeoutMs = this.#config.general.shutdown_timeout;
+    this.#logger.info({ timeoutMs }, 'stopping: no new clients, running transactions finish');
+    const drained = await within(this.#threads.drain(), timeoutMs);
+    if (!drained) this.#logger.warn('clients were still there after shutdown_timeout: they are cut off');
+    await this.#threads.finishMirroring();
+    await this.stopNow();
+    return { cut: !drained };
+  }
+
+  /** Ends everything at once. */
+  async stopNow(): Promise<void> {
+    await this.#threads.stop();
+    await this.#mirrorChild?.stop();
+    for (const entry of this.#counters.read()) {
+      const name = this.#ids.nameOf(entry.mirror);
+      const { total, replayed, failed, timedOut, dropped } = entry;
+      const all = dropped.reduce((sum, count) => sum + count, 0);
+      this.#logger.info({ ...name, user: entry.user, total, replayed, failed, timedOut, dropped: all }, 'mirrored');
+    }
+    this.#logger.info('stopped');
+  }
+
+  #listenAddresses(thread: number): readonly ListenAddress[] {
+    const { host, port, reuse_port: reusePort, workers, unix_socket_dir: directory } = this.#config.general;
+    const addresses: ListenAddress[] = [{ host, port, reusePort: reusePort || workers > 1 }];
+    // A unix socket cannot be shared: one thread has it.
+    if (thread === 0 && directory !== undefined) addresses.push({ path: socketPath({ host: directory, port }) });
+    return addresses;
+  }
+
+  /** There is no mirror process as long as there are no mirrors. */
+  #startMirrorChild(): void {
+    if (this.#mirrorChild !== undefined || this.#config.mirroring.length === 0) return;
+    this.#mirrorChild = new MirrorChild(this.#mirrorConfig(), this.#logger, (path) => this.#threads.mirrorAt(path));
+  }
+
+  #change(change: () => void): Promise<void> {
+    const changed = this.#changing.then(() => this.#apply(change));
+    this.#changing = changed.catch(() => undefined);
+    return changed;
+  }
+
+  /** A mirror is known to the mirror process before, and until after, anybody records for it. */
+  async #apply(change: () => void): Promise<void> {
+    const before = this.#mirrorConfig();
+    change();
+    const after = this.#mirrorConfig();
+    this.#startMirrorChild();
+    const kept = new Set(after.targets.map(({ id }) => id));
+    const removed = before.targets.filter(({ id }) => !kept.has(id));
+    await this.#mirrorChild?.configure({ ...after, targets: [...after.targets, ...removed] });
+    await this.#threads.configure(this.#threadConfig());
+    if (removed.length > 0) await this.#mirrorChild?.configure(after);
+  }
+
+  #threadConfig(): ThreadConfig {
+    return {
+      pooler: poolerOptions(this.#config),
+      routes: mirrorRoutes(this.#config, this.#ids, this.#overrides),
+      queueBytes: this.#config.general.mirror_queue_bytes,
+      logLevel: this.#config.general.log_level,
+    };
+  }
+
+  #mirrorConfig(): MirrorProcessConfig {
+    return {
+      targets: mirrorTargets(this.#config, this.#ids, this.#overrides),
+      sourceLogins: sourceLogins(this.#config),
+      logLevel: this.#config.general.log_level,
+      queueBytes: this.#config.general.mirror_queue_bytes,
+    };
+  }
+
+  #stateOf(
+    destination: string,
+    status: MirrorTargetStatus | undefined,
+  ): Pick<MirrorView, 'state' | 'reason' | 'lagMs' | 'latencyMs'> {
+    if (this.#overrides.disabled.has(destination)) {
+      return { state: 'disabled', reason: 'DISABLE MIRROR', lagMs: status?.lagMs ?? 0, latencyMs: status?.latencyMs };
+    }
+    if (status === undefined) {
+      return { state: 'down', reason: 'the mirror process does not answer', lagMs: 0, latencyMs: undefined };
+    }
+    return { state: status.state, reason: status.reason, lagMs: status.lagMs, latencyMs: status.latencyMs };
+  }
+}
+
+/** Whether the promise settled within the time. */
+async function within(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), milliseconds)));
+  const settled = promise.then(() => true);
+  try {
+    return await Promise.race([settled, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The new configuration with the keys that take effect at a start as they were at this one. */
+function keepingWhatNeedsRestart(before: Config, after: Config): Config {
+  const { host, port, unix_socket_dir, workers, reuse_port, http_host, http_port } = before.general;
+  return {
+    ...after,
+    general: { ...after.general, host, port, unix_socket_dir, workers, reuse_port, http_host, http_port },
+    admin: before.admin,
+  };
+}

@@ -1,0 +1,79 @@
+import type { CounterMemory } from '../mirror/record/mirror-counters.ts';
+import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
+import type { PoolerOptions } from '../pooler/pooler-options.ts';
+import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
+import type { AdminAnswer } from '../admin/admin-answer.ts';
+
+/** Where a pooler thread accepts clients. */
+export type ListenAddress =
+  | { readonly host: string; readonly port: number; readonly reusePort: boolean }
+  | { readonly path: string };
+
+/** The configuration as a pooler thread needs it. */
+export interface ThreadConfig {
+  readonly pooler: PoolerOptions;
+  readonly routes: readonly MirrorRoute[];
+  /** `mirror_queue_bytes`. */
+  readonly queueBytes: number;
+  readonly logLevel: string;
+}
+
+/** Memory shared by all pooler threads and the supervisor. */
+export interface SharedMemory {
+  /** Rows of PoolBudget. */
+  readonly budgets: SharedArrayBuffer;
+  /** Int32 for each thread: clients connected. */
+  readonly clients: SharedArrayBuffer;
+  /** Float64 for each thread: bytes recorded and not finished. */
+  readonly queueBytes: SharedArrayBuffer;
+  /** One BigInt64: the event counter. */
+  readonly sequence: SharedArrayBuffer;
+}
+
+/** What a pooler thread starts with (`workerData`). */
+export interface ThreadStart {
+  readonly thread: number;
+  readonly threads: number;
+  /** How many threads were started before this one, in this process. */
+  readonly generation: number;
+  readonly statementPrefix: string;
+  readonly mockSecret: Uint8Array;
+  readonly listen: readonly ListenAddress[];
+  readonly config: ThreadConfig;
+  readonly memory: SharedMemory;
+  readonly counters: CounterMemory;
+  /** Where the mirror process listens, if it does. */
+  readonly mirrorPath: string | undefined;
+}
+
+/** Supervisor → pooler thread. */
+export type ToThread =
+  | { readonly type: 'configure'; readonly epoch: number; readonly config: ThreadConfig }
+  | { readonly type: 'mirrorAt'; readonly path: string | undefined }
+  | { readonly type: 'budgetRow'; readonly key: string; readonly row: number }
+  /** Another thread wants a connection of the pool, or has made room. */
+  | { readonly type: 'announce'; readonly what: 'wanted' | 'room'; readonly key: string }
+  | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
+  | { readonly type: 'snapshot'; readonly id: number }
+  | { readonly type: 'resetCounters' }
+  | { readonly type: 'adminAnswer'; readonly id: number; readonly answer: AdminAnswer }
+  /** Let nobody in, and tell when everybody has gone. */
+  | { readonly type: 'drain' }
+  /** Hand over what is recorded, and tell when the mirrors have finished with it. */
+  | { readonly type: 'finishMirroring' }
+  | { readonly type: 'stop' };
+
+/** Pooler thread → supervisor. */
+export type FromThread =
+  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'listenFailed'; readonly message: string; readonly code: string }
+  | { readonly type: 'configured'; readonly epoch: number }
+  | { readonly type: 'budgetRowWanted'; readonly key: string }
+  | { readonly type: 'announce'; readonly what: 'wanted' | 'room'; readonly key: string }
+  | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
+  | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
+  | { readonly type: 'snapshot'; readonly id: number; readonly snapshot: ThreadSnapshot }
+  | { readonly type: 'admin'; readonly id: number; readonly command: string }
+  | { readonly type: 'drained' }
+  | { readonly type: 'mirroringFinished' }
+  | { readonly type: 'stopped' };

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { describe, it, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { within } from '../../support/eventually.ts';
+import { LeakWatch } from '../../support/leaks.ts';
+
+const mainFile = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
+
+/** The demo in a process of its own, and what it has written. */
+interface RunningDemo {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly exited: Promise<unknown[]>;
+  /** Resolves when its output contains this. */
+  wrote(text: string): Promise<void>;
+  output(): string;
+}
+
+function startDemo(t: TestContext, seconds: number): RunningDemo {
+  const child = spawn(process.execPath, [mainFile, 'demo', '--seconds', String(seconds)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.after(() => void child.kill('SIGKILL'));
+  let output = '';
+  let wakeUp = (): void => {};
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      wakeUp();
+    });
+  }
+  const exited = once(child, 'close');
+  const wrote = async (text: string): Promise<void> => {
+    while (!output.includes(text)) {
+      const more = new Promise<void>((resolve) => (wakeUp = resolve));
+      await within(Promise.race([more, exited]), 30_000, `"${text}" after ${output}`);
+      assert.ok(output.includes(text) || child.exitCode === null, output);
+    }
+  };
+  return { child, exited, wrote, output: () => output };
+}
+
+describe('the demo', () => {
+  it('ends with status 0 when both databases hold the same rows, and leaves nothing behind', async (t) => {
+    const leaks = new LeakWatch();
+    const demo = startDemo(t, 3);
+    const [status] = await within(demo.exited, 60_000, 'the demo to end');
+    assert.equal(status, 0, demo.output());
+    assert.match(demo.output(), /Both databases hold the same rows\./);
+    assert.match(demo.output(), /replayed on the mirror +[\d ]+ 100\.0 %/);
+    await leaks.assertNone();
+  });
+
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    it(`stops everything it started after ${signal}, and does not call that a success`, async (t) => {
+      const leaks = new LeakWatch();
+      const demo = startDemo(t, 60);
+      await demo.wrote('2 s');
+      demo.child.kill(signal);
+      const [status] = await within(demo.exited, 15_000, 'the demo to end');
+      assert.equal(status, 1, demo.output());
+      assert.match(demo.output(), /interrupted: stopping what was started\n$/);
+      await leaks.assertNone();
+    });
+  }
+
+  it('can be interrupted while it still starts', async (t) => {
+    const leaks = new LeakWatch();
+    const demo = startDemo(t, 60);
+    await demo.wrote('starting');
+    demo.child.kill('SIGINT');
+    const [status] = await within(demo.exited, 15_000, 'the demo to end');
+    assert.equal(status, 1, demo.output());
+    await leaks.assertNone();
+  });
+
+  it('leaves nothing behind even when it is killed', async (t) => {
+    const leaks = new LeakWatch();
+    const demo = startDemo(t, 60);
+    await demo.wrote('1 s');
+    demo.child.kill('SIGKILL');
+    await demo.exited;
+    await leaks.assertNone(15_000);
+  });
+});

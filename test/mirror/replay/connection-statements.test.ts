@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ConnectionStatements } from '../../../src/mirror/replay/connection-statements.ts';
+import { PreparedStatement } from '../../../src/mirror/replay/prepared-statement.ts';
+import { RequestCursor } from '../../../src/mirror/replay/request-cursor.ts';
+import {
+  bind,
+  close,
+  cstr,
+  describe as describeMessage,
+  execute,
+  int16,
+  parse,
+  query,
+  splitMessages,
+  sync,
+} from '../../support/bytes.ts';
+import { recording } from '../recordings.ts';
+
+const known = new Map(
+  ['', 'a', 'b', 'c'].map((name) => [
+    name,
+    new PreparedStatement(name, Buffer.concat([cstr(`SELECT '${name}'`), int16(0)])),
+  ]),
+);
+
+/** What goes ahead of a request with these messages: types and names. */
+function ahead(statements: ConnectionStatements, ...messages: readonly Buffer[]): string {
+  const cursor = new RequestCursor();
+  cursor.reset(recording({ messages }));
+  cursor.next();
+  const sent = Buffer.concat(statements.ahead(cursor, (name) => known.get(name)));
+  return splitMessages(sent)
+    .messages.map(({ type, body }) => type + body.toString('latin1', type === 'C' ? 1 : 0, body.indexOf(0)))
+    .join(' ');
+}
+
+function use(statements: ConnectionStatements, name: string): string {
+  const sent = ahead(statements, bind('', name), execute(''), sync);
+  statements.answered();
+  return sent;
+}
+
+describe('the statements of a mirror connection', () => {
+  it('are parsed where they are missing, once', () => {
+    const statements = new ConnectionStatements(10);
+    assert.equal(use(statements, 'a'), 'Pa');
+    assert.equal(use(statements, 'a'), '');
+    assert.equal(ahead(statements, describeMessage('S', 'b'), sync), 'Pb');
+  });
+
+  it('are left alone where nobody declared them', () => {
+    assert.equal(use(new ConnectionStatements(10), 'nobody'), '');
+  });
+
+  it('are closed before the client parses them itself, unless it closes them first', () => {
+    const statements = new ConnectionStatements(10);
+    use(statements, 'a');
+    assert.equal(ahead(statements, parse('a', 'SELECT 2'), sync), 'Ca');
+    statements.answered();
+    assert.equal(ahead(statements, close('S', 'a'), parse('a', 'SELECT 2'), bind('', 'a'), sync), '');
+    statements.answered();
+    // What is there now is another one than was declared.
+    assert.equal(use(statements, 'a'), 'Ca Pa');
+  });
+
+  it('are closed and parsed again after a request that touched them failed', () => {
+    const statements = new ConnectionStatements(10);
+    ahead(statements, bind('', 'a'), sync);
+    statements.failed();
+    statements.answered();
+    assert.equal(use(statements, 'a'), 'Ca Pa');
+  });
+
+  it('are forgotten, or doubted, after DEALLOCATE', () => {
+    const statements = new ConnectionStatements(10);
+    use(statements, 'a');
+    statements.doubtAll();
+    assert.equal(use(statements, 'a'), 'Ca Pa');
+    statements.forgetAll();
+    assert.equal(use(statements, 'a'), 'Pa');
+  });
+
+  it('are closed when there are too many, the least recently used first', () => {
+    const statements = new ConnectionStatements(2);
+    use(statements, 'a');
+    use(statements, 'b');
+    use(statements, 'a');
+    assert.equal(use(statements, 'c'), 'Cb Pc');
+    assert.equal(use(statements, 'a'), '');
+    assert.equal(statements.size, 2);
+  });
+
+  it('all stay that one request needs', () => {
+    const statements = new ConnectionStatements(1);
+    assert.equal(ahead(statements, bind('', 'a'), bind('', 'b'), sync), 'Pa Pb');
+  });
+
+  it('the unnamed one is parsed before its first use in a transaction', () => {
+    const statements = new ConnectionStatements(10);
+    statements.begin(known.get(''));
+    assert.equal(use(statements, ''), 'P');
+    assert.equal(use(statements, ''), '');
+    statements.begin(known.get(''));
+    assert.equal(ahead(statements, parse('', 'SELECT 2'), bind('', ''), sync), '');
+    statements.begin(known.get(''));
+    assert.equal(ahead(statements, query('SELECT 1')), '');
+    assert.equal(use(statements, ''), '', 'a simple query destroyed it on the source');
+    statements.begin(undefined);
+    assert.equal(use(statements, ''), '');
+  });
+});

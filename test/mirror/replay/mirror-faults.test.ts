@@ -1,0 +1,478 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
+import { join } from 'node:path';
+import { after, before, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import {
+  DropReason,
+  Outcome,
+  RequestFlag,
+  TargetState,
+  TransactionFlag,
+} from '../../../src/mirror/record/record-stream.ts';
+import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
+import {
+  bind,
+  commandComplete,
+  cstr,
+  execute,
+  int16,
+  int32,
+  msg,
+  parse,
+  query,
+  readyForQuery,
+  sync,
+} from '../../support/bytes.ts';
+import { inReverse } from '../../support/cleanup.ts';
+import type { Cleanup } from '../../support/cleanup.ts';
+import { eventually, within } from '../../support/eventually.ts';
+import { LeakWatch } from '../../support/leaks.ts';
+import { LogLines } from '../../support/log-lines.ts';
+import { createDatabase, query as run, startTestPostgres } from '../../support/postgres.ts';
+import { acceptLogin, expectQuery, ScriptedPostgres, send, waitForClose } from '../../support/scripted-postgres.ts';
+import { recording } from '../recordings.ts';
+import type { RequestSketch } from '../recordings.ts';
+import { MirrorChild, RecordFeeder, targetConfig } from './mirror-child.ts';
+
+const leaks = new LeakWatch();
+const cleanup = inReverse({ after });
+after(async () => leaks.assertNone());
+
+let server: RunningPostgres;
+let mirror: MirrorChild;
+let nextId = 1;
+
+before(async () => {
+  server = await startTestPostgres(cleanup);
+  mirror = await MirrorChild.start(cleanup);
+});
+
+function transaction(...requests: readonly RequestSketch[]): { requestCount: number; recording: Buffer } {
+  return { requestCount: requests.length, recording: recording(...requests) };
+}
+
+function simple(...texts: readonly string[]): { requestCount: number; recording: Buffer } {
+  return transaction(
+    ...texts.map((text, index) => {
+      const before = index === 0 ? 'I' : 'T';
+      return { messages: [query(text)], statuses: before + (index === texts.length - 1 ? 'I' : 'T') };
+    }),
+  );
+}
+
+async function feeder(test: Cleanup): Promise<RecordFeeder> {
+  const one = await RecordFeeder.connect(mirror.socketPath, test);
+  one.writer.client(1, 'app', 'someone');
+  return one;
+}
+
+/** A port that nobody listens on until `listen` is called, and a server that takes connections and says nothing. */
+async function silentServer(test: Cleanup): Promise<{ port: number; server: Server }> {
+  const silent = createServer((socket) => void socket.on('error', () => undefined).resume());
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  test.after(() => void silent.close());
+  return { port: (silent.address() as AddressInfo).port, server: silent };
+}
+
+const trusted = { host: '127.0.0.1', user: 'app', password: '' };
+
+it('drops at once what is for a mirror that is down, says so once, and goes on when it is back', async (test) => {
+  const id = nextId++;
+  const { port, server: closed } = await silentServer({ after: () => undefined });
+  closed.close();
+  await once(closed, 'close');
+  const from = mirror.log.lines.length;
+  await mirror.configure(targetConfig({ ...trusted, port }, 'app', { id }));
+  await eventually(() =>
+    mirror.messages.some((one) => one.type === 'targetState' && one.id === id && one.state === 'down'),
+  );
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  for (let i = 0; i < 3; i++) records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const dropped = await records.finished();
+  assert.deepEqual(
+    dropped.map(({ outcome, reason }) => [outcome, reason]),
+    Array.from({ length: 3 }, () => [Outcome.Dropped, DropReason.MirrorDown]),
+  );
+  assert.ok(records.targetStates.some((one) => one.target === id && one.state === TargetState.Down));
+
+  const back = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => {
+      socket.write(Buffer.concat([msg('R', int32(0)), msg('K', int32(1), int32(2)), readyForQuery('I')]));
+      socket.on('data', () => socket.write(Buffer.concat([commandComplete('SELECT 0'), readyForQuery('I')])));
+    });
+  });
+  back.listen(port, '127.0.0.1');
+  test.after(() => void back.close());
+  await eventually(() => records.targetStates.some((one) => one.target === id && one.state === TargetState.Up));
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.equal(acknowledged.at(-1)?.outcome, Outcome.Replayed);
+  const said = mirror.log.lines.slice(from).map(({ msg: text }) => text);
+  assert.deepEqual(said, ['mirror is down', 'mirror is up']);
+  await mirror.configure();
+});
+
+it('gives up on a mirror that takes connections and answers nothing', async (test) => {
+  const id = nextId++;
+  const { port } = await silentServer({ after: (undo) => test.after(undo) });
+  await mirror.configure(targetConfig({ ...trusted, port }, 'app', { id, connectTimeoutMs: 200 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const [one] = await records.finished();
+  assert.deepEqual([one?.outcome, one?.reason], [Outcome.Dropped, DropReason.MirrorDown]);
+  await mirror.configure();
+});
+
+it('counts a transaction as failed whose mirror connection is lost, and goes on with the next one', async (test) => {
+  const id = nextId++;
+  const scripted = await ScriptedPostgres.start(
+    { after: (undo) => test.after(undo) },
+    [acceptLogin(), expectQuery('SELECT 1')],
+    [acceptLogin(), expectQuery('SELECT 2'), send(commandComplete('SELECT 0'), readyForQuery('I')), waitForClose()],
+  );
+  await mirror.configure(targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  records.transaction({ ...simple('SELECT 2'), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.map(({ outcome }) => outcome),
+    [Outcome.Failed, Outcome.Replayed],
+  );
+  await mirror.configure();
+});
+
+it('closes a connection on which garbage comes', async (test) => {
+  const id = nextId++;
+  const scripted = await ScriptedPostgres.start(
+    { after: (undo) => test.after(undo) },
+    [acceptLogin(), expectQuery('SELECT 1'), send(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')), waitForClose()],
+    [acceptLogin(), waitForClose()],
+  );
+  await mirror.configure(targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const [one] = await records.finished();
+  assert.equal(one?.outcome, Outcome.Failed);
+  await mirror.configure();
+});
+
+it('cancels a request that takes too long, and uses the connection again', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE t (id int)');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, timeoutMs: 200 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.transaction({
+    ...simple('BEGIN', 'INSERT INTO t VALUES (1)', 'SELECT pg_sleep(60)', 'COMMIT'),
+    targets: [id],
+  });
+  records.transaction({ ...simple('INSERT INTO t VALUES (2)'), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.map(({ outcome }) => outcome),
+    [Outcome.TimedOut, Outcome.Replayed],
+  );
+  assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), [{ id: 2 }]);
+  await mirror.configure();
+});
+
+it('closes a connection whose server does not heed the cancel', async (test) => {
+  const id = nextId++;
+  const hung = [acceptLogin(), expectQuery('SELECT 1'), waitForClose()];
+  const scripted = await ScriptedPostgres.start({ after: (undo) => test.after(undo) }, hung, [waitForClose()]);
+  await mirror.configure(targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, timeoutMs: 100 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const [one] = await records.finished();
+  assert.equal(one?.outcome, Outcome.TimedOut);
+  await mirror.configure();
+});
+
+it('mirrors a cancel that the source answered', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  const cancelled = { messages: [query('SELECT pg_sleep(60)')], sqlstate: '57014', flags: RequestFlag.Cancelled };
+  records.transaction({ ...transaction({ ...cancelled, cancelAfter: 100_000 }), targets: [id] });
+  const [one] = await records.finished();
+  assert.equal(one?.outcome, Outcome.Replayed);
+  await mirror.configure();
+});
+
+it('keeps think times, and takes them off where a lane is late', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE t (began timestamptz, at timestamptz)');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  const thoughtful = transaction(
+    { messages: [query('BEGIN')], statuses: 'IT' },
+    { messages: [query('INSERT INTO t VALUES (now(), clock_timestamp())')], statuses: 'TT', thinkTime: 300_000 },
+    { messages: [query('COMMIT')], statuses: 'TI' },
+  );
+  records.transaction({ ...thoughtful, targets: [id] });
+  await records.finished();
+  records.transaction({ ...thoughtful, targets: [id], ago: 5000 });
+  await records.finished();
+  const [kept, shrunk] = await run<{ ms: number }>(
+    server.url(database),
+    'SELECT extract(epoch FROM at - began)::float8 * 1000 AS ms FROM t ORDER BY began',
+  );
+  assert.ok(kept && kept.ms > 290 && kept.ms < 450, `kept: ${kept?.ms}`);
+  assert.ok(shrunk && shrunk.ms < 150, `shrunk: ${shrunk?.ms}`);
+  await mirror.configure();
+});
+
+it('drops what is too late', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, maxLagMs: 1000 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.transaction({ ...simple('SELECT 1'), targets: [id], ago: 1500 });
+  const [one] = await records.finished();
+  assert.deepEqual([one?.outcome, one?.reason], [Outcome.Dropped, DropReason.Lag]);
+  await mirror.configure();
+});
+
+it('runs each transaction in the state of its session', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(
+    server.url(database),
+    `CREATE SCHEMA other; CREATE ROLE plain; GRANT ALL ON SCHEMA public, other TO plain;
+     CREATE TABLE seen (who text, path text, zone text, app text); GRANT ALL ON seen TO plain`,
+  );
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  const note = `INSERT INTO public.seen SELECT current_user, current_setting('search_path'), current_setting('TimeZone'), current_setting('application_name')`;
+  records.writer.settings(
+    1,
+    new Map([
+      ['search_path', 'other'],
+      ['TimeZone', 'Asia/Tokyo'],
+      ['application_name', `it's \\ "x"`],
+    ]),
+  );
+  records.writer.settings(
+    2,
+    new Map([
+      ['role', 'plain'],
+      ['application_name', 'two'],
+    ]),
+  );
+  records.transaction({ ...simple(note), targets: [id], settings: 1 });
+  records.transaction({ ...simple(note), targets: [id], settings: 2 });
+  records.transaction({ ...simple(note), targets: [id], settings: 1 });
+  records.transaction({ ...simple(`SELECT set_config('search_path', 'nowhere', false)`), targets: [id] });
+  records.transaction({ ...simple(`SET TimeZone = 'Asia/Tokyo'`), targets: [id] });
+  records.transaction({ ...simple(note), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
+  const rows = await run<Record<string, string>>(server.url(database), 'SELECT * FROM seen');
+  const fresh = { who: 'postgres', path: '"$user", public', zone: rows[1]?.zone, app: '' };
+  const first = { who: 'postgres', path: 'other', zone: 'Asia/Tokyo', app: `it's \\ "x"` };
+  assert.deepEqual(rows, [first, { ...fresh, who: 'plain', app: 'two' }, first, fresh]);
+  assert.notEqual(rows[1]?.zone, 'Asia/Tokyo');
+  await mirror.configure();
+});
+
+it('fails a transaction whose settings the mirror refuses, and does not run it where rows depend on them', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE t (id int)');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.writer.settings(
+    1,
+    new Map([
+      ['no_such_setting', 'x'],
+      ['TimeZone', 'UTC'],
+    ]),
+  );
+  records.writer.settings(2, new Map([['role', 'nobody_of_that_name']]));
+  records.transaction({ ...simple('INSERT INTO t VALUES (1)'), targets: [id], settings: 1 });
+  records.transaction({ ...simple('INSERT INTO t VALUES (2)'), targets: [id], settings: 2 });
+  records.transaction({ ...simple('INSERT INTO t VALUES (3)'), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.map(({ outcome }) => outcome),
+    [Outcome.Failed, Outcome.Failed, Outcome.Replayed],
+  );
+  assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), [{ id: 1 }, { id: 3 }]);
+  await mirror.configure();
+});
+
+it('prepares statements where they are missing, and keeps no more than the limit', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE t (id int)');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, preparedStatementsLimit: 2 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  const definition = (text: string): Buffer => Buffer.concat([cstr(text), int16(0)]);
+  for (let i = 1; i <= 4; i++)
+    records.writer.statement(i, `p${i}`, definition(`INSERT INTO t VALUES ($1 + ${i} * 10)`));
+  records.writer.statement(9, '', definition('INSERT INTO t VALUES ($1 + 900)'));
+  const use = (name: string, value: string): RequestSketch => ({
+    messages: [bind('', name, value), execute(''), sync],
+  });
+  for (const i of [1, 2, 3, 4, 1, 1]) records.transaction({ ...transaction(use(`p${i}`, '0')), targets: [id] });
+  records.transaction({ ...transaction(use('', '1')), targets: [id], unnamedStatement: 9 });
+  // Another thread means something else by the same name.
+  const other = await feeder({ after: (undo) => test.after(undo) });
+  await records.finished();
+  other.writer.statement(1, 'p1', definition('INSERT INTO t VALUES ($1 + 500)'));
+  other.transaction({ ...transaction(use('p1', '0')), targets: [id] });
+  await other.finished();
+  records.transaction({
+    ...transaction({ messages: [parse('p1', 'INSERT INTO t VALUES ($1 + 70)'), ...use('p1', '0').messages] }),
+    targets: [id],
+  });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    [...acknowledged, ...other.acknowledged].map(({ outcome, sqlstates }) => [outcome, ...sqlstates]),
+    Array.from({ length: 9 }, () => [Outcome.Replayed]),
+  );
+  const rows = await run<{ id: number }>(server.url(database), 'SELECT id FROM t');
+  assert.deepEqual(
+    rows.map((row) => row.id),
+    [10, 20, 30, 40, 10, 10, 901, 500, 70],
+  );
+  await mirror.configure();
+});
+
+it('keeps the connection of a pinned client, and drops what needs a session that is lost', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.writer.client(2, 'app', 'other');
+  const { NeedsSession: needs, KeepsSession: keeps } = TransactionFlag;
+  records.transaction({ ...simple('CREATE TEMP TABLE mine (id int)'), targets: [id], flags: keeps });
+  records.transaction({ ...simple('SELECT 1'), targets: [id], client: 2 });
+  records.transaction({ ...simple('INSERT INTO mine VALUES (1)'), targets: [id], flags: needs | keeps });
+  records.transaction({ ...simple('DROP TABLE mine'), targets: [id], flags: needs });
+  await records.finished();
+  records.transaction({ ...simple('SELECT * FROM mine'), targets: [id], flags: needs | keeps });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.toSorted((a, b) => a.slot - b.slot).map(({ outcome, reason }) => [outcome, reason]),
+    [...Array.from({ length: 4 }, () => [Outcome.Replayed, 0]), [Outcome.Dropped, DropReason.SessionLost]],
+  );
+  await mirror.configure();
+});
+
+it('filters by level and by text, and has no login for some', async (test) => {
+  const [reads, matching, nobody] = [nextId++, nextId++, nextId++];
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE t (id int)');
+  await mirror.configure(
+    targetConfig(server, database, { id: reads, level: 'read' }),
+    targetConfig(server, database, { id: matching, query: 'two', excludeQuery: 'not' }),
+    targetConfig(server, database, { id: nobody, fallback: undefined }),
+  );
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  const targets = [reads, matching, nobody];
+  for (const text of ['INSERT INTO t VALUES (1)', `SELECT 'two'`, `SELECT 'two', 'not'`]) {
+    records.transaction({ ...simple(text), targets });
+  }
+  const acknowledged = await records.finished(3);
+  const of = (target: number): number[][] =>
+    acknowledged
+      .filter((one) => one.target === target)
+      .toSorted((a, b) => a.slot - b.slot)
+      .map(({ outcome, reason }) => [outcome, reason]);
+  const filtered = [Outcome.Dropped, DropReason.Filtered];
+  assert.deepEqual(of(reads), [filtered, [Outcome.Replayed, 0], [Outcome.Replayed, 0]]);
+  assert.deepEqual(of(matching), [filtered, [Outcome.Replayed, 0], filtered]);
+  assert.deepEqual(
+    of(nobody),
+    Array.from({ length: 3 }, () => [Outcome.Dropped, DropReason.NoUser]),
+  );
+  await mirror.configure();
+});
+
+it('drops for a login that the mirror refuses, and for that alone', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  const users = [{ name: 'wrong', user: server.user, password: 'no' }];
+  await mirror.configure(targetConfig(server, database, { id, users, fallback: undefined }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.writer.client(2, 'app', 'wrong');
+  records.transaction({ ...simple('SELECT 1'), targets: [id], client: 2 });
+  const [one] = await records.finished();
+  assert.deepEqual([one?.outcome, one?.reason], [Outcome.Dropped, DropReason.NoUser]);
+  assert.equal((await mirror.status())[0]?.state, 'up');
+  await mirror.configure();
+});
+
+it('drains: finishes what is queued, and loses what does not end in time', async (test) => {
+  const id = nextId++;
+  const child = await MirrorChild.start({ after: (undo) => test.after(undo) });
+  const database = await createDatabase(server);
+  await child.configure(targetConfig(server, database, { id, poolSize: 2 }));
+  const records = await RecordFeeder.connect(child.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'a');
+  records.writer.client(2, 'app', 'b');
+  records.transaction({ ...simple('SELECT pg_sleep(0.2)'), targets: [id] });
+  records.transaction({ ...simple('SELECT pg_sleep(60)'), targets: [id], client: 2 });
+  records.flush();
+  await eventually(async () => ((await child.status())[0]?.queued ?? 0) === 2);
+  child.tell({ type: 'drain', graceMs: 600 });
+  await child.message('drained');
+  assert.deepEqual(
+    (await records.finished()).map(({ outcome, reason }) => [outcome, reason]),
+    [
+      [Outcome.Replayed, 0],
+      [Outcome.Dropped, DropReason.Lost],
+    ],
+  );
+});
+
+it('closes a record stream that is malformed, and goes on with the others', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id }));
+  const [bad, good] = [
+    await feeder({ after: (undo) => test.after(undo) }),
+    await feeder({ after: (undo) => test.after(undo) }),
+  ];
+  const closed = once(bad.socket, 'close');
+  bad.flush();
+  bad.socket.write(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+  await within(closed, 5000, 'the stream to be closed');
+  good.transaction({ ...simple('SELECT 1'), targets: [id] });
+  assert.equal((await good.finished())[0]?.outcome, Outcome.Replayed);
+  await mirror.configure();
+});
+
+for (const [name, isBlocked] of [
+  ['ends with its parent', false],
+  ['ends with its parent, even while it is blocked', true],
+] as const) {
+  it(name, async (test) => {
+    const helper = fileURLToPath(new URL('./orphan-parent.ts', import.meta.url));
+    const socketPath = join(leaks.folder, 'orphan');
+    const parent = spawn(process.execPath, [helper, socketPath], { stdio: ['ignore', 'pipe', 'inherit'] });
+    test.after(() => void parent.kill('SIGKILL'));
+    const { pid } = (await new LogLines(parent.stdout).waitFor((line) => 'pid' in line)) as unknown as { pid: number };
+    const records = await RecordFeeder.connect(socketPath, { after: (undo) => test.after(undo) });
+    await eventually(() => records.targetStates.length > 0);
+    if (isBlocked) {
+      // The expression that orphan-parent.ts configures takes for ever on this.
+      records.writer.client(1, 'app', 'someone');
+      records.transaction(simple(`SELECT '${'a'.repeat(60)}!'`));
+      records.flush();
+    }
+    parent.kill('SIGKILL');
+    await eventually(() => !existsSync(`/proc/${pid}`), { what: 'the mirror process to be gone' });
+  });
+}
