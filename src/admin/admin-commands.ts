@@ -52,11 +52,20 @@ export async function runAdminCommand(host: AdminHost, text: string): Promise<Ad
     }
   }
   // Drivers and tools set what they need before they ask anything.
-  if (/^set\s+(?:session\s+)?(?:application_name|client_encoding|datestyle|extra_float_digits|client_min_messages|standard_conforming_strings|timezone)\b/i.test(text)) {
+  if (
+    /^set\s+(?:session\s+)?(?:application_name|client_encoding|datestyle|extra_float_digits|client_min_messages|standard_conforming_strings|timezone)\b/i.test(
+      text,
+    )
+  ) {
     return { kind: 'done', tag: 'SET' };
   }
   const list = commands.map(({ syntax }) => syntax).join(', ');
-  return { kind: 'error', code: '42601', message: `unknown command: ${shortened(text)}`, hint: `Commands are: ${list}.` };
+  return {
+    kind: 'error',
+    code: '42601',
+    message: `unknown command: ${shortened(text)}`,
+    hint: `Commands are: ${list}.`,
+  };
 }
 
 function shortened(text: string): string {
@@ -136,7 +145,12 @@ function shareOf(text: string): number | AdminAnswer {
   const unquoted = text.replace(/^'(.*)'$/, '$1');
   const share = unquoted.trim() === '' ? NaN : Number(unquoted);
   if (share >= 0 && share <= 1) return share;
-  return { kind: 'error', code: '22023', message: `invalid exposure: ${text}`, hint: 'A number from 0 to 1 is accepted.' };
+  return {
+    kind: 'error',
+    code: '22023',
+    message: `invalid exposure: ${text}`,
+    hint: 'A number from 0 to 1 is accepted.',
+  };
 }
 
 /** The destination a name means: as it is, or quoted as an identifier. */

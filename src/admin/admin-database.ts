@@ -219,7 +219,10 @@ class AdminSession {
     const name = text(message, 6);
     const sql = (isStatement ? this.#statements : this.#portals).get(name);
     if (sql === undefined) {
-      return this.#fail(isStatement ? '26000' : '34000', `${isStatement ? 'prepared statement' : 'portal'} "${name}" does not exist`);
+      return this.#fail(
+        isStatement ? '26000' : '34000',
+        `${isStatement ? 'prepared statement' : 'portal'} "${name}" does not exist`,
+      );
     }
     const lead = isStatement ? [parameterDescription([])] : [];
     // Only what shows something is run to be described: the rest would happen twice.

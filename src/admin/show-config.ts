@@ -27,7 +27,8 @@ export function showConfig(host: AdminHost): AdminAnswer {
 
 function shown(section: object, key: string): string | null {
   const value: unknown = (section as Record<string, unknown>)[key];
-  return value === undefined ? null : String(value);
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : null;
 }
 
 /** SHOW VERSION. */

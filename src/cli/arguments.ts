@@ -24,7 +24,7 @@ Usage:
   pgmirror check [--config FILE] [--users FILE] [--connect]
       Validate both files; with --connect log in to every source and mirror as well.
   pgmirror demo [--seconds N]
-      A source and a mirror of its own with sample traffic, for 30 seconds unless told.
+      A source and a mirror of its own with sample traffic, for 20 seconds unless told.
   pgmirror --help | --version
 
 Options:
@@ -53,7 +53,7 @@ const spelling: Readonly<Record<string, string>> = {
   seconds: '--seconds N',
 };
 
-const DEFAULT_SECONDS = 30;
+const DEFAULT_SECONDS = 20;
 const MAX_SECONDS = 86_400;
 
 /** Reads the words after the program's name. */

@@ -35,7 +35,13 @@ export class PoolBudget {
 
   /** A budget of one thread's own. */
   static alone(): PoolBudget {
-    return new PoolBudget({ cells: new Int32Array(PoolBudget.rowLength(1)), row: 0, thread: 0, threads: 1, announce: () => undefined });
+    return new PoolBudget({
+      cells: new Int32Array(PoolBudget.rowLength(1)),
+      row: 0,
+      thread: 0,
+      threads: 1,
+      announce: () => undefined,
+    });
   }
 
   /** Connections open, those of other threads included. */
@@ -64,7 +70,11 @@ export class PoolBudget {
   /** Says since when the oldest client here waits (milliseconds of the shared clock), `undefined`: nobody does. */
   waiting(since: number | undefined): void {
     if (this.#threads === 1) return;
-    Atomics.store(this.#cells, this.#base + 1 + this.#thread, since === undefined ? 0 : (Math.floor(since) & 0x3fffffff) + 1);
+    Atomics.store(
+      this.#cells,
+      this.#base + 1 + this.#thread,
+      since === undefined ? 0 : (Math.floor(since) & 0x3fffffff) + 1,
+    );
   }
 
   /** Asks the other threads to close an idle connection. */

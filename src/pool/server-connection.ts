@@ -138,7 +138,10 @@ export class ServerConnection<State> {
     if (type === Backend.NoticeResponse || type === Backend.NotificationResponse) return;
     if (type === Backend.ParameterStatus) {
       const nameEnd = message.indexOf(0, 5);
-      this.#onParameter(message.toString('utf8', 5, nameEnd), message.toString('utf8', nameEnd + 1, message.length - 1));
+      this.#onParameter(
+        message.toString('utf8', 5, nameEnd),
+        message.toString('utf8', nameEnd + 1, message.length - 1),
+      );
       return;
     }
     const reason = type === Backend.ErrorResponse ? errorFieldMap(message).get('M') : undefined;

@@ -100,7 +100,8 @@ export class AnswerRelay {
     while (length - at >= HEADER_LENGTH) {
       const type = bytes[at] ?? 0;
       const size = 1 + bytes.readUInt32BE(at + 1);
-      if (size < HEADER_LENGTH || size > LARGE_MESSAGE_LIMIT) throw new ProtocolError('invalid message length from the server');
+      if (size < HEADER_LENGTH || size > LARGE_MESSAGE_LIMIT)
+        throw new ProtocolError('invalid message length from the server');
       const end = at + size;
       if (type === Backend.DataRow || type === Backend.CopyData) {
         if (end > length) {

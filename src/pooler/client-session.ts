@@ -231,10 +231,7 @@ export class ClientSession implements Waiter<ServerSession> {
     }
     if (this.#skipping) return true;
     const idle =
-      type === Frontend.Flush ||
-      type === Frontend.CopyData ||
-      type === Frontend.CopyDone ||
-      type === Frontend.CopyFail;
+      type === Frontend.Flush || type === Frontend.CopyData || type === Frontend.CopyDone || type === Frontend.CopyFail;
     return idle ? true : undefined;
   }
 

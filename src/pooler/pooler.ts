@@ -126,7 +126,8 @@ export class Pooler {
     this.#options = options;
     this.#directory = directory;
     for (const session of this.#sessions.values()) {
-      if (this.#host.desk.routes(session.options.database).length > 0) session.recordFromNextTransaction(this.#host.desk);
+      if (this.#host.desk.routes(session.options.database).length > 0)
+        session.recordFromNextTransaction(this.#host.desk);
     }
     for (const named of this.#pools.all()) {
       const entry = directory.find(named.user, named.database);
@@ -263,7 +264,11 @@ export class Pooler {
   async #openSession(client: ClientSocket, request: LoginRequest, key: ClientKey): Promise<ClientSession> {
     const entry = this.#directory.find(request.user, request.database);
     if (request.replication) {
-      throw new LoginRefused({ severity: 'FATAL', code: '0A000', message: 'replication connections are not supported' });
+      throw new LoginRefused({
+        severity: 'FATAL',
+        code: '0A000',
+        message: 'replication connections are not supported',
+      });
     }
     if (entry === undefined || this.#draining) {
       throw new LoginRefused({ severity: 'FATAL', code: '57P03', message: 'the database system is shutting down' });
@@ -290,7 +295,12 @@ export class Pooler {
     this.#greet(client, key, welcome.reported.entries);
     if (this.#options.logConnections) {
       const { database, user } = request;
-      this.#host.log('info', 'client connected', { database, user, address: client.remoteAddress, client: key.processId });
+      this.#host.log('info', 'client connected', {
+        database,
+        user,
+        address: client.remoteAddress,
+        client: key.processId,
+      });
     }
     return session;
   }

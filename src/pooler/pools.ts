@@ -16,7 +16,7 @@ export interface NamedPool {
 }
 
 /** What names the shared budget of a pool. */
-export function poolKey(database: string, user: string): string {
+function poolKey(database: string, user: string): string {
   return JSON.stringify([database, user]);
 }
 
@@ -51,12 +51,7 @@ export class Pools {
   }
 
   /** The pool of a user's way to a database. */
-  async get(
-    user: string,
-    database: PoolerDatabase,
-    route: PoolerRoute,
-    limits: PoolerLimits,
-  ): Promise<NamedPool> {
+  async get(user: string, database: PoolerDatabase, route: PoolerRoute, limits: PoolerLimits): Promise<NamedPool> {
     const key = poolKey(database.name, user);
     const known = this.#pools.get(key);
     if (known !== undefined) return known;

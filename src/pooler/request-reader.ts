@@ -100,7 +100,8 @@ export class RequestReader {
   }
 
   #takeParts(): Buffer {
-    const bytes = this.#parts.length === 1 && this.#parts[0] !== undefined ? this.#parts[0] : Buffer.concat(this.#parts);
+    const bytes =
+      this.#parts.length === 1 && this.#parts[0] !== undefined ? this.#parts[0] : Buffer.concat(this.#parts);
     this.#parts = [];
     this.#have = 0;
     this.#need = 0;

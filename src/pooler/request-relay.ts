@@ -219,7 +219,8 @@ export class RequestRelay {
     const portalEnd = bytes.indexOf(0, start + 5);
     const nameStart = portalEnd + 1;
     const nameEnd = bytes.indexOf(0, nameStart);
-    if (portalEnd < 0 || portalEnd >= end || nameEnd < 0 || nameEnd >= end) return this.#malformed(server, bytes, start, end, size);
+    if (portalEnd < 0 || portalEnd >= end || nameEnd < 0 || nameEnd >= end)
+      return this.#malformed(server, bytes, start, end, size);
     if (nameEnd === nameStart) {
       this.#needUnnamed(server);
       this.#beginRequest();
@@ -234,7 +235,13 @@ export class RequestRelay {
     const nameEnd = bytes.indexOf(0, nameStart);
     if (bytes[start + 5] === Target.Statement && nameEnd > 0 && nameEnd < end) {
       if (nameEnd > nameStart) {
-        return this.#named(server, Owed.Describe, bytes, { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 });
+        return this.#named(server, Owed.Describe, bytes, {
+          start,
+          end,
+          size: end - start,
+          nameStart,
+          nameEnd: nameEnd + 1,
+        });
       }
       this.#needUnnamed(server);
     }

@@ -1,4 +1,4 @@
-import { CheckoutError } from '../pool/pool.ts';
+import type { CheckoutError } from '../pool/pool.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { ParameterSet } from '../session/parameter-set.ts';

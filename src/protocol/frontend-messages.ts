@@ -1,11 +1,10 @@
+import { serialize } from 'pg-protocol';
 import { Frontend } from './message-types.ts';
 import type { Target } from './message-types.ts';
 import { MessageWriter } from './message-writer.ts';
 
 /** Protocol version 3.0 as a StartupMessage carries it. */
 export const PROTOCOL_3_0 = 0x0003_0000;
-/** Protocol version 3.2 as a StartupMessage carries it. */
-export const PROTOCOL_3_2 = 0x0003_0002;
 /** Request codes that stand where a StartupMessage has its version. */
 export const CANCEL_REQUEST_CODE = 80877102;
 export const SSL_REQUEST_CODE = 80877103;
@@ -18,30 +17,25 @@ export function startupMessage(parameters: Readonly<Record<string, string>>, ver
   return writer.int8(0).finish();
 }
 
-export function sslRequest(): Buffer {
-  return new MessageWriter(undefined).int32(SSL_REQUEST_CODE).finish();
-}
-
 /** CancelRequest: `secretKey` as BackendKeyData carried it, 4 to 256 bytes. */
 export function cancelRequest(processId: number, secretKey: Uint8Array): Buffer {
   return new MessageWriter(undefined).int32(CANCEL_REQUEST_CODE).int32(processId).bytes(secretKey).finish();
 }
 
 export function passwordMessage(password: string): Buffer {
-  return new MessageWriter(Frontend.Password).string(password).finish();
+  return serialize.password(password);
 }
 
 export function saslInitialResponse(mechanism: string, response: string): Buffer {
-  const bytes = Buffer.from(response);
-  return new MessageWriter(Frontend.Password).string(mechanism).int32(bytes.length).bytes(bytes).finish();
+  return serialize.sendSASLInitialResponseMessage(mechanism, response);
 }
 
 export function saslResponse(response: string): Buffer {
-  return new MessageWriter(Frontend.Password).bytes(Buffer.from(response)).finish();
+  return serialize.sendSCRAMClientFinalMessage(response);
 }
 
 export function query(text: string): Buffer {
-  return new MessageWriter(Frontend.Query).string(text).finish();
+  return serialize.query(text);
 }
 
 /** `definition`: what follows the name in a Parse message: text, zero byte, parameter types. */
@@ -58,21 +52,17 @@ export function close(target: (typeof Target)[keyof typeof Target], name: string
 }
 
 export function copyFail(reason: string): Buffer {
-  return new MessageWriter(Frontend.CopyFail).string(reason).finish();
+  return serialize.copyFail(reason);
 }
 
-const SYNC = new MessageWriter(Frontend.Sync).finish();
-const FLUSH = new MessageWriter(Frontend.Flush).finish();
-const TERMINATE = new MessageWriter(Frontend.Terminate).finish();
-
 export function sync(): Buffer {
-  return SYNC;
+  return serialize.sync();
 }
 
 export function flush(): Buffer {
-  return FLUSH;
+  return serialize.flush();
 }
 
 export function terminate(): Buffer {
-  return TERMINATE;
+  return serialize.end();
 }

@@ -1,9 +1,6 @@
 import { HEADER_LENGTH } from './message-types.ts';
 import { ProtocolError } from './protocol-error.ts';
 
-/** Takes one whole message, its five-byte header included. The bytes are the callback's to keep. */
-export type EachMessage = (type: number, message: Buffer) => void;
-
 const NOTHING = Buffer.alloc(0);
 
 /**

@@ -2,7 +2,7 @@ import { CANCEL_REQUEST_CODE, GSSENC_REQUEST_CODE, SSL_REQUEST_CODE } from './fr
 import { ProtocolError } from './protocol-error.ts';
 
 /** The longest startup packet PostgreSQL takes (MAX_STARTUP_PACKET_LENGTH in libpq/pqcomm.h). */
-export const MAX_STARTUP_PACKET_LENGTH = 10_000;
+const MAX_STARTUP_PACKET_LENGTH = 10_000;
 
 /** What a connection may begin with. */
 export type StartupPacket =

@@ -214,7 +214,5 @@ export class AnswerQueue {
 
 /** Whether a backend message of this type completes one extended-protocol message (or an Execute's row limit). */
 export function isCompletion(type: number): boolean {
-  return (
-    type === Backend.CommandComplete || type === Backend.EmptyQueryResponse || type === Backend.PortalSuspended
-  );
+  return type === Backend.CommandComplete || type === Backend.EmptyQueryResponse || type === Backend.PortalSuspended;
 }

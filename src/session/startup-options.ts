@@ -30,7 +30,8 @@ function* commandLineSettings(options: string): Generator<[string, string]> {
     else if (word.startsWith('-c')) assignment = word.slice(2);
     else if (word.startsWith('--')) assignment = word.slice(2);
     const equals = assignment?.indexOf('=') ?? -1;
-    if (assignment === undefined || equals <= 0) throw new Error(`invalid command-line argument for server process: ${word}`);
+    if (assignment === undefined || equals <= 0)
+      throw new Error(`invalid command-line argument for server process: ${word}`);
     // A dash in a name stands for an underscore (ParseLongOption).
     yield [assignment.slice(0, equals).replaceAll('-', '_').toLowerCase(), assignment.slice(equals + 1)];
   }

@@ -69,7 +69,7 @@ function sumByMirrorAndUser(entries: readonly MirrorUserCounts[]): MirrorUserCou
 }
 
 /** The counts of both together. */
-export function addCounts(a: MirrorCounts, b: MirrorCounts): MirrorCounts {
+function addCounts(a: MirrorCounts, b: MirrorCounts): MirrorCounts {
   return {
     total: a.total + b.total,
     replayed: a.replayed + b.replayed,

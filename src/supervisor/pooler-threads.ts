@@ -32,7 +32,7 @@ export interface PoolerThreadsHost {
   /** Runs an admin command of a thread's client. */
   admin(command: string): Promise<AdminAnswer>;
   /** Where the mirror process listens. */
-  readonly mirrorPath: string | undefined;
+  mirrorPath(): string | undefined;
 }
 
 /**
@@ -131,7 +131,8 @@ export class PoolerThreads {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#askAll({ type: 'stop' }, 'stopped', SNAPSHOT_MS);
-    await Promise.all(this.#threads.map((running) => running?.worker.terminate()));
+    const ended = this.#threads.flatMap((running) => (running === undefined ? [] : [running.worker.terminate()]));
+    await Promise.all(ended);
   }
 
   #startThread(thread: number): Promise<number> {
@@ -150,7 +151,7 @@ export class PoolerThreads {
       config: this.#config,
       memory: this.#memory,
       counters,
-      mirrorPath: this.#host.mirrorPath,
+      mirrorPath: this.#host.mirrorPath(),
     };
     const worker = new Worker(entryFile('./pooler-thread', import.meta.url), { workerData, name: `pooler ${thread}` });
     const running: RunningThread = { worker, generation, listening: false };
@@ -225,6 +226,7 @@ export class PoolerThreads {
   }
 
   #tell(thread: number, message: ToThread): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker is no window: it has no origin
     this.#threads[thread]?.worker.postMessage(message);
   }
 
@@ -243,11 +245,11 @@ export class PoolerThreads {
     const before = this.#waiting.get(key);
     return new Promise((resolve) => {
       const timer = withinMs === undefined ? undefined : setTimeout(() => settle({ type: 'stopped' }), withinMs);
-      const settle = (message: FromThread): void => {
+      const settle = (reply: FromThread): void => {
         clearTimeout(timer);
         if (this.#waiting.get(key) === settle) this.#waiting.delete(key);
-        before?.(message);
-        resolve(message);
+        before?.(reply);
+        resolve(reply);
       };
       this.#waiting.set(key, settle);
       this.#tell(thread, message);

@@ -50,16 +50,13 @@ export class Supervisor implements AdminHost {
     this.#logger = options.logger;
     this.version = options.version;
     this.#onShutdown = options.onShutdown;
-    const self = this;
     this.#threads = new PoolerThreads({
       count: options.config.general.workers,
       listen: (thread) => this.#listenAddresses(thread),
       config: this.#threadConfig(),
       host: {
         admin: (command) => runAdminCommand(this, command),
-        get mirrorPath() {
-          return self.#mirrorChild?.path;
-        },
+        mirrorPath: () => this.#mirrorChild?.path,
       },
       counters: this.#counters,
       logger: options.logger,
@@ -90,7 +87,8 @@ export class Supervisor implements AdminHost {
       throw error;
     }
     const { needsRestart } = differences(this.#config, after);
-    if (needsRestart.length > 0) this.#logger.warn({ keys: needsRestart }, 'changed keys take effect at the next start');
+    if (needsRestart.length > 0)
+      this.#logger.warn({ keys: needsRestart }, 'changed keys take effect at the next start');
     await this.#change(() => {
       this.#config = keepingWhatNeedsRestart(this.#config, after);
       this.#overrides.generalExposure = undefined;

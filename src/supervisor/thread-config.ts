@@ -5,7 +5,7 @@ import type { UserConfig } from '../config/user-schema.ts';
 import type { PoolerDatabase, PoolerLimits, PoolerOptions, PoolerRoute, PoolerUser } from '../pooler/pooler-options.ts';
 
 /** Under these names the admin database answers: PgBouncer's own, too, for the tools that were made for it. */
-export function adminNames(config: Config): readonly string[] {
+function adminNames(config: Config): readonly string[] {
   return config.admin.password === undefined ? [] : [config.admin.name, 'pgbouncer'];
 }
 

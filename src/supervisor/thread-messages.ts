@@ -6,8 +6,7 @@ import type { AdminAnswer } from '../admin/admin-answer.ts';
 
 /** Where a pooler thread accepts clients. */
 export type ListenAddress =
-  | { readonly host: string; readonly port: number; readonly reusePort: boolean }
-  | { readonly path: string };
+  { readonly host: string; readonly port: number; readonly reusePort: boolean } | { readonly path: string };
 
 /** The configuration as a pooler thread needs it. */
 export interface ThreadConfig {

@@ -16,7 +16,7 @@ describe('parseArguments', () => {
     ['run --users=u.toml --config=a.toml', { name: 'run', config: 'a.toml', users: 'u.toml' }],
     ['--config a.toml check', { name: 'check', connect: false, config: 'a.toml', users: 'users.toml' }],
     ['check --connect', { name: 'check', connect: true, ...defaults }],
-    ['demo', { name: 'demo', seconds: 30 }],
+    ['demo', { name: 'demo', seconds: 20 }],
     ['demo --seconds 5', { name: 'demo', seconds: 5 }],
     ['demo --seconds=86400', { name: 'demo', seconds: 86_400 }],
     ['--help', { name: 'help' }],

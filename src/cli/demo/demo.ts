@@ -27,6 +27,8 @@ export async function demo(options: { seconds: number }): Promise<number> {
     interrupted.abort(new Error('interrupted'));
   };
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  const outputClosed = (): void => interrupted.abort(new Error('nobody reads the output any more'));
+  process.stdout.on('error', outputClosed);
   const stops: (() => Promise<void>)[] = [];
   try {
     const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -42,6 +44,7 @@ export async function demo(options: { seconds: number }): Promise<number> {
     // The last started is the first to stop: pgmirror before the servers behind it.
     while (stops.length > 0) await stops.pop()?.();
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    process.stdout.off('error', outputClosed);
   }
 }
 
@@ -63,8 +66,11 @@ async function perform(stage: Stage, seconds: number, interrupted: AbortSignal):
     const tables = await compareRows(stage.sourceUrl, stage.mirrorUrl);
     return { seconds, counts: workload.counts, figures, tables };
   } catch (error) {
-    if (!interrupted.aborted) for (const line of stage.pgmirror.lastLines) process.stderr.write(`pgmirror: ${line}\n`);
-    throw error;
+    if (interrupted.aborted) throw error;
+    const { running, lastLines } = stage.pgmirror;
+    const said = lastLines.map((line) => `\n  ${line}`).join('');
+    const what = running ? `the demo failed: ${messageOf(error)}` : 'pgmirror ended while the demo ran';
+    throw new Error(`${what}; the last lines of pgmirror's log:${said}`, { cause: error });
   } finally {
     await reader.end();
   }
@@ -111,4 +117,8 @@ async function until(
     if (reached(figures) || performance.now() > giveUpAt) return figures;
     await delay(50, undefined, { signal });
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -63,7 +63,7 @@ export class PgmirrorProcess {
 
   /** SIGTERM, and SIGKILL if that takes too long. */
   async stop(): Promise<void> {
-    if (this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null) {
+    if (this.running) {
       const exited = once(this.#child, 'exit');
       this.#child.kill('SIGTERM');
       const impatient = setTimeout(() => this.#child.kill('SIGKILL'), stopMs);
@@ -71,6 +71,11 @@ export class PgmirrorProcess {
       clearTimeout(impatient);
     }
     await this.#janitor.close();
+  }
+
+  /** Whether it runs still. */
+  get running(): boolean {
+    return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** The last lines it wrote, for when something went wrong. */

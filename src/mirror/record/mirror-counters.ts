@@ -17,7 +17,7 @@ const Cell = { Total: 0, Replayed: 1, Failed: 2, TimedOut: 3, QueueLength: 4, Qu
 const ROW_LENGTH = Cell.Dropped + DROP_REASONS.length;
 
 /** Pairs of mirror and user that one thread can count. */
-export const COUNTER_ROWS = 4096;
+const COUNTER_ROWS = 4096;
 
 /** The shared memory of one thread's counters. */
 export interface CounterMemory {

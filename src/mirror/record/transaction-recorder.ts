@@ -116,7 +116,10 @@ export class TransactionRecorder {
       const buffer = this.#buffer;
       buffer?.fill(0, this.#length, this.#length + REQUEST_HEADER_LENGTH);
       const think = ahead || this.#requestCount === 0 ? 0 : (now - this.#lastReadyAt) * 1000;
-      buffer?.writeUInt32LE(Math.min(Math.max(0, Math.round(think)), 0xffff_ffff), this.#length + RequestOffset.ThinkTime);
+      buffer?.writeUInt32LE(
+        Math.min(Math.max(0, Math.round(think)), 0xffff_ffff),
+        this.#length + RequestOffset.ThinkTime,
+      );
       this.#length += REQUEST_HEADER_LENGTH;
     }
     this.#pending.push(request);
@@ -400,7 +403,8 @@ export class TransactionRecorder {
     buffer[at + RequestOffset.StatusAfter] = status;
     buffer.writeUInt16LE(request.flags | (cancelled ? RequestFlag.Cancelled : 0), at + RequestOffset.Flags);
     if (request.sqlstate !== '') buffer.write(request.sqlstate.slice(0, 5), at + RequestOffset.Sqlstate, 'latin1');
-    if (cancelled) buffer.writeUInt32LE(microseconds(request.cancelledAt - request.sentAt), at + RequestOffset.CancelAfter);
+    if (cancelled)
+      buffer.writeUInt32LE(microseconds(request.cancelledAt - request.sentAt), at + RequestOffset.CancelAfter);
     const skipTo = this.#bodyLength(request) - SYNC_LENGTH;
     if (request.ranUntil >= 0 && request.ranUntil < skipTo) {
       buffer.writeUInt32LE(request.ranUntil, at + RequestOffset.SkipFrom);

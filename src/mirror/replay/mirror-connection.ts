@@ -45,6 +45,9 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   readonly #walker = new AnswerWalker(this);
   /** Answers to messages of pgmirror's own, ahead of the request's: they are nobody's. */
   #ahead = 0;
+  /** CancelRequests on their way. */
+  #cancelling = 0;
+  #answerWaits = false;
   #over = false;
 
   constructor(
@@ -84,9 +87,14 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
     this.#socket.destroy();
   }
 
-  /** Cancels what runs; calls back when the server has taken note of that, or will not. */
-  cancel(settled: () => void): void {
-    if (this.#processId === 0) return settled();
+  /** Cancels what runs. Its answer is told when the server has taken note of that, lest it hit what comes next. */
+  cancel(): void {
+    if (this.#processId === 0) return;
+    this.#cancelling++;
+    const settled = (): void => {
+      this.#cancelling--;
+      if (this.#cancelling === 0 && this.#answerWaits) this.#answered();
+    };
     void deliverCancel(this.#address, cancelRequest(this.#processId, this.#secretKey)).then(settled, settled);
   }
 
@@ -108,7 +116,9 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
     this.owed--;
     this.#ahead = 0;
     this.statements.answered();
-    if (this.owed === 0) this.user?.answered();
+    if (this.owed > 0) return;
+    if (this.#cancelling > 0) this.#answerWaits = true;
+    else this.#answered();
   }
 
   errorResponse(sqlstate: string): void {
@@ -142,6 +152,11 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   garbage(): void {
     this.#socket.destroy();
     this.#lost('the server does not speak the PostgreSQL protocol');
+  }
+
+  #answered(): void {
+    this.#answerWaits = false;
+    if (!this.#over) this.user?.answered();
   }
 
   #end(): void {

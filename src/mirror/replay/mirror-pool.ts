@@ -5,7 +5,7 @@ import type { Lane } from './lane.ts';
 import type { MirrorLogin } from './mirror-process-messages.ts';
 import { MirrorConnection } from './mirror-connection.ts';
 import { Replayer } from './replayer.ts';
-import type { ReplayObserver, ReplayOptions } from './replayer.ts';
+import type { ReplayObserver, ReplayOptions } from './replay-options.ts';
 import type { ServerAddress } from '../../net/server-socket.ts';
 
 /** Who decides when a pool may open a connection, and counts what its connections did. */

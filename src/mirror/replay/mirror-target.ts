@@ -1,4 +1,3 @@
-import { ServerPassword } from '../../auth/server-password.ts';
 import type { LoggedInServer, ServerLogin } from '../../pool/connect-server.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { DropReason, Outcome, TransactionFlag } from '../record/record-stream.ts';
@@ -10,7 +9,8 @@ import { MirrorPool } from './mirror-pool.ts';
 import type { PooledConnection, PoolOwner } from './mirror-pool.ts';
 import type { MirrorLogin, MirrorState, MirrorTargetConfig, MirrorTargetStatus } from './mirror-process-messages.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
-import type { ReplayOptions } from './replayer.ts';
+import type { ReplayOptions } from './replay-options.ts';
+import { connectionKey, replayOptionsOf, serverLoginOf } from './target-options.ts';
 import { TransactionFilter } from './transaction-filter.ts';
 
 /** Logs in to a server; rejects with an error whose `code` is the server's SQLSTATE, if it sent one. */
@@ -26,8 +26,6 @@ export interface MirrorTargetHost {
 /** A login that was refused is tried again after this long. */
 const REFUSED_LOGIN_MS = 10_000;
 const NONE: readonly string[] = [];
-const READ_ONLY_SETTINGS: ReadonlySet<string> = new Set(['default_transaction_read_only', 'transaction_read_only']);
-const NO_SETTINGS: ReadonlySet<string> = new Set();
 
 /**
  * One mirror: its pools (one for each login), its breaker, its lanes.
@@ -49,8 +47,7 @@ export class MirrorTarget implements PoolOwner {
   readonly #rate = new ConnectRate();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #breaker: Breaker;
-  readonly #sourceLatency = new LatencyWindow();
-  readonly #mirrorLatency = new LatencyWindow();
+  readonly #latency = { source: new LatencyWindow(), mirror: new LatencyWindow() };
   #refusal = '';
   #probing: MirrorPool | undefined;
   #isLosing = false;
@@ -200,7 +197,9 @@ export class MirrorTarget implements PoolOwner {
     this.#timers.clear();
   }
 
+  /** What is known of it now. */
   status(now: number): MirrorTargetStatus {
+    const { source, mirror } = this.#latency;
     let oldest = now;
     let queued = 0;
     for (const lane of this.#lanes) {
@@ -216,8 +215,8 @@ export class MirrorTarget implements PoolOwner {
       lagMs: now - oldest,
       queued,
       connections,
-      latencyMs: { source: this.#sourceLatency.percentiles(now), mirror: this.#mirrorLatency.percentiles(now) },
-      duration: { source: this.#sourceLatency.histogram(), mirror: this.#mirrorLatency.histogram() },
+      latencyMs: { source: source.percentiles(now), mirror: mirror.percentiles(now) },
+      duration: { source: source.histogram(), mirror: mirror.histogram() },
     };
   }
 
@@ -238,8 +237,8 @@ export class MirrorTarget implements PoolOwner {
 
   timed(sourceTime: number, mirrorTime: number): void {
     const now = monotonicNow();
-    this.#sourceLatency.record(sourceTime, now);
-    this.#mirrorLatency.record(mirrorTime, now);
+    this.#latency.source.record(sourceTime, now);
+    this.#latency.mirror.record(mirrorTime, now);
   }
 
   finished(connection: PooledConnection, outcome: Outcome, sqlstates: readonly string[]): void {
@@ -269,7 +268,7 @@ export class MirrorTarget implements PoolOwner {
       lane.queue.shift();
       this.drop(head, reason);
     }
-    if (lane.isEmpty) this.#emptied(lane);
+    if (lane.isEmpty) this.#lanes.delete(lane);
     return false;
   }
 
@@ -292,7 +291,7 @@ export class MirrorTarget implements PoolOwner {
       if (connection.connection.isOver || connection.pool.isRetired) this.#line(lane);
       else lane.pool.line(lane);
     } else {
-      this.#emptied(lane);
+      this.#lanes.delete(lane);
     }
     if (!connection.connection.isOver) connection.pool.serve(connection);
   }
@@ -305,10 +304,6 @@ export class MirrorTarget implements PoolOwner {
       lane.pool = pool;
     }
     lane.pool.enqueue(lane);
-  }
-
-  #emptied(lane: Lane): void {
-    this.#lanes.delete(lane);
   }
 
   /** Keeps the connection for a lane whose client stays pinned on the source. */
@@ -330,7 +325,7 @@ export class MirrorTarget implements PoolOwner {
 
   #dropQueue(lane: Lane, reason: DropReason): void {
     for (const transaction of lane.queue.drain()) this.drop(transaction, reason);
-    if (lane.isEmpty) this.#emptied(lane);
+    if (lane.isEmpty) this.#lanes.delete(lane);
   }
 
   #dropWaiting(pool: MirrorPool, reason: DropReason): void {
@@ -340,16 +335,9 @@ export class MirrorTarget implements PoolOwner {
   // --- connections
 
   async #connect(pool: MirrorPool, generation: number): Promise<void> {
-    const { address, database, parameters, connectTimeoutMs, preparedStatementsLimit, level } = this.#config;
+    const { address, preparedStatementsLimit } = this.#config;
     try {
-      const server = await this.#host.connect({
-        address,
-        database,
-        user: pool.login.user,
-        password: passwordOf(pool.login),
-        parameters: level === 'read' ? { ...parameters, default_transaction_read_only: 'on' } : parameters,
-        timeoutMs: connectTimeoutMs,
-      });
+      const server = await this.#host.connect(serverLoginOf(this.#config, pool.login));
       if (generation !== this.#generation) {
         server.socket.destroy();
         return pool.openFailed();
@@ -409,31 +397,4 @@ export class MirrorTarget implements PoolOwner {
     this.#pools = new Map();
     return waiting;
   }
-}
-
-function replayOptionsOf(config: MirrorTargetConfig): ReplayOptions {
-  return {
-    timing: config.timing,
-    timeoutMs: config.timeoutMs,
-    fixedSettings: config.level === 'read' ? READ_ONLY_SETTINGS : NO_SETTINGS,
-  };
-}
-
-/** What a connection was made with: another one is needed when this changes. */
-function connectionKey(config: MirrorTargetConfig): string {
-  const { address, database, users, fallback, parameters, level, preparedStatementsLimit } = config;
-  return JSON.stringify([address, database, users, fallback, parameters, level === 'read', preparedStatementsLimit]);
-}
-
-const passwords = new WeakMap<MirrorLogin, ServerPassword>();
-
-/** Kept with its login, so that the keys of its last salt are derived once. */
-function passwordOf(login: MirrorLogin): ServerPassword | undefined {
-  if (!login.password) return undefined;
-  let password = passwords.get(login);
-  if (password === undefined) {
-    password = ServerPassword.fromText(login.password);
-    passwords.set(login, password);
-  }
-  return password;
 }

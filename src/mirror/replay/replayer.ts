@@ -8,31 +8,11 @@ import { changesSession, requestCommits } from './inspect.ts';
 import type { MirrorConnection, ConnectionUser } from './mirror-connection.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { Pacing } from './pacing.ts';
-import type { Timing } from './pacing.ts';
+import type { ReplayObserver, ReplayOptions } from './replay-options.ts';
 import { RequestCursor } from './request-cursor.ts';
 import { requestBody } from './request-body.ts';
-import { isDecisive, settingsChanges } from './session-settings.ts';
-import type { SettingsChange } from './session-settings.ts';
+import { SettingsRun } from './settings-run.ts';
 import type { Treatment } from './treatment.ts';
-
-/** What a replayer takes from its mirror; read anew for each transaction. */
-export interface ReplayOptions {
-  readonly timing: Timing;
-  /** For one request, beyond what it took on the source. */
-  readonly timeoutMs: number;
-  /** Settings that the mirror's configuration holds, whatever a client sets. */
-  readonly fixedSettings: ReadonlySet<string>;
-}
-
-/** Who is told what became of a transaction. */
-export interface ReplayObserver {
-  /** A request was answered on both sides; times in microseconds. */
-  timed(sourceTime: number, mirrorTime: number): void;
-  /** The transaction is over. The connection is idle again, or over. */
-  replayed(outcome: Outcome, sqlstates: readonly string[]): void;
-  /** The connection ended between transactions. */
-  lostIdle(): void;
-}
 
 const Phase = {
   Idle: 0,
@@ -80,12 +60,7 @@ export class Replayer implements ConnectionUser {
   #deadline = 0;
   #timer: NodeJS.Timeout | undefined;
   #copy: CopyFeeder | undefined;
-  #settingsChanges: readonly SettingsChange[] = [];
-  #settingsIndex = 0;
-  #settingsOneByOne = false;
-  /** CancelRequests on their way; an answer that came meanwhile waits for them. */
-  #cancelling = 0;
-  #answerWaits = false;
+  #settingsRun: SettingsRun | undefined;
 
   constructor(connection: MirrorConnection, observer: ReplayObserver, options: ReplayOptions) {
     this.connection = connection;
@@ -111,7 +86,7 @@ export class Replayer implements ConnectionUser {
     this.connection.sawSet = false;
     this.connection.statements.begin(transaction.unnamed);
     if (this.connection.settings === transaction.settings) this.#nextRequest();
-    else this.#applySettings(false);
+    else this.#applySettings(transaction);
   }
 
   /** Called now and then: cancels what takes too long, and closes the connection where that does not help. */
@@ -124,7 +99,7 @@ export class Replayer implements ConnectionUser {
     }
     this.#timedOut = true;
     this.#deadline = now + CANCEL_GRACE_MS;
-    this.#cancel();
+    this.connection.cancel();
   }
 
   /** Gives up at once: the connection is closed, the transaction counts as failed. */
@@ -138,11 +113,6 @@ export class Replayer implements ConnectionUser {
   // --- ConnectionUser
 
   answered(): void {
-    // A CancelRequest still on its way would hit whatever came next.
-    if (this.#cancelling > 0) {
-      this.#answerWaits = true;
-      return;
-    }
     this.#clearTimer();
     this.#deadline = 0;
     if (this.#timedOut && this.#phase !== Phase.Closing) return this.#end();
@@ -203,40 +173,29 @@ export class Replayer implements ConnectionUser {
 
   // --- session state
 
-  #applySettings(oneByOne: boolean): void {
-    const transaction = this.#running();
+  #applySettings(transaction: MirroredTransaction): void {
     this.#phase = Phase.Settings;
-    this.#settingsOneByOne = oneByOne;
-    this.#settingsChanges = settingsChanges(oneByOne ? undefined : this.connection.settings, transaction.settings, {
-      oneByOne,
-      fixed: this.#options.fixedSettings,
-    });
-    this.#settingsIndex = 0;
-    this.#nextSetting();
+    this.#settingsRun = new SettingsRun(this.connection.settings, transaction.settings, this.#options.fixedSettings);
+    this.#nextSetting(this.#settingsRun);
   }
 
-  #nextSetting(): void {
-    const change = this.#settingsChanges[this.#settingsIndex];
-    if (change === undefined) {
-      const transaction = this.#running();
-      // After a refusal the state is not the client's: it is put back before the next transaction.
-      this.connection.settings = this.#failed ? undefined : transaction.settings;
-      this.#nextRequest();
-      return;
+  #nextSetting(run: SettingsRun): void {
+    if (run.next === undefined) {
+      this.#failed ||= run.isRefused;
+      this.connection.settings = run.isRefused ? undefined : this.#running().settings;
+      return run.isDecisivelyRefused ? this.#end() : this.#nextRequest();
     }
     this.#erred = false;
-    this.#send(query(change.sql), 0);
+    // Until it is through, the state is neither the one nor the other.
+    this.connection.settings = undefined;
+    this.#send(query(run.next), 0);
   }
 
   #settingAnswered(): void {
-    const name = this.#settingsChanges[this.#settingsIndex++]?.name;
-    if (this.#erred) {
-      this.connection.settings = undefined;
-      if (!this.#settingsOneByOne) return this.#applySettings(true);
-      this.#failed = true;
-      if (name === undefined || isDecisive(name)) return this.#end();
-    }
-    this.#nextSetting();
+    const run = this.#settingsRun;
+    if (!run) return;
+    run.answered(this.#erred);
+    this.#nextSetting(run);
   }
 
   // --- requests
@@ -372,6 +331,7 @@ export class Replayer implements ConnectionUser {
     this.#clearTimer();
     this.#deadline = 0;
     this.#copy = undefined;
+    this.#settingsRun = undefined;
     this.#phase = Phase.Idle;
     if (!this.connection.isOver) this.#followSettings(transaction);
     this.#transaction = undefined;
@@ -405,20 +365,10 @@ export class Replayer implements ConnectionUser {
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined;
-        this.#cancel();
+        this.connection.cancel();
       },
       Math.round(after / 1000),
     );
-  }
-
-  #cancel(): void {
-    this.#cancelling++;
-    this.connection.cancel(() => {
-      this.#cancelling--;
-      if (this.#cancelling > 0 || !this.#answerWaits) return;
-      this.#answerWaits = false;
-      if (!this.connection.isOver) this.answered();
-    });
   }
 
   #clearTimer(): void {

@@ -59,8 +59,8 @@ function transaction(...requests: readonly RequestSketch[]): { requestCount: num
 function simple(...texts: readonly string[]): { requestCount: number; recording: Buffer } {
   return transaction(
     ...texts.map((text, index) => {
-      const before = index === 0 ? 'I' : 'T';
-      return { messages: [query(text)], statuses: before + (index === texts.length - 1 ? 'I' : 'T') };
+      const from = index === 0 ? 'I' : 'T';
+      return { messages: [query(text)], statuses: from + (index === texts.length - 1 ? 'I' : 'T') };
     }),
   );
 }

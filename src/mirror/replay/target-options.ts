@@ -1,0 +1,48 @@
+import { ServerPassword } from '../../auth/server-password.ts';
+import type { ServerLogin } from '../../pool/connect-server.ts';
+import type { MirrorLogin, MirrorTargetConfig } from './mirror-process-messages.ts';
+import type { ReplayOptions } from './replay-options.ts';
+
+const READ_ONLY_SETTINGS: ReadonlySet<string> = new Set(['default_transaction_read_only', 'transaction_read_only']);
+const NO_SETTINGS: ReadonlySet<string> = new Set();
+
+/** How a target's transactions are replayed. */
+export function replayOptionsOf(config: MirrorTargetConfig): ReplayOptions {
+  return {
+    timing: config.timing,
+    timeoutMs: config.timeoutMs,
+    fixedSettings: config.level === 'read' ? READ_ONLY_SETTINGS : NO_SETTINGS,
+  };
+}
+
+/** What a connection was made with: another one is needed when this changes. */
+export function connectionKey(config: MirrorTargetConfig): string {
+  const { address, database, users, fallback, parameters, level, preparedStatementsLimit } = config;
+  return JSON.stringify([address, database, users, fallback, parameters, level === 'read', preparedStatementsLimit]);
+}
+
+/** How to log in to a target. */
+export function serverLoginOf(config: MirrorTargetConfig, login: MirrorLogin): ServerLogin {
+  const { address, database, parameters, connectTimeoutMs, level } = config;
+  return {
+    address,
+    database,
+    user: login.user,
+    password: passwordOf(login),
+    parameters: level === 'read' ? { ...parameters, default_transaction_read_only: 'on' } : parameters,
+    timeoutMs: connectTimeoutMs,
+  };
+}
+
+const passwords = new WeakMap<MirrorLogin, ServerPassword>();
+
+/** Kept with its login, so that the keys of its last salt are derived once. */
+function passwordOf(login: MirrorLogin): ServerPassword | undefined {
+  if (!login.password) return undefined;
+  let password = passwords.get(login);
+  if (password === undefined) {
+    password = ServerPassword.fromText(login.password);
+    passwords.set(login, password);
+  }
+  return password;
+}

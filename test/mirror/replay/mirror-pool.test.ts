@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { after, before, it } from 'node:test';
+import { Outcome } from '../../../src/mirror/record/record-stream.ts';
+import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
+import { query } from '../../support/bytes.ts';
+import { inReverse } from '../../support/cleanup.ts';
+import { eventually } from '../../support/eventually.ts';
+import { LeakWatch } from '../../support/leaks.ts';
+import { createDatabase, query as run, startTestPostgres } from '../../support/postgres.ts';
+import { recording } from '../recordings.ts';
+import { MirrorChild, RecordFeeder, targetConfig } from './mirror-child.ts';
+
+const leaks = new LeakWatch();
+const cleanup = inReverse({ after });
+after(async () => leaks.assertNone());
+
+let server: RunningPostgres;
+let mirror: MirrorChild;
+let nextId = 1;
+
+before(async () => {
+  server = await startTestPostgres(cleanup);
+  mirror = await MirrorChild.start(cleanup);
+});
+
+const simple = (text: string): { requestCount: number; recording: Buffer } => ({
+  requestCount: 1,
+  recording: recording({ messages: [query(text)] }),
+});
+
+async function backends(database: string): Promise<number> {
+  const rows = await run(server.url('postgres'), 'SELECT 1 FROM pg_stat_activity WHERE datname = $1', [database]);
+  return rows.length;
+}
+
+it('a client’s transactions run in order, and none waits for another client’s while there are connections', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE seen (n serial, client int, i int)');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 2 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  for (let client = 1; client <= 8; client++) records.writer.client(client, 'app', 'someone');
+  records.transaction({ ...simple('SELECT pg_sleep(0.5)'), targets: [id] });
+  for (let i = 0; i < 25; i++) {
+    for (let client = 1; client <= 8; client++) {
+      records.transaction({
+        ...simple(`INSERT INTO seen (client, i) VALUES (${client}, ${i})`),
+        client,
+        targets: [id],
+      });
+    }
+  }
+  const acknowledged = await records.finished();
+  assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
+  const rows = await run<{ client: number; i: number }>(server.url(database), 'SELECT client, i FROM seen ORDER BY n');
+  assert.equal(rows.length, 200);
+  for (let client = 1; client <= 8; client++) {
+    assert.deepEqual(
+      rows.filter((row) => row.client === client).map(({ i }) => i),
+      Array.from({ length: 25 }, (_, i) => i),
+    );
+  }
+  assert.ok(
+    rows.slice(0, 175).every(({ client }) => client !== 1),
+    'the client that sleeps holds up nobody',
+  );
+  // Each client in turn: no lane keeps a connection while others wait.
+  assert.ok(new Set(rows.slice(0, 14).map(({ client }) => client)).size === 7);
+  assert.ok((await backends(database)) <= 2);
+  await mirror.configure();
+  await eventually(async () => (await backends(database)) === 0, {
+    what: 'the connections of a removed mirror to be closed',
+  });
+});
+
+it('one transaction goes to all of its mirrors', async (test) => {
+  const databases = [await createDatabase(server), await createDatabase(server)];
+  const targets = databases.map(() => nextId++);
+  for (const database of databases) await run(server.url(database), 'CREATE TABLE t (id int)');
+  await mirror.configure(
+    ...databases.map((database, index) => targetConfig(server, database, { id: targets[index] ?? 0 })),
+  );
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'someone');
+  for (let i = 0; i < 20; i++) records.transaction({ ...simple(`INSERT INTO t VALUES (${i})`), targets });
+  const acknowledged = await records.finished(2);
+  assert.equal(acknowledged.length, 40);
+  for (const database of databases) {
+    assert.deepEqual(await run(server.url(database), 'SELECT count(*)::int AS n FROM t'), [{ n: 20 }]);
+  }
+  await mirror.configure();
+});
+
+it('a connection that the mirror closed while it was idle is replaced', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'someone');
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  await records.finished();
+  await run(server.url('postgres'), 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [
+    database,
+  ]);
+  await eventually(async () => (await mirror.status())[0]?.connections === 0);
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.equal(acknowledged[1]?.outcome, Outcome.Replayed);
+  await mirror.configure();
+});
+
+it('a changed address takes effect, and nothing that waits is lost', async (test) => {
+  const id = nextId++;
+  const [before, then] = [await createDatabase(server), await createDatabase(server)];
+  for (const database of [before, then]) await run(server.url(database), 'CREATE TABLE t (id int)');
+  await mirror.configure(targetConfig(server, before, { id, poolSize: 1 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'a');
+  records.writer.client(2, 'app', 'b');
+  records.transaction({ ...simple('SELECT pg_sleep(0.3)'), targets: [id] });
+  records.transaction({ ...simple('INSERT INTO t VALUES (1)'), targets: [id] });
+  records.transaction({ ...simple('INSERT INTO t VALUES (2)'), client: 2, targets: [id] });
+  records.flush();
+  await eventually(async () => (await mirror.status())[0]?.queued === 3);
+  await mirror.configure(targetConfig(server, then, { id, poolSize: 1 }));
+  const acknowledged = await records.finished();
+  assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
+  assert.deepEqual(await run(server.url(then), 'SELECT id FROM t ORDER BY id'), [{ id: 1 }, { id: 2 }]);
+  await eventually(async () => (await backends(before)) === 0);
+  await mirror.configure();
+});
+
+it('a mirror that was removed finishes what it has, and loses what is left after five seconds', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 2 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'a');
+  records.writer.client(2, 'app', 'b');
+  records.transaction({ ...simple('SELECT pg_sleep(0.5)'), targets: [id] });
+  records.transaction({ ...simple('SELECT pg_sleep(60)'), client: 2, targets: [id] });
+  records.flush();
+  await eventually(async () => (await mirror.status())[0]?.queued === 2);
+  await mirror.configure();
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.map(({ slot, outcome }) => [slot, outcome]),
+    [
+      [3, Outcome.Dropped],
+      [1, Outcome.Replayed],
+      [2, Outcome.Dropped],
+    ],
+  );
+});

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { inReverse } from './cleanup.ts';
+import { eventually } from './eventually.ts';
+import { LeakWatch } from './leaks.ts';
+import { databaseEntry, Pgmirror, type PgmirrorFiles } from './pgmirror.ts';
+import { createDatabase, query, startTestPostgres } from './postgres.ts';
+
+describe('Pgmirror', () => {
+  const cleanup = inReverse({ after });
+  let files: PgmirrorFiles;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    const server = await startTestPostgres(cleanup);
+    files = {
+      databases: [databaseEntry('app', server, await createDatabase(server))],
+      users: [{ name: 'alice', database: 'app', password: 'alice-password' }],
+    };
+  });
+
+  it('starts one that serves users and the admin database, and stops it', async (t) => {
+    const pgmirror = await Pgmirror.start(inReverse(t), files);
+    assert.deepEqual(await query(pgmirror.url('app'), 'SELECT 1 AS one'), [{ one: 1 }]);
+    assert.equal((await pgmirror.admin('SHOW VERSION')).length, 1);
+    assert.equal((await pgmirror.waitForLog((line) => line.msg === 'listening')).port, pgmirror.port);
+    assert.equal(await pgmirror.stop(), 0);
+    assert.equal(await pgmirror.exited, 0);
+  });
+
+  it('reloads changed files, and hands on the error when they are refused', async (t) => {
+    const pgmirror = await Pgmirror.start(inReverse(t), files);
+    const bob = { name: 'bob', database: 'app', password: 'bob-password' };
+    await pgmirror.reload({ users: [...(files.users ?? []), bob] });
+    await eventually(async () => (await query(pgmirror.url('app', 'bob'), 'SELECT 1')).length === 1);
+    await assert.rejects(pgmirror.reload({ general: { default_pool_size: -1 } }), /default_pool_size/);
+  });
+
+  it('rejects with what was said when it ends before it listens', async (t) => {
+    const start = Pgmirror.start(inReverse(t), { ...files, general: { no_such_key: 1 } });
+    await assert.rejects(start, /pgmirror ended \(2\) before it listened[^]*no_such_key/);
+  });
+
+  it('tells the signal that ended one', async (t) => {
+    const pgmirror = await Pgmirror.start(inReverse(t), files);
+    pgmirror.kill('SIGKILL');
+    assert.equal(await pgmirror.exited, 'SIGKILL');
+  });
+});
