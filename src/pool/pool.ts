@@ -32,8 +32,12 @@ export interface PoolOptions {
   readonly login: ServerLogin;
   /** Differs where connections made with another login must not be used any more. */
   readonly loginKey: string;
+  /** DISCARD ALL at every hand-back, whatever was seen to change. */
+  readonly resetAlways: boolean;
   /** Server connections at most, those of other threads included. */
   readonly size: number;
+  /** Connections that clients may keep outside a transaction, besides. */
+  readonly pinnedSize: number;
   readonly checkoutTimeoutMs: number;
   readonly idleTimeoutMs: number;
 }
@@ -67,6 +71,7 @@ export class Pool<State> {
   #options: PoolOptions;
   readonly #hooks: PoolHooks<State>;
   readonly #budget: PoolBudget;
+  readonly #pinnedBudget: PoolBudget;
   readonly #idle: ServerConnection<State>[] = [];
   readonly #open = new Set<ServerConnection<State>>();
   #waiting: WaitingEntry<State>[] = [];
@@ -81,12 +86,13 @@ export class Pool<State> {
   constructor(
     options: PoolOptions,
     hooks: PoolHooks<State>,
-    budget: PoolBudget,
+    budgets: { readonly pool: PoolBudget; readonly pinned: PoolBudget },
     log: (message: string, fields: object) => void,
   ) {
     this.#options = options;
     this.#hooks = hooks;
-    this.#budget = budget;
+    this.#budget = budgets.pool;
+    this.#pinnedBudget = budgets.pinned;
     this.#log = log;
   }
 
@@ -138,7 +144,7 @@ export class Pool<State> {
 
   /** Takes a clean connection back: to the client that has waited longest, here or in another thread, or to the idle. */
   release(server: ServerConnection<State>): void {
-    if (server.closed) return;
+    if (server.closed || !this.#unpinned(server)) return;
     if (server.retired || this.#closed) {
       server.close(this.#closed ? 'removed' : 'replaced');
       return;
@@ -161,6 +167,15 @@ export class Pool<State> {
     }
     this.#waitersChanged();
     next.waiter.granted(server);
+  }
+
+  /** A client keeps its connection: it counts apart from the pool. False: there are too many such already. */
+  pin(server: ServerConnection<State>): boolean {
+    if (!this.#pinnedBudget.tryOpen(this.#options.pinnedSize)) return false;
+    server.pinned = true;
+    this.#budget.closed();
+    this.#openMore();
+    return true;
   }
 
   /** Another thread wants a connection: the one idle for longest makes room. */
@@ -291,8 +306,20 @@ export class Pool<State> {
     const index = this.#idle.indexOf(server);
     if (index >= 0) this.#idle.splice(index, 1);
     this.#log('server connection closed', { reason, processId: server.processId });
-    this.#budget.closed();
+    (server.pinned ? this.#pinnedBudget : this.#budget).closed();
     this.#openMore();
+  }
+
+  /** A connection that was kept counts for the pool again; where that is full it is closed, and false returned. */
+  #unpinned(server: ServerConnection<State>): boolean {
+    if (!server.pinned) return true;
+    if (!this.#budget.tryOpen(this.#options.size)) {
+      server.close('room_for_others');
+      return false;
+    }
+    server.pinned = false;
+    this.#pinnedBudget.closed();
+    return true;
   }
 
   #refuseAll(error: CheckoutError): void {

@@ -52,6 +52,8 @@ export class ServerConnection<State> {
   cancels = 0;
   /** Called when the last of them has arrived. */
   onCancelsDone: (() => void) | undefined;
+  /** Kept by a client outside a transaction: counts apart from the pool. */
+  pinned = false;
   /** To be closed at hand-back. */
   retired = false;
   idleSince = monotonicNow();

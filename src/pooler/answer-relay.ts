@@ -1,13 +1,13 @@
 import { errorFieldMap, sqlstateOf } from '../protocol/backend-messages.ts';
-import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT } from '../protocol/message-types.ts';
+import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
 import { resultShape } from '../session/result-shape.ts';
 import { isSettable } from '../session/settings.ts';
-import { commandTagIs } from './command-tag.ts';
 import { readParameterStatus } from './parameter-status.ts';
-import type { RequestRelay, Subject } from './request-relay.ts';
+import type { Executed, RequestRelay, Subject } from './request-relay.ts';
+import { stateTag } from './state-tag.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import { stalePlanError, withClientName } from './statement-errors.ts';
 
@@ -203,35 +203,46 @@ export class AnswerRelay {
     server.status = status;
     server.requests++;
     if (head === Owed.Sync) this.#requests.segmentAnswered();
-    this.#link.recorder?.answered(status);
+    const link = this.#link;
+    if (status !== TransactionStatus.Idle) link.watch.failed();
+    link.recorder?.answered(status, link.watch.auditDue || link.pins.length > 0);
     this.#progress = true;
     return undefined;
   }
 
   #commandComplete(server: Server, bytes: Buffer, at: number): void {
-    const first = bytes[at + 5];
-    // SELECT, INSERT, UPDATE, DELETE, BEGIN and COMMIT begin with none of D-then-other, R, P, L or SET: most pass here.
-    if (first === 0x53 /* S */) {
-      if (bytes[at + 7] === 0x54 && commandTagIs(bytes, at, 'SET')) server.state.unclean = true;
-    } else if (first === 0x52 /* R */) {
-      if (commandTagIs(bytes, at, 'ROLLBACK')) this.#link.recorder?.rolledBack();
-      else if (commandTagIs(bytes, at, 'RESET')) server.state.unclean = true;
-    } else if (first === 0x44 /* D */) {
-      this.#discardTags(server, bytes, at);
-    } else if (first === 0x50 /* P */) {
-      if (commandTagIs(bytes, at, 'PREPARE')) server.state.unclean = true;
-    } else if (first === 0x4c /* L */) {
-      if (commandTagIs(bytes, at, 'LISTEN') || commandTagIs(bytes, at, 'LOAD')) server.state.unclean = true;
+    const tag = stateTag(bytes, at);
+    if (tag === undefined) return;
+    const link = this.#link;
+    switch (tag) {
+      case 'ROLLBACK':
+        return link.recorder?.rolledBack();
+      case 'SET': {
+        const executed = server.state.answers.headSubject as Executed | undefined;
+        const autocommit = server.status === TransactionStatus.Idle && server.state.answers.head !== Owed.Query;
+        const alone = autocommit || (server.status === TransactionStatus.Idle && isLone(executed));
+        return link.watch.set(executed, alone, (name) => isReported(server, name));
+      }
+      case 'DISCARD ALL':
+        server.state.discarded();
+        this.#forgetStatements(server);
+        return link.watch.unclear();
+      case 'DEALLOCATE ALL':
+        this.#forgetStatements(server);
+        return link.pins.length > 0 ? link.watch.unclear() : undefined;
+      case 'LOAD':
+        link.watch.loaded = true;
+        return link.watch.unclear();
+      case 'ends a pin':
+        return link.pins.length > 0 ? link.watch.unclear() : undefined;
+      default:
+        return link.watch.unclear();
     }
   }
 
-  #discardTags(server: Server, bytes: Buffer, at: number): void {
-    const all = commandTagIs(bytes, at, 'DISCARD ALL');
-    if (all || commandTagIs(bytes, at, 'DEALLOCATE ALL')) {
-      this.#link.statements.clear();
-      server.state.prepared.clear();
-    }
-    if (all || commandTagIs(bytes, at, 'DECLARE CURSOR')) server.state.unclean = true;
+  #forgetStatements(server: Server): void {
+    this.#link.statements.clear();
+    server.state.prepared.clear();
   }
 
   #parseComplete(server: Server): Buffer | undefined {
@@ -286,6 +297,7 @@ export class AnswerRelay {
     const message = bytes.subarray(at, end);
     this.fatal = errorFieldMap(message).get('V') === 'FATAL';
     if (head === 0 || this.fatal) return undefined;
+    this.#link.watch.failed();
     if (head === Owed.Query || head === Owed.FunctionCall) {
       this.#link.recorder?.erred(sqlstateOf(bytes, at, end), 0);
       answers.copyIn = false;
@@ -329,6 +341,16 @@ export class AnswerRelay {
     state.applied = change(state.applied);
     this.#link.settings = change(this.#link.settings);
   }
+}
+
+function isReported(server: Server, name: string): boolean {
+  for (const reported of server.state.reported.entries.keys()) if (reported.toLowerCase() === name) return true;
+  return false;
+}
+
+/** Whether a simple query is one statement: others in it could undo what it does. */
+function isLone(executed: Executed | undefined): boolean {
+  return executed !== undefined && !/;\s*\S/.test(executed.text);
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -6,9 +6,10 @@ import { errorResponse, parameterStatus, readyForQuery } from '../protocol/backe
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
-import type { ParameterSet } from '../session/parameter-set.ts';
+import { ParameterSet } from '../session/parameter-set.ts';
 import type { ServerSession } from '../session/server-session.ts';
-import { settingsStatement } from '../session/settings.ts';
+import { PinReason, auditQuery, readFindings } from '../session/session-audit.ts';
+import { settingsStatement, withoutBaseline } from '../session/settings.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import { AnswerRelay } from './answer-relay.ts';
 import { sendCancel } from './cancel.ts';
@@ -17,6 +18,7 @@ import type { OutputAssembly } from './output-assembly.ts';
 import { RequestReader } from './request-reader.ts';
 import { RequestRelay } from './request-relay.ts';
 import { runTask } from './server-task.ts';
+import type { TaskResult } from './server-task.ts';
 import { SessionLink } from './session-link.ts';
 import type { Server } from './session-link.ts';
 
@@ -51,6 +53,12 @@ export interface SessionLimits {
 const SERVER_BACKLOG_BYTES = 65_536;
 
 const READY = readyForQuery(TransactionStatus.Idle);
+
+const TOO_MANY_PINNED: ErrorFields = {
+  severity: 'FATAL',
+  code: '53300',
+  message: 'too many clients keep a server connection of their own (pinned_pool_size)',
+};
 
 /**
  * A logged-in client in transaction mode. It is in one of these states:
@@ -141,7 +149,14 @@ export class ClientSession implements Waiter<ServerSession> {
   /** Ends the session as soon as it is idle, at once where it is, with this FATAL message. */
   closeWhenIdle(reason: ErrorFields): void {
     if (this.#state === 'idle' && this.#reader.pending === 0) this.#close(reason);
+    else if (this.#pinnedIdle) this.abort(reason);
     else this.#closeWhenIdle = reason;
+  }
+
+  get #pinnedIdle(): boolean {
+    const server = this.link.server;
+    if (this.link.pins.length === 0 || server === undefined || this.#state !== 'active') return false;
+    return server.state.answers.quiet && server.status === TransactionStatus.Idle && this.#reader.pending === 0;
   }
 
   /** Ends the session now; a transaction under way is rolled back. */
@@ -382,8 +397,85 @@ export class ClientSession implements Waiter<ServerSession> {
     const answers = server.state.answers;
     const done = answers.quiet && server.status === TransactionStatus.Idle && !this.#reader.streaming;
     if (this.link.server !== server || !this.#answers.atMessageStart || answers.uncertain) return;
-    if (done) this.#release(server);
+    if (done) this.#transactionEnded(server);
     else if (this.#inputEnded && answers.quiet) this.#clientGone('client closed the connection');
+  }
+
+  /** The server is idle and owes nothing: what the transaction left in its session decides what becomes of it. */
+  #transactionEnded(server: Server): void {
+    if (this.#outputPaused || this.#state !== 'active') return;
+    const watch = this.link.watch;
+    if (watch.auditDue) {
+      this.#audit(server);
+      return;
+    }
+    const sets = watch.take();
+    if (sets !== undefined) {
+      for (const [name, value] of sets) {
+        server.state.applied = server.state.applied.with(name, value);
+        this.link.settings = this.link.settings.with(name, value);
+      }
+    }
+    if (this.link.pins.length === 0) this.#release(server);
+    else this.#stayPinned(server);
+  }
+
+  /** Asks the session what was done to it. Input waits meanwhile. */
+  #audit(server: Server): void {
+    this.#state = 'waiting';
+    this.link.watch.take();
+    const rows: (string | null)[][] = [];
+    const sql = auditQuery(this.link.watch.parameters);
+    runTask(
+      server,
+      sql,
+      this.options.limits.rollbackTimeoutMs,
+      (result) => this.#audited(server, result, rows),
+      (values) => rows.push(values),
+    );
+  }
+
+  #audited(server: Server, result: TaskResult, rows: readonly (string | null)[][]): void {
+    if (result.outcome === 'lost') {
+      this.#serverGone({ severity: 'FATAL', code: '08006', message: result.reason });
+      return;
+    }
+    const loginUser = this.options.pool.options.login.user;
+    // A session that cannot be asked keeps its client: nobody knows what it would leave behind.
+    const unknown = { settings: this.link.settings.entries, pins: [PinReason.Load] };
+    const found = result.outcome === 'done' ? readFindings(rows, loginUser) : unknown;
+    const pins = this.link.watch.loaded ? [...found.pins, PinReason.Load] : found.pins;
+    server.state.applied = new ParameterSet(found.settings);
+    // What was reset has the value again that the client began with.
+    const settings = new Map(this.options.settings.entries);
+    for (const [name, value] of found.settings) settings.set(name, value);
+    this.link.settings = withoutBaseline(new ParameterSet(settings), server.state);
+    server.state.applied = withoutBaseline(server.state.applied, server.state);
+    const wasPinned = this.link.pins.length > 0;
+    this.link.pins = pins;
+    this.link.recorder?.concluded(pins.length > 0);
+    if (this.#state !== 'waiting') {
+      server.state.unclean = pins.length > 0;
+      this.#unlink();
+      this.#handBack(server);
+      this.#finish();
+      return;
+    }
+    this.#link(server);
+    if (pins.length > 0 && !wasPinned && !this.options.pool.pin(server)) {
+      this.abort(TOO_MANY_PINNED);
+      return;
+    }
+    this.#resumeInput();
+    if (this.link.server === server) this.#progress();
+  }
+
+  /** The client keeps the connection: it is idle, but nobody else's. */
+  #stayPinned(server: Server): void {
+    this.link.recorder?.concluded(true);
+    server.transactions++;
+    if (this.#closeWhenIdle !== undefined) this.abort(this.#closeWhenIdle);
+    else if (this.#inputEnded && !this.#reader.blocked) this.#clientGone('client closed the connection');
   }
 
   #release(server: Server): void {
@@ -404,11 +496,11 @@ export class ClientSession implements Waiter<ServerSession> {
 
   /** Gives the connection to the pool, clean. */
   #handBack(server: Server): void {
-    if (!server.state.unclean) {
-      this.options.pool.release(server);
+    const pool = this.options.pool;
+    if (!server.state.unclean && !pool.options.resetAlways) {
+      pool.release(server);
       return;
     }
-    const pool = this.options.pool;
     runTask(server, 'DISCARD ALL', this.options.limits.rollbackTimeoutMs, (result) => {
       if (result.outcome === 'error') server.close('cleanup_failed');
       if (result.outcome !== 'done') return;
@@ -496,6 +588,7 @@ export class ClientSession implements Waiter<ServerSession> {
     }
     this.#flushToServer();
     this.#state = 'leaving';
+    if (this.link.pins.length > 0) server.state.unclean = true;
     this.#outputPaused = false;
     server.socket.resume();
     this.#departed = departure(server, {

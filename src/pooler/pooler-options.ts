@@ -28,12 +28,15 @@ export interface PoolerRoute {
   readonly serverUser: string;
   readonly serverPassword: string | undefined;
   readonly poolSize: number;
+  readonly pinnedPoolSize: number;
 }
 
 export interface PoolerDatabase {
   readonly name: string;
   readonly address: ServerAddress;
   readonly databaseName: string;
+  /** `server_reset = "always"`. */
+  readonly resetAlways: boolean;
   /** Settings for every server connection. */
   readonly parameters: Readonly<Record<string, string>>;
 }

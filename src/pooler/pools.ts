@@ -91,8 +91,8 @@ export class Pools {
     limits: PoolerLimits,
   ): Promise<NamedPool> {
     try {
-      const budget = await this.#budget(key);
-      const pool = new Pool<ServerSession>(poolOptions(database, route, limits), HOOKS, budget, (message, fields) =>
+      const budgets = { pool: await this.#budget(key), pinned: await this.#budget(`${key} pinned`) };
+      const pool = new Pool<ServerSession>(poolOptions(database, route, limits), HOOKS, budgets, (message, fields) =>
         this.#log(message, { database: database.name, user, ...fields }),
       );
       const desk = new WelcomeDesk(pool, { timeoutMs: limits.rollbackTimeoutMs });
@@ -115,8 +115,10 @@ function poolOptions(database: PoolerDatabase, route: PoolerRoute, limits: Poole
       parameters: database.parameters,
       timeoutMs: limits.connectTimeoutMs,
     },
+    resetAlways: database.resetAlways,
     loginKey: JSON.stringify([database.address, database.databaseName, database.parameters, route]),
     size: route.poolSize,
+    pinnedSize: route.pinnedPoolSize,
     checkoutTimeoutMs: limits.checkoutTimeoutMs,
     idleTimeoutMs: limits.idleTimeoutMs,
   };

@@ -3,9 +3,11 @@ import { Frontend, Target } from '../protocol/message-types.ts';
 import { INJECTED, Owed, owedByType } from '../session/answer-queue.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
+import { touchesOf } from '../session/state-touches.ts';
 import type { PreparedText } from '../session/statement-names.ts';
 import type { OutputAssembly } from './output-assembly.ts';
-import type { Server, SessionLink, UnnamedStatement } from './session-link.ts';
+import { StatementText } from './session-link.ts';
+import type { Server, SessionLink } from './session-link.ts';
 
 /** What the answer to an injected or rewritten message means, kept beside it in the answer queue. */
 export type Subject =
@@ -14,9 +16,12 @@ export type Subject =
   | { readonly kind: 'describe'; readonly text: PreparedText; readonly statement: ClientStatement | undefined }
   | { readonly kind: 'close'; readonly statement: ClientStatement }
   | { readonly kind: 'drop'; readonly text: PreparedText }
-  | { readonly kind: 'unnamed'; readonly unnamed: UnnamedStatement | undefined }
+  | { readonly kind: 'unnamed'; readonly unnamed: StatementText | undefined }
   /** The statement's result is of another shape than the client was told: the server's error is made PostgreSQL's. */
   | { readonly kind: 'stale' };
+
+/** What a Query or an Execute runs: asked for its text where the answer makes that matter. */
+export type Executed = StatementText | PreparedText;
 
 export interface RequestRelayOptions {
   readonly preparedLimit: number;
@@ -65,6 +70,9 @@ export class RequestRelay {
   /** The link is given up: the next request begins anew. */
   reset(): void {
     this.#requestOpen = false;
+    this.#bound = undefined;
+    this.#parsed = undefined;
+    this.#portals = undefined;
     this.#segment = this.#answeredSegments;
   }
 
@@ -75,12 +83,10 @@ export class RequestRelay {
     if (answers.requests >= this.#options.maxPipelineDepth) return false;
     switch (type) {
       case Frontend.Query:
-        this.#beginRequest();
-        server.state.unnamedOwner = undefined;
-        server.state.ending = endsTransaction(bytes, start + 5);
-        this.#link.unnamed = undefined;
-        this.#pass(server, type, bytes, start, end);
-        this.#requestSent(true);
+        this.#query(server, bytes, start, end);
+        return true;
+      case Frontend.Execute:
+        this.#execute(server, bytes, start, end);
         return true;
       case Frontend.Sync:
         this.#sync(server, bytes, start, end);
@@ -166,8 +172,49 @@ export class RequestRelay {
     this.#link.recorder?.requestSent(simple);
   }
 
+  #query(server: Server, bytes: Buffer, start: number, end: number): void {
+    this.#beginRequest();
+    server.state.unnamedOwner = undefined;
+    server.state.ending = endsTransaction(bytes, start + 5);
+    this.#link.unnamed = undefined;
+    const text = new StatementText(bytes, start + 5, end);
+    const touches = touchesOf(bytes, start + 5, end);
+    if (touches !== 0) this.#link.watch.sent(touches, text);
+    this.#pass(server, Frontend.Query, bytes, start, end, text);
+    this.#requestSent(true);
+  }
+
+  #execute(server: Server, bytes: Buffer, start: number, end: number): void {
+    this.#beginRequest();
+    const portalEnd = bytes.indexOf(0, start + 5);
+    const unnamed = portalEnd === start + 5;
+    const executed = unnamed ? this.#bound : this.#portals?.get(bytes.toString('latin1', start + 5, portalEnd));
+    this.#pass(server, Frontend.Execute, bytes, start, end, executed);
+  }
+
+  /** The unnamed statement that was parsed last and may not have been confirmed. */
+  #parsed: StatementText | undefined;
+  /** What the unnamed portal was bound to last, and each named one. */
+  #bound: Executed | undefined;
+  #portals: Map<string, Executed> | undefined;
+
+  /** A portal was bound: `portalStart`–`portalEnd` is its name. */
+  #portalBound(
+    bytes: Buffer,
+    portalStart: number,
+    portalEnd: number,
+    executed: Executed | undefined,
+    touches: number,
+  ): void {
+    if (touches !== 0 && executed !== undefined) this.#link.watch.sent(touches, executed);
+    if (portalStart === portalEnd) this.#bound = executed;
+    else if (executed !== undefined) {
+      (this.#portals ??= new Map<string, Executed>()).set(bytes.toString('latin1', portalStart, portalEnd), executed);
+    }
+  }
+
   /** The message as it is. */
-  #pass(server: Server, type: number, bytes: Buffer, start: number, end: number, subject?: Subject): void {
+  #pass(server: Server, type: number, bytes: Buffer, start: number, end: number, subject?: Subject | Executed): void {
     this.#assembly.append(bytes, start, end);
     const recorder = this.#link.recorder;
     recorder?.append(bytes, start, end);
@@ -224,6 +271,9 @@ export class RequestRelay {
     if (nameEnd === nameStart) {
       this.#needUnnamed(server);
       this.#beginRequest();
+      const executed = this.#parsed ?? this.#link.unnamed;
+      const touches = executed === undefined ? 0 : touchesOf(executed.bytes, executed.start, executed.end);
+      this.#portalBound(bytes, start + 5, portalEnd, executed, touches);
       this.#pass(server, Frontend.Bind, bytes, start, end);
       return true;
     }
@@ -280,6 +330,9 @@ export class RequestRelay {
       return true;
     }
     this.#link.recorder?.usesStatement(statement.text);
+    if (owed === Owed.Bind) {
+      this.#portalBound(bytes, range.start + 5, range.nameStart - 1, statement.text, statement.text.touches);
+    }
     server.state.ending = statement.text.endsTransaction;
     this.#rename(server, owed, bytes, range, statement.text.nameBytes, undefined);
     return true;
@@ -325,7 +378,8 @@ export class RequestRelay {
       server.state.unnamedOwner = this.#link;
       server.state.ending = endsTransaction(bytes, nameEnd + 1);
       this.#beginRequest();
-      const unnamed = { bytes, start: nameEnd + 1, end };
+      const unnamed = new StatementText(bytes, nameEnd + 1, end);
+      this.#parsed = unnamed;
       this.#pass(server, Frontend.Parse, bytes, start, end, { kind: 'unnamed', unnamed });
       return true;
     }

@@ -1,5 +1,5 @@
 import type { ServerConnection } from '../pool/server-connection.ts';
-import { parseErrorFields } from '../protocol/backend-messages.ts';
+import { dataRowValues, parseErrorFields } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { query } from '../protocol/frontend-messages.ts';
 import { MessageCollector } from '../protocol/message-collector.ts';
@@ -20,13 +20,14 @@ export type TaskResult =
 
 /**
  * Runs a simple query of pgmirror's own on a server connection that nobody else uses, and calls `done` once. Parameters
- * that change with it are followed; rows are not looked at. The server's unnamed statement is gone afterwards.
+ * that change with it are followed; rows, as text, go to `row`. The server's unnamed statement is gone afterwards.
  */
 export function runTask(
   server: ServerConnection<ServerSession>,
   sql: string,
   timeoutMs: number,
   done: (result: TaskResult) => void,
+  row?: (values: (string | null)[]) => void,
 ): void {
   let error: ErrorFields | undefined;
   const collector = new MessageCollector({ maxLength: MESSAGE_LIMIT });
@@ -40,6 +41,7 @@ export function runTask(
     done(result);
   };
   const each = (type: number, message: Buffer): false | void => {
+    if (type === Backend.DataRow) row?.(dataRowValues(message));
     if (type === Backend.ErrorResponse) error ??= parseErrorFields(message);
     if (type === Backend.ParameterStatus) {
       const { name, value } = readParameterStatus(message, 0, message.length);

@@ -3,18 +3,33 @@ import type { ServerConnection } from '../pool/server-connection.ts';
 import { AnswerQueue } from '../session/answer-queue.ts';
 import { ClientStatements } from '../session/client-statements.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
+import type { PinReason } from '../session/session-audit.ts';
 import type { ServerSession } from '../session/server-session.ts';
+import { StateWatch } from '../session/state-watch.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 
 /** A server connection with what is followed of its session. */
 export type Server = ServerConnection<ServerSession>;
 
-/** A statement text in the bytes it came in: what follows the name in a Parse message. */
-export interface UnnamedStatement {
+/**
+ * A statement text in the bytes it came in: that of a Query, or of the unnamed statement (with the parameter types that
+ * follow it in a Parse message).
+ */
+export class StatementText {
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+  }
+
+  get text(): string {
+    return this.bytes.toString('utf8', this.start, this.bytes.indexOf(0, this.start));
+  }
 }
 
 const NOTHING_OWED = new AnswerQueue();
@@ -34,7 +49,11 @@ export class SessionLink {
   /** What the client was told (ParameterStatus), by the server's spelling. */
   reported: ParameterSet;
   /** The client's unnamed statement, once the server has confirmed it. */
-  unnamed: UnnamedStatement | undefined;
+  unnamed: StatementText | undefined;
+  /** What the current transaction may have done to the session (state-watch.ts). */
+  readonly watch = new StateWatch();
+  /** Why the client keeps its server connection outside a transaction; empty: it does not. */
+  pins: readonly PinReason[] = [];
   /** The client cannot be written to any more. */
   clientGone = false;
 

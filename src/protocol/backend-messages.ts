@@ -177,3 +177,17 @@ export function dataRow(values: readonly (string | null)[]): Buffer {
   }
   return writer.finish();
 }
+
+/** The values of a whole DataRow in text format. Throws RangeError for a malformed one. */
+export function dataRowValues(message: Buffer): (string | null)[] {
+  const values: (string | null)[] = [];
+  let at = 7;
+  for (let column = message.readUInt16BE(5); column > 0; column--) {
+    const length = message.readInt32BE(at);
+    at += 4;
+    if (length > message.length - at) throw new RangeError('malformed DataRow');
+    values.push(length < 0 ? null : message.toString('utf8', at, at + length));
+    at += Math.max(0, length);
+  }
+  return values;
+}

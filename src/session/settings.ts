@@ -22,17 +22,40 @@ export function isSettable(name: string): boolean {
  */
 export function settingsStatement(applied: ParameterSet, wanted: ParameterSet): string {
   const statements: string[] = [];
+  // Who the session is comes off first and on last: another role might not be allowed to set the rest.
+  for (const name of IDENTITY) if (differs(applied, wanted, name)) reset(statements, applied, name);
   for (const name of applied.entries.keys()) {
-    if (!wanted.entries.has(name)) statements.push(`RESET ${quoteParameterName(name)}`);
+    if (!wanted.entries.has(name) && !IDENTITY.includes(name)) reset(statements, applied, name);
   }
-  const calls: string[] = [];
-  for (const [name, value] of wanted.entries) {
-    if (applied.entries.get(name) !== value) {
-      calls.push(`pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`);
-    }
-  }
+  const names = [...wanted.entries.keys()].filter((name) => !IDENTITY.includes(name));
+  const calls = [...names, ...IDENTITY.toReversed()]
+    .filter((name) => wanted.entries.has(name) && differs(applied, wanted, name))
+    .map((name) => {
+      const value = wanted.entries.get(name) ?? '';
+      return `pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`;
+    });
   if (calls.length > 0) statements.push(`SELECT ${calls.join(', ')}`);
   return statements.join('; ');
+}
+
+/** Settings without those that a fresh login of the same server has anyway. */
+export function withoutBaseline(settings: ParameterSet, server: { readonly baseline: ParameterSet }): ParameterSet {
+  let rest = settings;
+  for (const [name, value] of server.baseline.entries) {
+    if (rest.entries.get(name.toLowerCase()) === value) rest = rest.without(name.toLowerCase());
+  }
+  return rest;
+}
+
+/** Settings that say who the session is: the role, and whose role it is taken from. */
+const IDENTITY: readonly string[] = ['role', 'session_authorization'];
+
+function differs(applied: ParameterSet, wanted: ParameterSet, name: string): boolean {
+  return applied.entries.get(name) !== wanted.entries.get(name);
+}
+
+function reset(statements: string[], applied: ParameterSet, name: string): void {
+  if (applied.entries.has(name)) statements.push(`RESET ${quoteParameterName(name)}`);
 }
 
 function quoteParameterName(name: string): string {

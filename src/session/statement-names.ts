@@ -1,4 +1,5 @@
 import { parse } from '../protocol/frontend-messages.ts';
+import { touchesOf } from './state-touches.ts';
 import { endsTransaction } from './ends-transaction.ts';
 
 /**
@@ -12,6 +13,8 @@ export class PreparedText {
   readonly nameBytes: Buffer;
   /** What follows the name in a Parse message: text, zero byte, parameter types. */
   readonly definition: Buffer;
+  /** What its text may do to the session (state-touches.ts). */
+  readonly touches: number;
   /** Whether running it ends a transaction block. */
   readonly endsTransaction: boolean;
   /** Client statements that refer to it; at 0 the registry forgets it. */
@@ -25,7 +28,13 @@ export class PreparedText {
     this.name = name;
     this.nameBytes = Buffer.from(`${name}\0`);
     this.definition = definition;
+    this.touches = touchesOf(definition, 0, definition.length);
     this.endsTransaction = endsTransaction(definition, 0);
+  }
+
+  /** The statement's text alone. */
+  get text(): string {
+    return this.definition.toString('utf8', 0, this.definition.indexOf(0));
   }
 
   /** The Parse message that prepares it on a server. */

@@ -14,7 +14,7 @@ export function poolerOptions(config: Config): PoolerOptions {
   return {
     authType: config.general.auth_type,
     users: poolerUsers(config),
-    databases: config.databases.map(poolerDatabase),
+    databases: config.databases.map((database) => poolerDatabase(config, database)),
     admin: { names: adminNames(config), user: config.admin.user, password: config.admin.password },
     limits: poolerLimits(config),
     logConnections: config.general.log_connections,
@@ -28,11 +28,12 @@ export function serverParameters(database: DatabaseConfig): Record<string, strin
   return parameters;
 }
 
-function poolerDatabase(database: DatabaseConfig): PoolerDatabase {
+function poolerDatabase(config: Config, database: DatabaseConfig): PoolerDatabase {
   return {
     name: database.name,
     address: { host: database.host, port: database.port },
     databaseName: database.database_name,
+    resetAlways: (database.server_reset ?? config.general.server_reset) === 'always',
     parameters: serverParameters(database),
   };
 }
@@ -60,6 +61,7 @@ function poolerRoute(config: Config, user: UserConfig, database: DatabaseConfig)
     serverUser: credentials.user,
     serverPassword: credentials.password,
     poolSize: user.pool_size ?? database.pool_size ?? config.general.default_pool_size,
+    pinnedPoolSize: database.pinned_pool_size ?? config.general.pinned_pool_size,
   };
 }
 

@@ -33,6 +33,7 @@ export class LeakWatch {
     this.folder = mkdtempSync(join(tmpdir(), 'pgmirror-test-'));
     chmodSync(this.folder, 0o755); // a PostgreSQL that runs as another user has its folder in here
     process.env.TMPDIR = this.folder;
+    process.once('exit', () => rmSync(this.folder, { recursive: true, force: true })); // a test that failed earlier never asks
     this.#before = activeResources();
   }
 

@@ -74,13 +74,12 @@ export class Pgmirror {
    */
   static async start(cleanup: Cleanup, files: PgmirrorFiles, options: PgmirrorOptions = {}): Promise<Pgmirror> {
     const pgmirror = await Pgmirror.launch(cleanup, files, options);
-    const ended = pgmirror.#exited.then((status) => {
-      throw new Error(`pgmirror ended (${status}) before it listened: ${pgmirror.output()}`);
-    });
-    const listening = pgmirror.log.waitFor((line) => line.msg === 'listening', {
-      timeoutMs: options.timeoutMs ?? 20_000,
-    });
-    await Promise.race([listening, ended]);
+    try {
+      await pgmirror.log.waitFor((line) => line.msg === 'listening', { timeoutMs: options.timeoutMs ?? 20_000 });
+    } catch (error) {
+      const status = await within(pgmirror.#exited, 1_000, 'its end').catch(() => 'it still runs');
+      throw new Error(`pgmirror ended (${status}) before it listened: ${pgmirror.output()}`, { cause: error });
+    }
     return pgmirror;
   }
 

@@ -67,9 +67,11 @@ async function perform(stage: Stage, seconds: number, interrupted: AbortSignal):
     return { seconds, counts: workload.counts, figures, tables };
   } catch (error) {
     if (interrupted.aborted) throw error;
-    const { running, lastLines } = stage.pgmirror;
-    const said = lastLines.map((line) => `\n  ${line}`).join('');
-    const what = running ? `the demo failed: ${messageOf(error)}` : 'pgmirror ended while the demo ran';
+    const { pgmirror } = stage;
+    const what = (await pgmirror.hasEnded())
+      ? 'pgmirror ended while the demo ran'
+      : `the demo failed: ${messageOf(error)}`;
+    const said = pgmirror.lastLines.map((line) => `\n  ${line}`).join('');
     throw new Error(`${what}; the last lines of pgmirror's log:${said}`, { cause: error });
   } finally {
     await reader.end();

@@ -16,7 +16,6 @@ const stopMs = 10_000;
 
 /** The tables of pgmirror.toml, and `users`: those of users.toml. */
 export interface PgmirrorTables {
-  readonly general?: TomlTable;
   readonly admin: TomlTable;
   readonly databases: readonly TomlTable[];
   readonly mirroring: readonly TomlTable[];
@@ -37,12 +36,12 @@ export class PgmirrorProcess {
   }
 
   /** Writes the files, starts it on a free port, and resolves when it listens. Rejects with what it said if it ends before. */
-  static async start({ users, general, ...tables }: PgmirrorTables): Promise<PgmirrorProcess> {
+  static async start({ users, ...tables }: PgmirrorTables): Promise<PgmirrorProcess> {
     const janitor = await Janitor.start(tmpdir(), 'pgmirror-demo-');
     try {
       const port = await freePort();
       const [config, userList] = [join(janitor.folder, 'pgmirror.toml'), join(janitor.folder, 'users.toml')];
-      await writeFile(config, stringify({ ...tables, general: { ...general, host: '127.0.0.1', port } }), {
+      await writeFile(config, stringify({ ...tables, general: { host: '127.0.0.1', port } }), {
         mode: 0o600,
       });
       await writeFile(userList, stringify({ users }), { mode: 0o600 });
@@ -50,6 +49,7 @@ export class PgmirrorProcess {
       const child = spawn(process.execPath, [main, 'run', '--config', config, '--users', userList], {
         detached: true, // a Ctrl-C at the terminal is for the demo, which stops what it started in its order
         stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, TMPDIR: janitor.folder }, // what it leaves when it is killed goes with this folder
       });
       janitor.watch(child, 'TERM');
       const pgmirror = new PgmirrorProcess(child, janitor, port);
@@ -63,7 +63,7 @@ export class PgmirrorProcess {
 
   /** SIGTERM, and SIGKILL if that takes too long. */
   async stop(): Promise<void> {
-    if (this.running) {
+    if (this.#running) {
       const exited = once(this.#child, 'exit');
       this.#child.kill('SIGTERM');
       const impatient = setTimeout(() => this.#child.kill('SIGKILL'), stopMs);
@@ -73,14 +73,19 @@ export class PgmirrorProcess {
     await this.#janitor.close();
   }
 
-  /** Whether it runs still. */
-  get running(): boolean {
-    return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  /** Whether it has ended; its connections break a moment before that is known, so this waits for the news. */
+  async hasEnded(): Promise<boolean> {
+    if (this.#running) await once(this.#child, 'exit', { signal: AbortSignal.timeout(500) }).catch(() => {});
+    return !this.#running;
   }
 
   /** The last lines it wrote, for when something went wrong. */
   get lastLines(): readonly string[] {
     return this.#said.slice(-5);
+  }
+
+  get #running(): boolean {
+    return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   async #listening(): Promise<void> {

@@ -60,6 +60,11 @@ export class TransactionRecorder {
 
   #pending: PendingRequest[] = [];
   #current: PendingRequest | undefined;
+  /** The last transaction has ended, and waits for `concluded`. */
+  #deferred: { readonly now: number; readonly request: PendingRequest } | undefined;
+  /** The client keeps its server connection, and kept it when the current transaction began. */
+  #pinned = false;
+  #pinnedAtStart = false;
   #requestCount = 0;
   #lastRolledBack = false;
 
@@ -96,6 +101,7 @@ export class TransactionRecorder {
 
   /** The first message of a request is about to be sent. */
   requestStarts(): void {
+    this.#conclude();
     const ahead = this.#pending.length > 0;
     const now = monotonicNow();
     if (!this.#inTransaction) this.#begin(now);
@@ -207,8 +213,12 @@ export class TransactionRecorder {
     if (request !== undefined && request.cancelledAt === 0) request.cancelledAt = monotonicNow();
   }
 
-  /** ReadyForQuery of the oldest unanswered request. */
-  answered(status: number): void {
+  /**
+   * ReadyForQuery of the oldest unanswered request. `defer`: whether the client keeps its server connection is not known
+   * yet, and the transaction is handed over when `concluded` tells.
+   */
+  answered(status: number, defer = false): void {
+    this.#conclude();
     const request = this.#pending.shift();
     if (request === undefined) return;
     const now = monotonicNow();
@@ -217,11 +227,26 @@ export class TransactionRecorder {
     this.#lastRolledBack = (request.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
     this.#statusBefore = status;
     this.#lastReadyAt = now;
-    if (status === TransactionStatus.Idle) this.#end(now, request);
+    if (status !== TransactionStatus.Idle) return;
+    if (defer && this.#pending.length === 0) this.#deferred = { now, request };
+    else this.#end(now, request);
+  }
+
+  /** What a deferred transaction was waiting for. `pinned`: the client keeps its server connection. */
+  concluded(pinned: boolean): void {
+    this.#pinned = pinned;
+    this.#conclude();
+  }
+
+  #conclude(): void {
+    const deferred = this.#deferred;
+    this.#deferred = undefined;
+    if (deferred !== undefined) this.#end(deferred.now, deferred.request);
   }
 
   /** The outcome of what is unfinished will not be seen, or was forced by pgmirror. */
   aborted(): void {
+    this.#conclude();
     if (!this.#inTransaction) return;
     this.#count(dropReasonIndex.aborted);
     this.#inTransaction = false;
@@ -249,6 +274,7 @@ export class TransactionRecorder {
     this.#inTransaction = true;
     this.#startedAt = now;
     this.#requestCount = 0;
+    this.#pinnedAtStart = this.#pinned;
     this.#settingsAtStart = this.settings;
     this.#transactionStart = this.#length;
     this.#decide();
@@ -321,13 +347,20 @@ export class TransactionRecorder {
     this.#desk.handOver(this, targets, {
       startedAt: this.#startedAt,
       endedAt: now,
-      flags: this.#lastRolledBack ? 0 : TransactionFlag.Committed,
+      flags: this.#transactionFlags(),
       settings: this.#settingsAtStart,
       statements: this.#statements,
       unnamed: this.#unnamed,
       requestCount: this.#requestCount,
       recording: (this.#buffer as Buffer).subarray(this.#transactionStart, end),
     });
+  }
+
+  #transactionFlags(): number {
+    let flags = this.#lastRolledBack ? 0 : TransactionFlag.Committed;
+    if (this.#pinnedAtStart) flags |= TransactionFlag.NeedsSession;
+    if (this.#pinned) flags |= TransactionFlag.KeepsSession;
+    return flags;
   }
 
   /** Counts the transaction as dropped everywhere: for the reason known at its start, else this one. */

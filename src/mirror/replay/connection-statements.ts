@@ -124,12 +124,10 @@ export class ConnectionStatements {
     if (name === '') return this.#useUnnamed();
     const there = this.#prepared.get(name);
     const wanted = lookup(name);
-    if (there !== undefined && (there === wanted || this.#touched.includes(name))) {
+    if (there !== undefined && (there === wanted || this.#touched.includes(name) || isSame(there, wanted))) {
       // Last in the map: the most recently used.
-      if (this.#prepared.size > 1) {
-        this.#prepared.delete(name);
-        this.#prepared.set(name, there);
-      }
+      if (this.#prepared.size > 1) this.#prepared.delete(name);
+      this.#prepared.set(name, wanted ?? there);
       return;
     }
     // Not known at all, or closed by this very request: the source answered with an error, and so will the mirror.
@@ -170,4 +168,9 @@ export class ConnectionStatements {
       this.#touched.push(name);
     }
   }
+}
+
+/** Parsed by a client's own message, and declared since. */
+function isSame(there: PreparedStatement, wanted: PreparedStatement | undefined): boolean {
+  return wanted?.isSameAs(there.name, there.definition) ?? false;
 }

@@ -161,7 +161,7 @@ export class MirrorTarget implements PoolOwner {
   }
 
   drop(transaction: MirroredTransaction, reason: DropReason): void {
-    transaction.origin.acknowledge(transaction.recorded.slot, this.id, Outcome.Dropped, reason, NONE);
+    transaction.origin.acknowledge(transaction, this.id, Outcome.Dropped, reason, NONE);
   }
 
   /** The client is gone; its lane ends when it is empty. */
@@ -248,7 +248,7 @@ export class MirrorTarget implements PoolOwner {
     lane.running = undefined;
     const { origin, recorded } = transaction;
     if (this.#isLosing) this.drop(transaction, DropReason.Lost);
-    else origin.acknowledge(recorded.slot, this.id, outcome, 0, sqlstates);
+    else origin.acknowledge(transaction, this.id, outcome, 0, sqlstates);
     if (connection.connection.isOver) {
       lane.pinned = undefined;
       connection.lane = undefined;

@@ -1,5 +1,6 @@
 import type { RecordedTransaction } from '../record/record-stream-reader.ts';
 import type { DropReason, Outcome } from '../record/record-stream.ts';
+import type { StatementEpoch } from './declared-statements.ts';
 import type { PreparedStatement } from './prepared-statement.ts';
 import type { SessionSettings } from './session-settings.ts';
 import type { StatementLookup } from './statement-tracker.ts';
@@ -11,7 +12,7 @@ export interface TransactionOrigin {
   readonly statements: StatementLookup;
   /** Tells the thread what became of a transaction on one mirror; once for each target. */
   acknowledge(
-    slot: number,
+    transaction: MirroredTransaction,
     target: number,
     outcome: Outcome,
     reason: DropReason | 0,
@@ -23,6 +24,8 @@ export interface TransactionOrigin {
 export interface MirroredTransaction {
   readonly origin: TransactionOrigin;
   readonly recorded: RecordedTransaction;
+  /** Keeps the statements that it may refer to. */
+  readonly epoch: StatementEpoch;
   readonly settings: SessionSettings;
   /** What the unnamed statement was when the transaction began. */
   readonly unnamed: PreparedStatement | undefined;

@@ -4,11 +4,11 @@ import { DropReason, Outcome, RECORD_STREAM_VERSION, RecordStreamError } from '.
 import type { TargetState } from '../record/record-stream.ts';
 import { RecordStreamReader } from '../record/record-stream-reader.ts';
 import type { RecordedTransaction, RecordStreamHandler } from '../record/record-stream-reader.ts';
+import { DeclaredStatements } from './declared-statements.ts';
 import { inspect } from './inspect.ts';
 import type { Lane } from './lane.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirroredTransaction, TransactionOrigin } from './mirrored-transaction.ts';
-import type { PreparedStatement } from './prepared-statement.ts';
 import { FRESH_LOGIN } from './session-settings.ts';
 import type { SessionSettings } from './session-settings.ts';
 import type { SettingsRegistry } from './settings-registry.ts';
@@ -40,8 +40,7 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   readonly #host: LinkHost;
   readonly #reader = new RecordStreamReader(this);
   readonly #acknowledgements = new AcknowledgementWriter();
-  readonly #statements = new Map<number, PreparedStatement>();
-  readonly #statementsByName = new Map<string, PreparedStatement>();
+  readonly #declared: DeclaredStatements;
   readonly #settings = new Map<number, SessionSettings>();
   readonly #clients = new Map<number, LinkClient>();
   readonly #flush = (): void => this.#writeAcknowledgements();
@@ -49,11 +48,12 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   #greeted = false;
   #closed = false;
 
-  readonly statements: StatementLookup = (name) => this.#statementsByName.get(name);
+  readonly statements: StatementLookup = (name) => this.#declared.named(name);
 
   constructor(socket: Socket, host: LinkHost) {
     this.#socket = socket;
     this.#host = host;
+    this.#declared = new DeclaredStatements(host.statements);
     socket.on('data', (chunk: Buffer) => this.#received(chunk));
     socket.on('error', () => undefined);
     socket.on('close', () => this.#close(undefined));
@@ -62,14 +62,15 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   // --- TransactionOrigin
 
   acknowledge(
-    slot: number,
+    transaction: MirroredTransaction,
     target: number,
     outcome: Outcome,
     reason: DropReason | 0,
     sqlstates: readonly string[],
   ): void {
     if (this.#closed) return;
-    this.#acknowledgements.acknowledge(slot, target, outcome, reason, sqlstates);
+    this.#declared.finished(transaction.epoch);
+    this.#acknowledgements.acknowledge(transaction.recorded.slot, target, outcome, reason, sqlstates);
     this.#flushSoon();
   }
 
@@ -103,18 +104,11 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   }
 
   statement(id: number, name: string, definition: Buffer): void {
-    this.forgetStatement(id);
-    const statement = this.#host.statements.acquire(name, definition);
-    this.#statements.set(id, statement);
-    if (name !== '') this.#statementsByName.set(name, statement);
+    this.#declared.declare(id, name, definition);
   }
 
   forgetStatement(id: number): void {
-    const statement = this.#statements.get(id);
-    if (!statement) return;
-    this.#statements.delete(id);
-    if (this.#statementsByName.get(statement.name) === statement) this.#statementsByName.delete(statement.name);
-    this.#host.statements.release(statement);
+    this.#declared.forget(id);
   }
 
   settings(id: number, values: Map<string, string>): void {
@@ -144,10 +138,11 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     if (!this.#greeted || !client) throw new RecordStreamError('transaction of a client that was not declared');
     const settings = recorded.settings === 0 ? FRESH_LOGIN : this.#settings.get(recorded.settings);
     if (!settings) throw new RecordStreamError('settings that were not declared');
-    const unnamed = this.#statements.get(recorded.unnamedStatement);
+    const unnamed = this.#declared.get(recorded.unnamedStatement);
     const { reason, treatments, configures } = inspect(recorded, settings, unnamed, this.statements);
-    const transaction = { origin: this, recorded, settings, unnamed, treatments, configures };
     const targets = recorded.targets;
+    const epoch = this.#declared.arrived(targets.length);
+    const transaction = { origin: this, recorded, epoch, settings, unnamed, treatments, configures };
     for (let i = 0; i < targets.length; i++) this.#dispatch(transaction, client, targets[i] ?? 0, reason);
   }
 
@@ -156,7 +151,7 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     if (entry === undefined || entry.lane === undefined) {
       const target = this.#host.targets.get(id);
       if (!target) {
-        this.acknowledge(transaction.recorded.slot, id, Outcome.Dropped, DropReason.Lost, NONE);
+        this.acknowledge(transaction, id, Outcome.Dropped, DropReason.Lost, NONE);
         return;
       }
       entry = { target, lane: target.laneFor(client.user) };
@@ -203,7 +198,7 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     this.#closed = true;
     for (const client of this.#clients.values()) endLanes(client);
     this.#clients.clear();
-    for (const statement of this.#statements.values()) this.#host.statements.release(statement);
+    this.#declared.close();
     for (const settings of this.#settings.values()) this.#host.settings.release(settings);
     this.#host.linkClosed(this, error);
   }

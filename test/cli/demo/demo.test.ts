@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 import { within } from '../../support/eventually.ts';
 import { LeakWatch } from '../../support/leaks.ts';
+import { runProgram } from '../../support/programs.ts';
 
 const mainFile = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 
@@ -74,6 +75,19 @@ describe('the demo', () => {
     demo.child.kill('SIGINT');
     const [status] = await within(demo.exited, 15_000, 'the demo to end');
     assert.equal(status, 1, demo.output());
+    await leaks.assertNone();
+  });
+
+  it('says so when pgmirror ends before it is told to', async (t) => {
+    const leaks = new LeakWatch();
+    const demo = startDemo(t, 60);
+    await demo.wrote('1 s');
+    const children = await runProgram('ps', ['-A', '-o', 'ppid=,pid=,args=']);
+    const isPgmirror = new RegExp(`^ *${demo.child.pid} +(\\d+) .*main\\.ts run`, 'm');
+    process.kill(Number(isPgmirror.exec(children.stdout)?.[1]), 'SIGKILL');
+    const [status] = await within(demo.exited, 15_000, 'the demo to end');
+    assert.equal(status, 1, demo.output());
+    assert.match(demo.output(), /pgmirror ended while the demo ran; the last lines of pgmirror's log:\n {2}\{/);
     await leaks.assertNone();
   });
 

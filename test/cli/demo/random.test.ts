@@ -16,7 +16,10 @@ describe('Random', () => {
   it('reaches both ends and nothing beyond', () => {
     const random = new Random(3);
     const seen = new Set(Array.from({ length: 1_000 }, () => random.between(2, 4)));
-    assert.deepEqual([...seen].toSorted((a, b) => a - b), [2, 3, 4]);
+    assert.deepEqual(
+      [...seen].toSorted((a, b) => a - b),
+      [2, 3, 4],
+    );
   });
 
   it('chooses about as often as the weights say', () => {

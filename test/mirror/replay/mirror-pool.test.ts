@@ -111,9 +111,9 @@ it('a connection that the mirror closed while it was idle is replaced', async (t
 
 it('a changed address takes effect, and nothing that waits is lost', async (test) => {
   const id = nextId++;
-  const [before, then] = [await createDatabase(server), await createDatabase(server)];
-  for (const database of [before, then]) await run(server.url(database), 'CREATE TABLE t (id int)');
-  await mirror.configure(targetConfig(server, before, { id, poolSize: 1 }));
+  const [first, then] = [await createDatabase(server), await createDatabase(server)];
+  for (const database of [first, then]) await run(server.url(database), 'CREATE TABLE t (id int)');
+  await mirror.configure(targetConfig(server, first, { id, poolSize: 1 }));
   const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
   records.writer.client(1, 'app', 'a');
   records.writer.client(2, 'app', 'b');
@@ -126,7 +126,7 @@ it('a changed address takes effect, and nothing that waits is lost', async (test
   const acknowledged = await records.finished();
   assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
   assert.deepEqual(await run(server.url(then), 'SELECT id FROM t ORDER BY id'), [{ id: 1 }, { id: 2 }]);
-  await eventually(async () => (await backends(before)) === 0);
+  await eventually(async () => (await backends(first)) === 0);
   await mirror.configure();
 });
 

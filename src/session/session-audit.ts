@@ -1,0 +1,71 @@
+import { quoteLiteral } from '../util/sql-quote.ts';
+
+/** Why a client must keep its server connection; the first column of the audit's rows that say so. */
+export const PinReason = {
+  TemporaryObjects: 'temporary objects',
+  AdvisoryLocks: 'advisory locks',
+  Listen: 'LISTEN',
+  HoldCursors: 'cursors WITH HOLD',
+  Prepare: 'PREPARE',
+  Load: 'LOAD',
+} as const;
+export type PinReason = (typeof PinReason)[keyof typeof PinReason];
+
+/** What a look at a session found. */
+export interface SessionFindings {
+  /** Settings that were made in it, by lower-case name. */
+  readonly settings: Map<string, string>;
+  readonly pins: PinReason[];
+}
+
+const SETTING = 'setting';
+
+/**
+ * The query that asks a session what was done to it. Rows are (kind, name, value): what the server itself knows is truer
+ * than what could be read from the statements. `parameters`: names with a dot, which pg_settings does not list.
+ */
+export function auditQuery(parameters: Iterable<string>): string {
+  const names = [...parameters].map(quoteLiteral).join(', ');
+  const setting = quoteLiteral(SETTING);
+  const selects = [
+    `SELECT ${setting}, name, setting FROM pg_catalog.pg_settings WHERE source = 'session'`,
+    `SELECT ${setting}, 'role', pg_catalog.current_setting('role')`,
+    `SELECT ${setting}, 'session_authorization', session_user::pg_catalog.text`,
+    pin(
+      PinReason.TemporaryObjects,
+      'SELECT 1 FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()' +
+        ' UNION ALL SELECT 1 FROM pg_catalog.pg_proc WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()',
+    ),
+    pin(
+      PinReason.AdvisoryLocks,
+      "SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()",
+    ),
+    pin(PinReason.Listen, 'SELECT 1 FROM pg_catalog.pg_listening_channels()'),
+    pin(PinReason.HoldCursors, 'SELECT 1 FROM pg_catalog.pg_cursors WHERE is_holdable'),
+    pin(PinReason.Prepare, 'SELECT 1 FROM pg_catalog.pg_prepared_statements WHERE from_sql'),
+  ];
+  if (names !== '') {
+    selects.push(
+      `SELECT ${setting}, name, pg_catalog.current_setting(name, true) FROM pg_catalog.unnest(ARRAY[${names}]) AS name`,
+    );
+  }
+  return selects.join(' UNION ALL ');
+}
+
+function pin(reason: PinReason, query: string): string {
+  return `SELECT 'pin', ${quoteLiteral(reason)}, '' WHERE EXISTS (${query})`;
+}
+
+/** Reads the audit's rows. `loginUser`: whom a fresh session of this connection runs as. */
+export function readFindings(rows: readonly (readonly (string | null)[])[], loginUser: string): SessionFindings {
+  const settings = new Map<string, string>();
+  const pins: PinReason[] = [];
+  for (const [kind, name, value] of rows) {
+    if (name === null || name === undefined || value === null || value === undefined) continue;
+    if (kind === 'pin') pins.push(name as PinReason);
+    else if (name === 'role' && value === 'none') continue;
+    else if (name === 'session_authorization' && value === loginUser) continue;
+    else settings.set(name.toLowerCase(), value);
+  }
+  return { settings, pins };
+}

@@ -1,0 +1,32 @@
+/** What a statement's text may do to its session that no command tag tells. */
+export const Touch = {
+  /** Calls set_config(): settings of the session or of the transaction. */
+  SetConfig: 1,
+  /** Calls a function of advisory locks. */
+  AdvisoryLock: 2,
+  /** Makes something temporary. */
+  Temporary: 4,
+} as const;
+
+/** Beyond this many bytes a text is not looked into: what it touches there is not seen. */
+const LOOK_AT = 65_536;
+
+const SUSPECT = /set_config|advisory|temp/i;
+const SET_CONFIG = /\bset_config\s*\(/i;
+/** Locks of the transaction go with it. */
+const ADVISORY = /\bpg_(?:try_)?advisory_(?:un)?lock/i;
+const TEMPORARY = /\b(?:create|into|replace)\s+(?:(?:local|global)\s+)?temp(?:orary)?\b/i;
+
+/**
+ * What the statement text at `start`–`end` may touch: bits of Touch. A false alarm costs a look at the session after the
+ * transaction; comments and strings are therefore not told apart from code.
+ */
+export function touchesOf(bytes: Buffer, start: number, end: number): number {
+  const text = bytes.toString('latin1', start, Math.min(end, start + LOOK_AT));
+  if (!SUSPECT.test(text)) return 0;
+  let touches = 0;
+  if (SET_CONFIG.test(text)) touches |= Touch.SetConfig;
+  if (ADVISORY.test(text)) touches |= Touch.AdvisoryLock;
+  if (TEMPORARY.test(text)) touches |= Touch.Temporary;
+  return touches;
+}

@@ -1,0 +1,74 @@
+import { namedParameters, parseSet } from './set-statement.ts';
+import { Touch } from './state-touches.ts';
+
+/** Anything whose statement text can be asked for. */
+export interface TextSource {
+  readonly text: string;
+}
+
+/**
+ * Notes what a transaction does to its session, from its statements' texts and from the command tags of those that were
+ * run, and says at its end what must be done about it: nothing, as nearly always; take over settings that are plain from
+ * a lone SET; or ask the session itself (session-audit.ts).
+ */
+export class StateWatch {
+  #auditDue = false;
+  #sets: [string, string][] | undefined;
+  /** Parameters with a dot that were ever set: pg_settings does not list them. */
+  readonly parameters = new Set<string>();
+  /** LOAD was run: nothing tells what it did, and nothing undoes it. */
+  loaded = false;
+
+  /** A statement with these touches is sent; its text is asked for only where that matters. */
+  sent(touches: number, source: TextSource): void {
+    if ((touches & Touch.SetConfig) !== 0) this.#setConfig(source.text);
+    if ((touches & ~Touch.SetConfig) !== 0) this.#auditDue = true;
+  }
+
+  /** A SET was run. `autocommit`: nothing but an error of the same request can undo it. */
+  set(source: TextSource | undefined, autocommit: boolean, isReported: (name: string) => boolean): void {
+    const parsed = source === undefined ? undefined : parseSet(source.text);
+    if (parsed?.kind === 'local') return;
+    if (parsed?.kind === 'set') {
+      // The server tells of it by itself, and of its undoing.
+      if (isReported(parsed.name)) return;
+      if (parsed.name.includes('.')) this.parameters.add(parsed.name);
+      if (autocommit) {
+        (this.#sets ??= []).push([parsed.name, parsed.value]);
+        return;
+      }
+    }
+    for (const name of parsed?.kind === 'unclear' ? parsed.names : []) this.parameters.add(name);
+    this.#auditDue = true;
+  }
+
+  /** Something was run whose effect only the session itself can tell. */
+  unclear(): void {
+    this.#auditDue = true;
+  }
+
+  /** A request failed: what was set before in it may be undone. */
+  failed(): void {
+    if (this.#sets !== undefined) this.#auditDue = true;
+  }
+
+  get auditDue(): boolean {
+    return this.#auditDue;
+  }
+
+  /** The settings that the ended transaction made for certain; the watch begins anew. */
+  take(): readonly (readonly [string, string])[] | undefined {
+    const sets = this.#sets;
+    this.#sets = undefined;
+    this.#auditDue = false;
+    return sets;
+  }
+
+  #setConfig(text: string): void {
+    for (const name of namedParameters(text)) this.parameters.add(name);
+    // Every call of it holds for the transaction alone, as written.
+    const calls = text.match(/\bset_config\s*\(/gi)?.length ?? 0;
+    const local = text.match(/\bset_config\s*\([^()]*,\s*(?:true|'t(?:rue)?')\s*\)/gi)?.length ?? 0;
+    if (calls > local) this.#auditDue = true;
+  }
+}
