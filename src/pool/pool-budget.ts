@@ -12,6 +12,8 @@ export class PoolBudget {
   readonly #thread: number;
   readonly #threads: number;
   readonly #announce: (what: 'wanted' | 'room') => void;
+  /** Several pools share it: who waits does not show in its own row. */
+  readonly #alwaysTell: boolean;
 
   /** `announce` tells the other threads that a connection is wanted here, or that there is room again. */
   constructor(options: {
@@ -20,12 +22,14 @@ export class PoolBudget {
     readonly thread: number;
     readonly threads: number;
     readonly announce: (what: 'wanted' | 'room') => void;
+    readonly shared?: boolean;
   }) {
     this.#cells = options.cells;
     this.#base = options.row * PoolBudget.rowLength(options.threads);
     this.#thread = options.thread;
     this.#threads = options.threads;
     this.#announce = options.announce;
+    this.#alwaysTell = options.shared ?? false;
   }
 
   /** Cells in a row for so many threads. */
@@ -64,7 +68,7 @@ export class PoolBudget {
   closed(): void {
     Atomics.sub(this.#cells, this.#base, 1);
     Atomics.sub(this.#cells, this.#base + 1 + this.#threads + this.#thread, 1);
-    if (this.#oldestElsewhere() !== 0) this.#announce('room');
+    if (this.#oldestElsewhere() !== 0 || this.#alwaysTell) this.#announce('room');
   }
 
   /** Says since when the oldest client here waits (milliseconds of the shared clock), `undefined`: nobody does. */
@@ -79,7 +83,7 @@ export class PoolBudget {
 
   /** Asks the other threads to close an idle connection. */
   want(): void {
-    if (this.#threads > 1) this.#announce('wanted');
+    this.#announce('wanted');
   }
 
   /**

@@ -22,6 +22,13 @@ export interface Waiter<State> {
   refused(error: CheckoutError): void;
 }
 
+/** The shares of all threads in what bounds a pool. */
+export interface PoolBudgets {
+  readonly pool: PoolBudget;
+  readonly pinned: PoolBudget;
+  readonly database: PoolBudget;
+}
+
 interface WaitingEntry<State> {
   readonly waiter: Waiter<State>;
   readonly since: number;
@@ -38,8 +45,16 @@ export interface PoolOptions {
   readonly size: number;
   /** Connections that clients may keep outside a transaction, besides. */
   readonly pinnedSize: number;
+  /** Connections kept open, in use or not. */
+  readonly minSize: number;
+  /** Connections of the same database at most, in all its pools; 0: no limit. */
+  readonly databaseSize: number;
   readonly checkoutTimeoutMs: number;
+  /** 0 is off, here and below. */
   readonly idleTimeoutMs: number;
+  readonly lifetimeMs: number;
+  /** A connection idle for longer is tried before it is used. */
+  readonly healthcheckMs: number;
 }
 
 /** What the layer above keeps with each connection, and what it needs to know. */
@@ -50,6 +65,8 @@ export interface PoolHooks<State> {
   parameterChanged(state: State, name: string, value: string): void;
   /** Whether a connection suits a client better than another that is as idle. */
   suits(state: State, wish: string): boolean;
+  /** Tries whether a connection still answers. Where it does not, it has been closed when `done` is called. */
+  check(server: ServerConnection<State>, done: () => void): void;
 }
 
 /** After a failed connection attempt the next is not made before this many milliseconds. */
@@ -72,6 +89,7 @@ export class Pool<State> {
   readonly #hooks: PoolHooks<State>;
   readonly #budget: PoolBudget;
   readonly #pinnedBudget: PoolBudget;
+  readonly #databaseBudget: PoolBudget;
   readonly #idle: ServerConnection<State>[] = [];
   readonly #open = new Set<ServerConnection<State>>();
   #waiting: WaitingEntry<State>[] = [];
@@ -86,13 +104,14 @@ export class Pool<State> {
   constructor(
     options: PoolOptions,
     hooks: PoolHooks<State>,
-    budgets: { readonly pool: PoolBudget; readonly pinned: PoolBudget },
+    budgets: PoolBudgets,
     log: (message: string, fields: object) => void,
   ) {
     this.#options = options;
     this.#hooks = hooks;
     this.#budget = budgets.pool;
     this.#pinnedBudget = budgets.pinned;
+    this.#databaseBudget = budgets.database;
     this.#log = log;
   }
 
@@ -127,11 +146,27 @@ export class Pool<State> {
    * `suits` is asked with.
    */
   checkout(waiter: Waiter<State>, wish: string): ServerConnection<State> | undefined {
-    if (this.#idle.length > 0 && this.#waiting.length === 0) return this.#takeIdle(wish);
+    if (this.#idle.length > 0 && this.#waiting.length === 0 && !this.#idleTooLong()) return this.#takeIdle(wish);
     this.#waiting.push({ waiter, since: monotonicNow() });
     this.#waitersChanged();
-    this.#openMore();
+    if (this.#idle.length > 0) this.#checkIdle();
+    else this.#openMore();
     return undefined;
+  }
+
+  /** Even the connection that was used last has been idle for so long that it must be tried first. */
+  #idleTooLong(): boolean {
+    const limit = this.#options.healthcheckMs;
+    return limit > 0 && (this.#idle.at(-1)?.idleSince ?? 0) < monotonicNow() - limit;
+  }
+
+  #checkIdle(): void {
+    const server = this.#idle.pop();
+    if (server === undefined) return;
+    this.#hooks.check(server, () => {
+      if (server.closed) this.#openMore();
+      else this.release(server);
+    });
   }
 
   /** Gives up waiting. */
@@ -203,12 +238,26 @@ export class Pool<State> {
     for (const server of [...this.#idle]) server.close('replaced');
   }
 
-  /** Closes connections idle for too long. */
+  /** Closes connections that were idle or open for too long, and opens those that are to be kept. */
   sweep(): void {
-    const before = monotonicNow() - this.#options.idleTimeoutMs;
-    if (this.#options.idleTimeoutMs > 0) {
-      for (const server of [...this.#idle]) if (server.idleSince < before) server.close('idle_timeout');
+    const now = monotonicNow();
+    const { idleTimeoutMs, lifetimeMs, minSize } = this.#options;
+    for (const server of [...this.#idle]) {
+      if (lifetimeMs > 0 && now - server.connectedAt > lifetimeMs * server.patience) server.close('server_lifetime');
+      else if (
+        idleTimeoutMs > 0 &&
+        now - server.idleSince > idleTimeoutMs * server.patience &&
+        this.#budget.open > minSize
+      ) {
+        server.close('idle_timeout');
+      }
     }
+    if (lifetimeMs > 0) {
+      for (const server of this.#open) {
+        if (now - server.connectedAt > lifetimeMs * server.patience) server.retired = true;
+      }
+    }
+    if (this.#budget.open < minSize && this.#connecting === 0 && now >= this.#retryAt && !this.#closed) this.#openOne();
   }
 
   /** Nobody gets a connection any more; those in use are closed when they are handed back. */
@@ -250,13 +299,25 @@ export class Pool<State> {
         }, pause);
         return;
       }
-      if (!this.#budget.tryOpen(this.#options.size)) {
-        this.#budget.want();
-        return;
-      }
-      this.#connecting++;
-      void this.#connect();
+      if (!this.#openOne()) return;
     }
+  }
+
+  /** Opens one connection, if there is room for it; else asks for room. */
+  #openOne(): boolean {
+    if (!this.#budget.tryOpen(this.#options.size)) {
+      this.#budget.want();
+      return false;
+    }
+    const { databaseSize } = this.#options;
+    if (!this.#databaseBudget.tryOpen(databaseSize === 0 ? Infinity : databaseSize)) {
+      this.#budget.closed();
+      this.#databaseBudget.want();
+      return false;
+    }
+    this.#connecting++;
+    void this.#connect();
+    return true;
   }
 
   async #connect(): Promise<void> {
@@ -267,6 +328,7 @@ export class Pool<State> {
       this.#opened(server, options);
     } catch (error) {
       this.#connecting--;
+      this.#databaseBudget.closed();
       this.#budget.closed();
       this.#failed(error);
     }
@@ -307,6 +369,7 @@ export class Pool<State> {
     if (index >= 0) this.#idle.splice(index, 1);
     this.#log('server connection closed', { reason, processId: server.processId });
     (server.pinned ? this.#pinnedBudget : this.#budget).closed();
+    this.#databaseBudget.closed();
     this.#openMore();
   }
 

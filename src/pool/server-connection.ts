@@ -42,6 +42,8 @@ export class ServerConnection<State> {
   readonly processId: number;
   readonly secretKey: Buffer;
   readonly connectedAt = monotonicNow();
+  /** Its share of idle and lifetime limits: connections opened together do not all close together. */
+  readonly patience = 0.9 + Math.random() / 10;
   readonly state: State;
   /** What the server reported while nobody used the connection, for the layer above. */
   readonly #onParameter: (name: string, value: string) => void;

@@ -1,4 +1,4 @@
-import { errorFieldMap, sqlstateOf } from '../protocol/backend-messages.ts';
+import { errorFieldMap, errorResponse, sqlstateOf } from '../protocol/backend-messages.ts';
 import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
@@ -319,6 +319,7 @@ export class AnswerRelay {
     this.#requests.segmentFailed();
     this.#progress = true;
     if (stale) return stalePlanError(errorFieldMap(message).get('S') ?? 'ERROR');
+    if (subject?.kind === 'refused') return errorResponse(subject.error);
     return this.#inClientsWords(message, subject);
   }
 

@@ -14,6 +14,7 @@ import type { StatementRegistry } from '../session/statement-names.ts';
 import { AnswerRelay } from './answer-relay.ts';
 import { sendCancel } from './cancel.ts';
 import { departure, farewell } from './departure.ts';
+import type { PoolerMode } from './pooler-options.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import { RequestReader } from './request-reader.ts';
 import { RequestRelay } from './request-relay.ts';
@@ -29,6 +30,7 @@ export interface ClientSessionOptions {
   readonly database: string;
   readonly user: string;
   readonly pool: Pool<ServerSession>;
+  readonly mode: PoolerMode;
   readonly registry: StatementRegistry;
   readonly assembly: OutputAssembly;
   readonly recorder: TransactionRecorder | undefined;
@@ -42,6 +44,13 @@ export interface ClientSessionOptions {
 
 /** What bounds a session; times in milliseconds, sizes in bytes. */
 export interface SessionLimits {
+  /** 0 is off, here and below. */
+  readonly queryTimeoutMs: number;
+  readonly clientIdleTimeoutMs: number;
+  readonly clientIdleInTransactionTimeoutMs: number;
+  readonly cancelOnDisconnect: boolean;
+  readonly prepared: boolean;
+  readonly preparedBytes: number;
   readonly maxMessageSize: number;
   readonly maxPipelineDepth: number;
   readonly preparedLimit: number;
@@ -53,6 +62,21 @@ export interface SessionLimits {
 const SERVER_BACKLOG_BYTES = 65_536;
 
 const READY = readyForQuery(TransactionStatus.Idle);
+
+const NO_BLOCKS: ErrorFields = {
+  severity: 'FATAL',
+  code: '25001',
+  message: 'transaction blocks are not allowed in statement pooling mode',
+};
+
+/** Whether a wait is over its limit; 0 is no limit. */
+function exceeds(waitedMs: number, limitMs: number): boolean {
+  return limitMs > 0 && waitedMs >= limitMs;
+}
+
+function timeoutError(code: string, setting: string): ErrorFields {
+  return { severity: 'FATAL', code, message: `terminating connection due to ${setting}` };
+}
 
 const TOO_MANY_PINNED: ErrorFields = {
   severity: 'FATAL',
@@ -99,7 +123,9 @@ export class ClientSession implements Waiter<ServerSession> {
     this.#client = options.client;
     this.link = new SessionLink(options);
     this.#requests = new RequestRelay(this.link, options.assembly, {
+      prepared: options.limits.prepared,
       preparedLimit: options.limits.preparedLimit,
+      preparedBytes: options.limits.preparedBytes,
       maxPipelineDepth: options.limits.maxPipelineDepth,
       absentName: options.absentName,
     });
@@ -153,10 +179,47 @@ export class ClientSession implements Waiter<ServerSession> {
     else this.#closeWhenIdle = reason;
   }
 
+  /** It keeps its server connection, and waits for a request. */
   get #pinnedIdle(): boolean {
     const server = this.link.server;
-    if (this.link.pins.length === 0 || server === undefined || this.#state !== 'active') return false;
+    if (
+      (this.link.pins.length === 0 && this.options.mode !== 'session') ||
+      server === undefined ||
+      this.#state !== 'active'
+    )
+      return false;
     return server.state.answers.quiet && server.status === TransactionStatus.Idle && this.#reader.pending === 0;
+  }
+
+  /** Called every so often: ends what takes too long. `elapsedMs`: since the last call. */
+  sweep(elapsedMs: number): void {
+    const kind = this.#waitsFor();
+    this.#waitedMs = kind === this.#waitedFor && !this.#active ? this.#waitedMs + elapsedMs : 0;
+    this.#waitedFor = kind;
+    this.#active = false;
+    const limits = this.options.limits;
+    if (kind === 'answer' && exceeds(this.#waitedMs, limits.queryTimeoutMs)) {
+      if (this.link.server !== undefined) this.#cancelServer(this.link.server);
+      this.abort(timeoutError('57014', 'query_timeout'));
+    } else if (kind === 'request' && exceeds(this.#waitedMs, limits.clientIdleTimeoutMs)) {
+      this.closeWhenIdle(timeoutError('57P05', 'client_idle_timeout'));
+    } else if (kind === 'transaction' && exceeds(this.#waitedMs, limits.clientIdleInTransactionTimeoutMs)) {
+      this.abort(timeoutError('25P03', 'client_idle_in_transaction_timeout'));
+    }
+  }
+
+  /** Something was sent or answered since the last sweep. */
+  #active = false;
+  #waitedFor: 'answer' | 'request' | 'transaction' | undefined;
+  #waitedMs = 0;
+
+  #waitsFor(): 'answer' | 'request' | 'transaction' | undefined {
+    if (this.#state === 'idle') return 'request';
+    const server = this.link.server;
+    if (this.#state !== 'active' || server === undefined) return undefined;
+    if (server.state.answers.requests > 0) return 'answer';
+    if (this.#reader.pending > 0 || this.#reader.streaming) return undefined;
+    return server.status === TransactionStatus.Idle && !server.state.answers.segmentOpen ? 'request' : 'transaction';
   }
 
   /** Ends the session now; a transaction under way is rolled back. */
@@ -194,6 +257,7 @@ export class ClientSession implements Waiter<ServerSession> {
 
   #clientBytes(chunk: Buffer): void {
     if (this.#state === 'closed' || this.#state === 'leaving') return;
+    this.#active = true;
     this.#reader.push(chunk);
     this.#afterInput();
   }
@@ -389,8 +453,13 @@ export class ClientSession implements Waiter<ServerSession> {
   #progress(): void {
     const server = this.link.server;
     if (server === undefined) return;
+    this.#active = true;
     if (this.#state === 'leaving') {
       this.#leave(server);
+      return;
+    }
+    if (this.options.mode === 'statement' && server.status !== TransactionStatus.Idle) {
+      this.abort(NO_BLOCKS);
       return;
     }
     if (this.#reader.blocked) this.#resumeInput();
@@ -416,7 +485,7 @@ export class ClientSession implements Waiter<ServerSession> {
         this.link.settings = this.link.settings.with(name, value);
       }
     }
-    if (this.link.pins.length === 0) this.#release(server);
+    if (this.link.pins.length === 0 && this.options.mode !== 'session') this.#release(server);
     else this.#stayPinned(server);
   }
 
@@ -472,7 +541,7 @@ export class ClientSession implements Waiter<ServerSession> {
 
   /** The client keeps the connection: it is idle, but nobody else's. */
   #stayPinned(server: Server): void {
-    this.link.recorder?.concluded(true);
+    this.link.recorder?.concluded(this.link.pins.length > 0);
     server.transactions++;
     if (this.#closeWhenIdle !== undefined) this.abort(this.#closeWhenIdle);
     else if (this.#inputEnded && !this.#reader.blocked) this.#clientGone('client closed the connection');
@@ -588,11 +657,12 @@ export class ClientSession implements Waiter<ServerSession> {
     }
     this.#flushToServer();
     this.#state = 'leaving';
-    if (this.link.pins.length > 0) server.state.unclean = true;
+    if (this.link.pins.length > 0 || this.options.mode === 'session') server.state.unclean = true;
     this.#outputPaused = false;
     server.socket.resume();
     this.#departed = departure(server, {
       partial: this.#partial,
+      cancelAll: this.options.limits.cancelOnDisconnect,
       cancel: () => this.#cancelServer(server),
       close: () => this.#abandon(server),
     });

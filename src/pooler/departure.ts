@@ -22,7 +22,12 @@ export function farewell(server: Server, unsent: boolean): boolean {
  */
 export function departure(
   server: Server,
-  act: { readonly partial: boolean; readonly cancel: () => void; readonly close: () => void },
+  act: {
+    readonly partial: boolean;
+    readonly cancelAll: boolean;
+    readonly cancel: () => void;
+    readonly close: () => void;
+  },
 ): boolean {
   const answers = server.state.answers;
   if (act.partial || answers.executeWithoutSync) {
@@ -45,6 +50,7 @@ export function departure(
     answers.push(Owed.Sync);
     return true;
   }
-  if (answers.requests > 0 && server.status !== TransactionStatus.Idle && !server.state.ending) act.cancel();
+  const inBlock = server.status !== TransactionStatus.Idle && !server.state.ending;
+  if (answers.requests > 0 && (inBlock || act.cancelAll)) act.cancel();
   return true;
 }

@@ -22,12 +22,17 @@ export interface PoolerUser {
   readonly passwordHash: string | undefined;
 }
 
+/** How long a client keeps its server connection: for a transaction, its session, or one request. */
+export type PoolerMode = 'transaction' | 'session' | 'statement';
+
 /** Where a user's connections to a database go. */
 export interface PoolerRoute {
   readonly database: string;
   readonly serverUser: string;
   readonly serverPassword: string | undefined;
+  readonly mode: PoolerMode;
   readonly poolSize: number;
+  readonly minPoolSize: number;
   readonly pinnedPoolSize: number;
 }
 
@@ -47,9 +52,22 @@ export interface PoolerLimits {
   readonly clientLoginTimeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly checkoutTimeoutMs: number;
+  /** Server connections; 0 is off. */
   readonly idleTimeoutMs: number;
+  readonly serverLifetimeMs: number;
+  readonly healthcheckMs: number;
+  /** Connections of one database, all users together; 0: no limit. */
+  readonly maxDbConnections: number;
+  /** Clients; 0 is off. */
+  readonly queryTimeoutMs: number;
+  readonly clientIdleTimeoutMs: number;
+  readonly clientIdleInTransactionTimeoutMs: number;
+  readonly cancelOnDisconnect: boolean;
   readonly rollbackTimeoutMs: number;
   readonly maxMessageSize: number;
   readonly maxPipelineDepth: number;
+  /** Whether named statements are followed from server to server. */
+  readonly prepared: boolean;
   readonly preparedLimit: number;
+  readonly preparedBytes: number;
 }

@@ -39,7 +39,7 @@ export interface PoolerHost {
   readonly mockSecret: Buffer;
   readonly desk: RecordingDesk;
   readonly special: SpecialDatabase;
-  readonly budget: (key: string) => Promise<PoolBudget>;
+  readonly budget: (key: string, shared: boolean) => Promise<PoolBudget>;
   /** Counts a client connection of the process: false, there are too many. */
   readonly clientArrived: (limit: number) => boolean;
   readonly clientLeft: () => void;
@@ -48,7 +48,8 @@ export interface PoolerHost {
   readonly log: (level: 'debug' | 'info' | 'warn', message: string, fields: object) => void;
 }
 
-const SWEEP_MS = 1_000;
+/** How exact timeouts are. */
+const SWEEP_MS = 250;
 /** A client's process id: its thread above these bits, a running number below. */
 const THREAD_SHIFT = 22;
 const NUMBER_MASK = (1 << THREAD_SHIFT) - 1;
@@ -87,11 +88,13 @@ export class Pooler {
       budget: host.budget,
       log: (message, fields) => host.log(message === 'server connection closed' ? 'debug' : 'warn', message, fields),
     });
-    this.#sweeper = setInterval(() => this.#pools.sweep(), SWEEP_MS);
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
   static async start(host: PoolerHost, options: PoolerOptions): Promise<Pooler> {
-    return new Pooler(host, options, await Directory.derive(options, host.mockSecret));
+    const pooler = new Pooler(host, options, await Directory.derive(options, host.mockSecret));
+    void pooler.#openKeptPools();
+    return pooler;
   }
 
   get sessions(): Iterable<ClientSession> {
@@ -102,8 +105,9 @@ export class Pooler {
     return this.#pools.all();
   }
 
-  findPool(key: string): NamedPool | undefined {
-    return this.#pools.find(key);
+  /** Another thread, or another pool, wants a connection within a shared budget, or has made room in it. */
+  announced(what: 'wanted' | 'room', key: string): void {
+    this.#pools.announced(what, key);
   }
 
   /** Accepts clients there. Rejects with the error of listen(). */
@@ -140,6 +144,7 @@ export class Pooler {
       }
       this.#pools.remove(named);
     }
+    await this.#openKeptPools();
   }
 
   /** A CancelRequest, wherever it came in. A key that is not quite right is ignored without a word, as PostgreSQL does. */
@@ -170,6 +175,21 @@ export class Pooler {
     for (const startup of [...this.#startups]) startup.refuse('57P03', 'the database system is shutting down');
     for (const session of [...this.#sessions.values()]) session.abort(SHUTDOWN);
     this.#pools.destroy();
+  }
+
+  #sweep(): void {
+    this.#pools.sweep();
+    for (const session of [...this.#sessions.values()]) session.sweep(SWEEP_MS);
+  }
+
+  /** Pools that are to have connections before their first client comes. */
+  async #openKeptPools(): Promise<void> {
+    for (const user of this.#options.users) {
+      for (const route of user.routes) {
+        const entry = route.minPoolSize > 0 ? this.#directory.find(user.name, route.database) : undefined;
+        if (entry !== undefined) await this.#pools.get(user.name, entry.database, route, this.#options.limits);
+      }
+    }
   }
 
   #accept(socket: Socket): void {
@@ -282,6 +302,7 @@ export class Pooler {
       database: request.database,
       user: request.user,
       pool: named.pool,
+      mode: entry.route.mode,
       registry: this.#registry,
       assembly: this.#assembly,
       recorder: this.#recorderFor(request, welcome.settings),

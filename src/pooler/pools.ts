@@ -5,6 +5,7 @@ import type { LoggedInServer } from '../pool/connect-server.ts';
 import { ServerSession } from '../session/server-session.ts';
 import { serverPassword } from './directory.ts';
 import type { PoolerDatabase, PoolerLimits, PoolerRoute } from './pooler-options.ts';
+import { runTask } from './server-task.ts';
 import { WelcomeDesk } from './welcome.ts';
 
 /** A pool with what it welcomes clients with. */
@@ -15,27 +16,36 @@ export interface NamedPool {
   readonly desk: WelcomeDesk;
 }
 
+/** What names the budget that all pools of a database share. */
+function databaseKey(database: string): string {
+  return JSON.stringify([database]);
+}
+
 /** What names the shared budget of a pool. */
 function poolKey(database: string, user: string): string {
   return JSON.stringify([database, user]);
 }
 
+/** How long a server may take to answer an empty query. */
+const CHECK_MS = 5_000;
+
 const HOOKS: PoolHooks<ServerSession> = {
   open: (server: LoggedInServer) => new ServerSession(server.parameters),
   parameterChanged: (state, name, value) => (state.reported = state.reported.with(name, value)),
   suits: (state, wish) => state.applied.key === wish,
+  check: (server, done) => runTask(server, '', CHECK_MS, done),
 };
 
 /** The pools of a thread, one for each database and user, made when the first client needs one. */
 export class Pools {
   readonly #pools = new Map<string, NamedPool>();
-  readonly #budget: (key: string) => Promise<PoolBudget>;
+  readonly #budget: (key: string, shared: boolean) => Promise<PoolBudget>;
   readonly #log: (message: string, fields: object) => void;
   readonly #making = new Map<string, Promise<NamedPool>>();
 
   /** `budget` gives the share of all threads in a pool. */
   constructor(options: {
-    readonly budget: (key: string) => Promise<PoolBudget>;
+    readonly budget: (key: string, shared: boolean) => Promise<PoolBudget>;
     readonly log: (message: string, fields: object) => void;
   }) {
     this.#budget = options.budget;
@@ -46,8 +56,16 @@ export class Pools {
     return this.#pools.values();
   }
 
-  find(key: string): NamedPool | undefined {
-    return this.#pools.get(key);
+  /** Somebody wants a connection within a budget, or there is room in it again. */
+  announced(what: 'wanted' | 'room', key: string): void {
+    const one = this.#pools.get(key);
+    const pools = one === undefined ? [...this.all()].filter(({ database }) => databaseKey(database) === key) : [one];
+    if (what === 'room') {
+      for (const { pool } of pools) pool.roomMayBe();
+      return;
+    }
+    // A connection is made room for by the pool that has most idle.
+    pools.sort((a, b) => b.pool.idleCount - a.pool.idleCount)[0]?.pool.makeRoom();
   }
 
   /** The pool of a user's way to a database. */
@@ -91,7 +109,11 @@ export class Pools {
     limits: PoolerLimits,
   ): Promise<NamedPool> {
     try {
-      const budgets = { pool: await this.#budget(key), pinned: await this.#budget(`${key} pinned`) };
+      const budgets = {
+        pool: await this.#budget(key, false),
+        pinned: await this.#budget(`${key} pinned`, false),
+        database: await this.#budget(databaseKey(database.name), true),
+      };
       const pool = new Pool<ServerSession>(poolOptions(database, route, limits), HOOKS, budgets, (message, fields) =>
         this.#log(message, { database: database.name, user, ...fields }),
       );
@@ -118,8 +140,12 @@ function poolOptions(database: PoolerDatabase, route: PoolerRoute, limits: Poole
     resetAlways: database.resetAlways,
     loginKey: JSON.stringify([database.address, database.databaseName, database.parameters, route]),
     size: route.poolSize,
+    minSize: route.minPoolSize,
+    databaseSize: limits.maxDbConnections,
     pinnedSize: route.pinnedPoolSize,
     checkoutTimeoutMs: limits.checkoutTimeoutMs,
     idleTimeoutMs: limits.idleTimeoutMs,
+    lifetimeMs: limits.serverLifetimeMs,
+    healthcheckMs: limits.healthcheckMs,
   };
 }

@@ -1,4 +1,5 @@
-import { close, describe, flush, parse } from '../protocol/frontend-messages.ts';
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { bindAbsent, close, describe, flush, parse } from '../protocol/frontend-messages.ts';
 import { Frontend, Target } from '../protocol/message-types.ts';
 import { INJECTED, Owed, owedByType } from '../session/answer-queue.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
@@ -18,13 +19,24 @@ export type Subject =
   | { readonly kind: 'drop'; readonly text: PreparedText }
   | { readonly kind: 'unnamed'; readonly unnamed: StatementText | undefined }
   /** The statement's result is of another shape than the client was told: the server's error is made PostgreSQL's. */
-  | { readonly kind: 'stale' };
+  | { readonly kind: 'stale' }
+  /** A statement too many: the server's error is made this one. */
+  | { readonly kind: 'refused'; readonly error: ErrorFields };
 
 /** What a Query or an Execute runs: asked for its text where the answer makes that matter. */
 export type Executed = StatementText | PreparedText;
 
+const TOO_MANY_BYTES: ErrorFields = {
+  severity: 'ERROR',
+  code: '54000',
+  message: 'too many prepared statements: their texts exceed prepared_statements_bytes',
+};
+
 export interface RequestRelayOptions {
+  /** Whether named statements are followed; without, they are the server's own. */
+  readonly prepared: boolean;
   readonly preparedLimit: number;
+  readonly preparedBytes: number;
   readonly maxPipelineDepth: number;
   /** No statement is ever prepared under this name. */
   readonly absentName: string;
@@ -307,6 +319,7 @@ export class RequestRelay {
     bytes: Buffer,
     range: { start: number; end: number; size: number; nameStart: number; nameEnd: number },
   ): boolean {
+    if (!this.#options.prepared) return this.#asItIs(server, bytes, range.start, range.end);
     const statement = this.#link.statements.find(bytes, range.nameStart, range.nameEnd - 1);
     if (statement !== undefined && this.#undecided(statement)) return false;
     if (statement === undefined || statement.closing) {
@@ -383,12 +396,23 @@ export class RequestRelay {
       this.#pass(server, Frontend.Parse, bytes, start, end, { kind: 'unnamed', unnamed });
       return true;
     }
+    if (!this.#options.prepared) return this.#asItIs(server, bytes, start, end);
     const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
     const existing = this.#link.statements.find(bytes, nameStart, nameEnd);
     if (existing !== undefined && this.#undecided(existing)) return false;
     if (existing !== undefined && !existing.closing) return this.#parseAgain(server, bytes, range, existing);
     const name = bytes.toString('latin1', nameStart, nameEnd);
     this.#beginRequest();
+    if (this.#link.statements.bytes + end - nameEnd > this.#options.preparedBytes) {
+      // Binding what does not exist fails where the Parse would: in its place among the answers.
+      this.#assembly.appendAll(bindAbsent(this.#options.absentName));
+      server.state.answers.push(
+        Owed.Parse,
+        { kind: 'refused', error: TOO_MANY_BYTES },
+        this.#link.recorder?.offset ?? 0,
+      );
+      return true;
+    }
     const statement = this.#link.statements.parsing(name, bytes.subarray(nameEnd + 1, end), this.#segment);
     const text = statement.text;
     if (server.state.prepared.has(text)) this.#drop(server, text);
@@ -429,6 +453,7 @@ export class RequestRelay {
       this.#pass(server, Frontend.Close, bytes, start, end);
       return true;
     }
+    if (!this.#options.prepared) return this.#asItIs(server, bytes, start, end);
     const statement = this.#link.statements.find(bytes, nameStart, nameEnd);
     if (statement !== undefined && this.#undecided(statement)) return false;
     this.#beginRequest();
@@ -461,6 +486,13 @@ export class RequestRelay {
     const prefix = this.#absent.subarray(0, this.#options.absentName.lastIndexOf('_'));
     const name = bytes.subarray(nameStart, nameEnd);
     return name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix) ? this.#absent : name;
+  }
+
+  /** The client's names are the server's own (`prepared_statements = false`). */
+  #asItIs(server: Server, bytes: Buffer, start: number, end: number): true {
+    this.#beginRequest();
+    this.#pass(server, bytes[start] ?? 0, bytes, start, end);
+    return true;
   }
 
   /** The server answers for a message without its names; a long one must be there whole. */

@@ -51,6 +51,11 @@ export function close(target: (typeof Target)[keyof typeof Target], name: string
   return new MessageWriter(Frontend.Close).int8(target).string(name).finish();
 }
 
+/** A Bind of a statement without parameters, to the unnamed portal. */
+export function bindAbsent(statement: string): Buffer {
+  return serialize.bind({ statement });
+}
+
 export function copyFail(reason: string): Buffer {
   return serialize.copyFail(reason);
 }

@@ -93,7 +93,7 @@ async function received(message: ToThread): Promise<void> {
     case 'budgetRow':
       return budgetRows.get(message.key)?.resolve(message.row);
     case 'announce':
-      return announced(message.what, message.key);
+      return pooler.announced(message.what, message.key);
     case 'cancel':
       return pooler.cancel({ processId: message.processId, secretKey: Buffer.from(message.secretKey) });
     case 'snapshot':
@@ -138,7 +138,7 @@ function clientArrived(limit: number): boolean {
   return false;
 }
 
-async function budgetOf(key: string): Promise<PoolBudget> {
+async function budgetOf(key: string, shared: boolean): Promise<PoolBudget> {
   let row = budgetRows.get(key);
   if (row === undefined) {
     row = Promise.withResolvers<number>();
@@ -150,12 +150,11 @@ async function budgetOf(key: string): Promise<PoolBudget> {
     row: await row.promise,
     thread: start.thread,
     threads: start.threads,
-    announce: (what) => tell({ type: 'announce', what, key }),
+    shared,
+    announce: (what) => {
+      if (start.threads > 1) tell({ type: 'announce', what, key });
+      // Pools of this thread share the budget, too; what they do about it must not happen within what they are doing.
+      if (shared) setImmediate(() => pooler.announced(what, key));
+    },
   });
-}
-
-function announced(what: 'wanted' | 'room', key: string): void {
-  const pool = pooler.findPool(key)?.pool;
-  if (what === 'wanted') pool?.makeRoom();
-  else pool?.roomMayBe();
 }

@@ -60,6 +60,8 @@ function poolerRoute(config: Config, user: UserConfig, database: DatabaseConfig)
     database: database.name,
     serverUser: credentials.user,
     serverPassword: credentials.password,
+    mode: user.pooler_mode ?? database.pooler_mode ?? config.general.pooler_mode,
+    minPoolSize: user.min_pool_size ?? database.min_pool_size ?? config.general.min_pool_size,
     poolSize: user.pool_size ?? database.pool_size ?? config.general.default_pool_size,
     pinnedPoolSize: database.pinned_pool_size ?? config.general.pinned_pool_size,
   };
@@ -73,9 +75,18 @@ function poolerLimits({ general }: Config): PoolerLimits {
     connectTimeoutMs: general.connect_timeout,
     checkoutTimeoutMs: general.checkout_timeout,
     idleTimeoutMs: general.idle_timeout,
+    serverLifetimeMs: general.server_lifetime,
+    healthcheckMs: general.healthcheck_interval,
+    maxDbConnections: general.max_db_connections,
+    queryTimeoutMs: general.query_timeout,
+    clientIdleTimeoutMs: general.client_idle_timeout,
+    clientIdleInTransactionTimeoutMs: general.client_idle_in_transaction_timeout,
+    cancelOnDisconnect: general.cancel_on_disconnect,
     rollbackTimeoutMs: general.rollback_timeout,
     maxMessageSize: general.max_message_size,
     maxPipelineDepth: general.max_pipeline_depth,
+    prepared: general.prepared_statements,
+    preparedBytes: general.prepared_statements_bytes,
     preparedLimit: general.prepared_statements_limit,
   };
 }

@@ -124,10 +124,11 @@ export class ConnectionStatements {
     if (name === '') return this.#useUnnamed();
     const there = this.#prepared.get(name);
     const wanted = lookup(name);
-    if (there !== undefined && (there === wanted || this.#touched.includes(name) || isSame(there, wanted))) {
+    const same = there !== undefined && (there === wanted || isSame(there, wanted));
+    if (there !== undefined && (same || this.#touched.includes(name))) {
       // Last in the map: the most recently used.
       if (this.#prepared.size > 1) this.#prepared.delete(name);
-      this.#prepared.set(name, wanted ?? there);
+      this.#prepared.set(name, same ? wanted : there);
       return;
     }
     // Not known at all, or closed by this very request: the source answered with an error, and so will the mirror.

@@ -64,6 +64,18 @@ describe('the statements of a mirror connection', () => {
     assert.equal(use(statements, 'a'), 'Ca Pa');
   });
 
+  it('are known again that a client parsed itself, once they are declared', () => {
+    const statements = new ConnectionStatements(10);
+    assert.equal(ahead(statements, parse('a', `SELECT 'a'`), sync), '');
+    statements.answered();
+    assert.equal(use(statements, 'a'), '');
+    ahead(statements, parse('d', 'SELECT 1'), sync);
+    statements.answered();
+    known.set('d', new PreparedStatement('d', Buffer.concat([cstr('SELECT 1'), int16(0)])));
+    assert.equal(use(statements, 'd'), '');
+    assert.equal(use(statements, 'd'), '');
+  });
+
   it('are closed and parsed again after a request that touched them failed', () => {
     const statements = new ConnectionStatements(10);
     ahead(statements, bind('', 'a'), sync);

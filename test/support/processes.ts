@@ -1,0 +1,49 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** For a test's `skip`: the figures of /proc are Linux's. */
+export const skipWithoutProc: string | false = process.platform === 'linux' ? false : 'needs /proc';
+
+/** The memory that a process holds, in bytes (VmRSS). */
+export function residentBytes(processId: number): number {
+  return 1024 * Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8'))?.[1]);
+}
+
+/** Whether a process is there and is no zombie. */
+export function isAlive(processId: number): boolean {
+  try {
+    process.kill(processId, 0);
+    return process.platform !== 'linux' || state(processId) !== 'Z';
+  } catch {
+    return false;
+  }
+}
+
+/** Processes whose parent this is. */
+export function childrenOf(processId: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => parent(name) === processId)
+    .map(Number);
+}
+
+/** A process, its children, and theirs. */
+export function familyOf(processId: number): number[] {
+  return [processId, ...childrenOf(processId).flatMap((child) => familyOf(child))];
+}
+
+/** The words of /proc/…/stat behind the command: state, parent, … */
+function words(processId: number | string): string[] {
+  try {
+    return readFileSync(`/proc/${processId}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+  } catch {
+    return []; // it ended meanwhile
+  }
+}
+
+function parent(processId: string): number {
+  return Number(words(processId)[1]);
+}
+
+function state(processId: number): string | undefined {
+  return words(processId)[0];
+}

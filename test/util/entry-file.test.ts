@@ -1,0 +1,14 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { entryFile } from '../../src/util/entry-file.ts';
+
+describe('the file of an entry', () => {
+  it('is a .ts beside the sources and a .js beside what was built', () => {
+    assert.equal(entryFile('./pooler-thread', 'file:///app/src/supervisor/threads.ts'), '/app/src/supervisor/pooler-thread.ts');
+    assert.equal(entryFile('../a/b', 'file:///app/dist/supervisor/threads.js'), '/app/dist/a/b.js');
+  });
+
+  it('is a path, whatever the folder is called', () => {
+    assert.equal(entryFile('./x', 'file:///my%20app/%C3%BC/y.ts'), '/my app/ü/x.ts');
+  });
+});
