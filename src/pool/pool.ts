@@ -2,6 +2,7 @@ import { monotonicNow } from '../util/clock.ts';
 import { connectServer } from './connect-server.ts';
 import type { LoggedInServer, ServerLogin } from './connect-server.ts';
 import type { PoolBudget } from './pool-budget.ts';
+import { noStatistics } from './pool-statistics.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { ServerCloseReason } from './server-connection.ts';
 
@@ -85,6 +86,7 @@ const SUITABLE_AMONG = 4;
  * everybody who waits is told why at once; where some are open, they go on waiting for those.
  */
 export class Pool<State> {
+  readonly statistics = noStatistics();
   #options: PoolOptions;
   readonly #hooks: PoolHooks<State>;
   readonly #budget: PoolBudget;

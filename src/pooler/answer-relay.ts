@@ -135,6 +135,7 @@ export class AnswerRelay {
 
   #send(server: Server, bytes: Buffer, from: number, to: number): void {
     if (from === to || this.#link.clientGone) return;
+    this.#link.statistics.sent += to - from;
     const all = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
     if (this.#link.client.write(all)) return;
     server.socket.pause();
@@ -195,6 +196,7 @@ export class AnswerRelay {
   }
 
   #readyForQuery(server: Server, status: number): Buffer | undefined {
+    const link = this.#link;
     const answers = server.state.answers;
     const head = answers.head;
     if (head === 0 || head > Owed.Sync) throw new ProtocolError('unexpected ReadyForQuery from the server');
@@ -202,8 +204,9 @@ export class AnswerRelay {
     answers.copyIn = false;
     server.status = status;
     server.requests++;
+    link.statistics.requests++;
+    if (status === TransactionStatus.Idle) answers.transactionEnded();
     if (head === Owed.Sync) this.#requests.segmentAnswered();
-    const link = this.#link;
     if (status !== TransactionStatus.Idle) link.watch.failed();
     link.recorder?.answered(status, link.watch.auditDue || link.pins.length > 0);
     this.#progress = true;
@@ -234,10 +237,19 @@ export class AnswerRelay {
         link.watch.loaded = true;
         return link.watch.unclear();
       case 'ends a pin':
+        this.#deallocated(server);
         return link.pins.length > 0 ? link.watch.unclear() : undefined;
       default:
         return link.watch.unclear();
     }
+  }
+
+  /** A DEALLOCATE, perhaps of a statement that was prepared by message. */
+  #deallocated(server: Server): void {
+    const subject = server.state.answers.headSubject as Subject | undefined;
+    if (subject?.kind !== 'deallocate') return;
+    server.state.prepared.delete(subject.statement.text);
+    this.#link.statements.closed(subject.statement);
   }
 
   #forgetStatements(server: Server): void {
@@ -300,6 +312,7 @@ export class AnswerRelay {
     this.#link.watch.failed();
     if (head === Owed.Query || head === Owed.FunctionCall) {
       this.#link.recorder?.erred(sqlstateOf(bytes, at, end), 0);
+      this.#deallocateFailed(server);
       answers.copyIn = false;
       return undefined;
     }
@@ -313,7 +326,8 @@ export class AnswerRelay {
       this.#link.unnamed = undefined;
     }
     const copying = answers.copyIn;
-    answers.failSegment();
+    const skipped = answers.failSegment();
+    if (skipped > 0) this.#link.recorder?.requestsSkipped(skipped);
     if (copying && answers.requests > 1) answers.uncertain = true;
     server.state.unnamedOwner = undefined;
     this.#requests.segmentFailed();
@@ -321,6 +335,12 @@ export class AnswerRelay {
     if (stale) return stalePlanError(errorFieldMap(message).get('S') ?? 'ERROR');
     if (subject?.kind === 'refused') return errorResponse(subject.error);
     return this.#inClientsWords(message, subject);
+  }
+
+  /** In a failed transaction even DEALLOCATE is refused: the statement stays. */
+  #deallocateFailed(server: Server): void {
+    const subject = server.state.answers.headSubject as Subject | undefined;
+    if (subject?.kind === 'deallocate') this.#link.statements.notClosed(subject.statement);
   }
 
   /** The error as the client would have had it: its statements have its own names. */

@@ -116,7 +116,9 @@ export class ClientSession implements Waiter<ServerSession> {
   #closeWhenIdle: ErrorFields | undefined;
   #terminated = false;
   readonly connectedAt = Date.now();
-  waitingSince = 0;
+  #waitingSince = 0;
+  /** When the current transaction got its server connection. */
+  #startedAt = 0;
 
   constructor(options: ClientSessionOptions) {
     this.options = options;
@@ -245,6 +247,7 @@ export class ClientSession implements Waiter<ServerSession> {
   }
 
   granted(server: Server): void {
+    this.link.statistics.waitTime += performance.now() - this.#waitingSince;
     this.#link(server);
     if (this.#prepareSettings(server)) this.#resumeInput();
   }
@@ -258,6 +261,7 @@ export class ClientSession implements Waiter<ServerSession> {
   #clientBytes(chunk: Buffer): void {
     if (this.#state === 'closed' || this.#state === 'leaving') return;
     this.#active = true;
+    this.link.statistics.received += chunk.length;
     this.#reader.push(chunk);
     this.#afterInput();
   }
@@ -373,7 +377,7 @@ export class ClientSession implements Waiter<ServerSession> {
     const server = this.options.pool.checkout(this, this.link.settings.key);
     if (server === undefined) {
       this.#state = 'waiting';
-      this.waitingSince = performance.now();
+      this.#waitingSince = performance.now();
       return undefined;
     }
     this.#link(server);
@@ -381,6 +385,8 @@ export class ClientSession implements Waiter<ServerSession> {
   }
 
   #link(server: Server): void {
+    this.#startedAt = performance.now();
+    this.link.statistics.assignments++;
     this.link.link(server);
     this.#state = 'active';
     server.setUser({
@@ -473,6 +479,7 @@ export class ClientSession implements Waiter<ServerSession> {
   /** The server is idle and owes nothing: what the transaction left in its session decides what becomes of it. */
   #transactionEnded(server: Server): void {
     if (this.#outputPaused || this.#state !== 'active') return;
+    this.#countTransaction(server);
     const watch = this.link.watch;
     if (watch.auditDue) {
       this.#audit(server);
@@ -486,7 +493,18 @@ export class ClientSession implements Waiter<ServerSession> {
       }
     }
     if (this.link.pins.length === 0 && this.options.mode !== 'session') this.#release(server);
-    else this.#stayPinned(server);
+    else this.#stayPinned();
+  }
+
+  #countTransaction(server: Server): void {
+    const { statistics } = this.link;
+    const now = performance.now();
+    const transactions = server.state.answers.takeTransactions();
+    if (transactions === 0) return;
+    statistics.transactions += transactions;
+    server.transactions += transactions;
+    statistics.transactionTime += now - this.#startedAt;
+    this.#startedAt = now;
   }
 
   /** Asks the session what was done to it. Input waits meanwhile. */
@@ -540,9 +558,8 @@ export class ClientSession implements Waiter<ServerSession> {
   }
 
   /** The client keeps the connection: it is idle, but nobody else's. */
-  #stayPinned(server: Server): void {
+  #stayPinned(): void {
     this.link.recorder?.concluded(this.link.pins.length > 0);
-    server.transactions++;
     if (this.#closeWhenIdle !== undefined) this.abort(this.#closeWhenIdle);
     else if (this.#inputEnded && !this.#reader.blocked) this.#clientGone('client closed the connection');
   }
@@ -550,7 +567,6 @@ export class ClientSession implements Waiter<ServerSession> {
   #release(server: Server): void {
     // Its read buffer still holds what the client has not taken: the next answer would overwrite it.
     if (this.#outputPaused) return;
-    server.transactions++;
     this.#unlink();
     this.#state = 'idle';
     this.#handBack(server);

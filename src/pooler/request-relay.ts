@@ -1,9 +1,11 @@
 import type { ErrorFields } from '../protocol/backend-messages.ts';
-import { bindAbsent, close, describe, flush, parse } from '../protocol/frontend-messages.ts';
+import { bindAbsent, close, describe, flush, parse, query } from '../protocol/frontend-messages.ts';
 import { Frontend, Target } from '../protocol/message-types.ts';
 import { INJECTED, Owed, owedByType } from '../session/answer-queue.ts';
+import { deallocatedName } from '../session/deallocated-name.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
+import { quoteIdentifier } from '../util/sql-quote.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import type { PreparedText } from '../session/statement-names.ts';
 import type { OutputAssembly } from './output-assembly.ts';
@@ -16,6 +18,7 @@ export type Subject =
   | { readonly kind: 'prepare'; readonly text: PreparedText }
   | { readonly kind: 'describe'; readonly text: PreparedText; readonly statement: ClientStatement | undefined }
   | { readonly kind: 'close'; readonly statement: ClientStatement }
+  | { readonly kind: 'deallocate'; readonly statement: ClientStatement }
   | { readonly kind: 'drop'; readonly text: PreparedText }
   | { readonly kind: 'unnamed'; readonly unnamed: StatementText | undefined }
   /** The statement's result is of another shape than the client was told: the server's error is made PostgreSQL's. */
@@ -95,8 +98,7 @@ export class RequestRelay {
     if (answers.requests >= this.#options.maxPipelineDepth) return false;
     switch (type) {
       case Frontend.Query:
-        this.#query(server, bytes, start, end);
-        return true;
+        return this.#query(server, bytes, start, end);
       case Frontend.Execute:
         this.#execute(server, bytes, start, end);
         return true;
@@ -184,7 +186,11 @@ export class RequestRelay {
     this.#link.recorder?.requestSent(simple);
   }
 
-  #query(server: Server, bytes: Buffer, start: number, end: number): void {
+  #query(server: Server, bytes: Buffer, start: number, end: number): boolean {
+    const named = this.#link.statements.size > 0 ? deallocatedName(bytes, start + 5, end) : undefined;
+    const statement = named === undefined ? undefined : this.#link.statements.find(named, 0, named.length);
+    if (statement !== undefined && !statement.closing) return this.#deallocate(server, statement);
+    const alone = !this.#requestOpen;
     this.#beginRequest();
     server.state.unnamedOwner = undefined;
     server.state.ending = endsTransaction(bytes, start + 5);
@@ -193,7 +199,26 @@ export class RequestRelay {
     const touches = touchesOf(bytes, start + 5, end);
     if (touches !== 0) this.#link.watch.sent(touches, text);
     this.#pass(server, Frontend.Query, bytes, start, end, text);
+    this.#requestSent(alone);
+    return true;
+  }
+
+  /** SQL's DEALLOCATE of a statement that was prepared by message, under the name that it has on the server. */
+  #deallocate(server: Server, statement: ClientStatement): boolean {
+    if (this.#undecided(statement)) return false;
+    if (statement.ready && server.state.use(statement.text) === undefined) {
+      this.#prepareThenWait(server, statement);
+      return false;
+    }
+    this.#beginRequest();
+    server.state.unnamedOwner = undefined;
+    this.#link.unnamed = undefined;
+    this.#link.recorder?.usesStatement(statement.text);
+    const message = query(`DEALLOCATE ${quoteIdentifier(statement.text.name)}`);
+    this.#link.statements.closing(statement, this.#segment);
+    this.#pass(server, Frontend.Query, message, 0, message.length, { kind: 'deallocate', statement });
     this.#requestSent(true);
+    return true;
   }
 
   #execute(server: Server, bytes: Buffer, start: number, end: number): void {
@@ -218,6 +243,7 @@ export class RequestRelay {
     executed: Executed | undefined,
     touches: number,
   ): void {
+    this.#link.statistics.binds++;
     if (touches !== 0 && executed !== undefined) this.#link.watch.sent(touches, executed);
     if (portalStart === portalEnd) this.#bound = executed;
     else if (executed !== undefined) {
@@ -358,6 +384,7 @@ export class RequestRelay {
   #prepareThenWait(server: Server, statement: ClientStatement): void {
     const text = statement.text;
     this.#stale = statement;
+    this.#link.statistics.serverParses++;
     if (server.state.prepared.has(text)) this.#drop(server, text);
     else this.#makeRoom(server);
     this.#inject(server, Owed.Parse, text.parseMessage(), { kind: 'prepare', text });
@@ -413,6 +440,8 @@ export class RequestRelay {
       );
       return true;
     }
+    this.#link.statistics.clientParses++;
+    this.#link.statistics.serverParses++;
     const statement = this.#link.statements.parsing(name, bytes.subarray(nameEnd + 1, end), this.#segment);
     const text = statement.text;
     if (server.state.prepared.has(text)) this.#drop(server, text);

@@ -1,4 +1,5 @@
 import type { ClientSocket } from '../net/client-socket.ts';
+import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import type { ServerConnection } from '../pool/server-connection.ts';
 import { AnswerQueue } from '../session/answer-queue.ts';
 import { ClientStatements } from '../session/client-statements.ts';
@@ -40,6 +41,8 @@ const NOTHING_OWED = new AnswerQueue();
  */
 export class SessionLink {
   readonly client: ClientSocket;
+  /** Those of its pool. */
+  readonly statistics: PoolStatistics;
   readonly statements: ClientStatements;
   recorder: TransactionRecorder | undefined;
   server: Server | undefined;
@@ -59,12 +62,14 @@ export class SessionLink {
 
   constructor(options: {
     readonly client: ClientSocket;
+    readonly pool: { readonly statistics: PoolStatistics };
     readonly registry: StatementRegistry;
     readonly recorder: TransactionRecorder | undefined;
     readonly settings: ParameterSet;
     readonly reported: ParameterSet;
   }) {
     this.client = options.client;
+    this.statistics = options.pool.statistics;
     this.statements = new ClientStatements(options.registry);
     this.recorder = options.recorder;
     this.#settings = options.settings;

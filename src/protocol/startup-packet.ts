@@ -18,7 +18,8 @@ export type StartupPacket =
 export function startupPacketLength(bytes: Buffer): number | undefined {
   if (bytes.length < 4) return undefined;
   const length = bytes.readUInt32BE(0);
-  if (length < 8 || length > MAX_STARTUP_PACKET_LENGTH) throw new ProtocolError('invalid length of startup packet');
+  // PostgreSQL compares the length without the word that holds it.
+  if (length < 8 || length - 4 > MAX_STARTUP_PACKET_LENGTH) throw new ProtocolError('invalid length of startup packet');
   return length;
 }
 

@@ -49,6 +49,7 @@ export class AnswerQueue {
   #kinds = new Uint8Array(16);
   #subjects: unknown[] = new Array<unknown>(16).fill(undefined);
   #offsets = new Float64Array(16);
+  #transactions = 0;
   #mask = 15;
   #first = 0;
   #length = 0;
@@ -62,6 +63,18 @@ export class AnswerQueue {
   copyIn = false;
   /** What is in doubt: how many ReadyForQuerys are to come (a Sync amid failed COPY data). */
   uncertain = false;
+
+  /** A ReadyForQuery said that a transaction has ended. */
+  transactionEnded(): void {
+    this.#transactions++;
+  }
+
+  /** Transactions that have ended since the last time. */
+  takeTransactions(): number {
+    const transactions = this.#transactions;
+    this.#transactions = 0;
+    return transactions;
+  }
 
   get length(): number {
     return this.#length;
@@ -81,6 +94,7 @@ export class AnswerQueue {
       this.skipping = false;
       this.requests++;
     } else if (bare <= Owed.FunctionCall) {
+      this.segmentOpen = false;
       this.requests++;
     } else if (bare === Owed.CopyEnd) {
       this.copyIn = false;
@@ -128,21 +142,21 @@ export class AnswerQueue {
   }
 
   /**
-   * An ErrorResponse came in the extended flow: everything before the next Sync is skipped by the server. Returns that
-   * Sync's offset, or -1 where no Sync has been sent (`skipping` then).
+   * An ErrorResponse came in the extended flow: everything before the next Sync is skipped by the server, even a Query.
+   * Where no Sync has been sent, `skipping` holds from now on. Returns how many requests were skipped.
    */
   failSegment(): number {
+    let skipped = 0;
     while (this.#length > 0) {
       const kind = (this.#kinds[this.#first] ?? 0) & KIND;
-      if (kind === Owed.Sync) return this.#offsets[this.#first] ?? 0;
+      if (kind === Owed.Sync) return skipped;
+      if (kind <= Owed.FunctionCall) skipped++;
       this.shift();
     }
-    if (this.segmentOpen) {
-      this.segmentOpen = false;
-      this.skipping = true;
-    }
+    this.segmentOpen = false;
+    this.skipping = true;
     this.copyIn = false;
-    return -1;
+    return skipped;
   }
 
   /**
@@ -153,14 +167,15 @@ export class AnswerQueue {
     let ended = false;
     let swallowed = 0;
     let kept = 1;
+    let closed = this.head !== Owed.Execute;
     for (let index = 1; index < this.#length; index++) {
       const from = (this.#first + index) & this.#mask;
       const kind = (this.#kinds[from] ?? 0) & KIND;
       if (kind === Owed.CopyEnd) ended = true;
+      else if (kind <= Owed.Sync && (ended || kind !== Owed.Sync)) closed = true;
       if (kind === Owed.Sync && !ended) {
         swallowed++;
         this.requests--;
-        this.segmentOpen = true;
         continue;
       }
       const to = (this.#first + kept) & this.#mask;
@@ -170,6 +185,7 @@ export class AnswerQueue {
       kept++;
     }
     if (this.#length > 0) this.#length = Math.min(this.#length, kept);
+    if (swallowed > 0) this.segmentOpen = !closed;
     if (!ended) this.copyIn = true;
     return swallowed;
   }

@@ -17,7 +17,9 @@ export class ClientStatement {
   closing = false;
   segment: number;
   /** What the name meant before, in case this Parse is skipped. */
-  readonly previous: ClientStatement | undefined;
+  previous: ClientStatement | undefined;
+  /** The registry has its text back. */
+  released = false;
 
   constructor(name: string, text: PreparedText, segment: number, previous: ClientStatement | undefined) {
     this.name = name;
@@ -28,6 +30,13 @@ export class ClientStatement {
   }
 }
 
+/** A Parse or a Close that was sent, and neither confirmed nor skipped. */
+interface Unconfirmed {
+  readonly statement: ClientStatement;
+  readonly action: 'parse' | 'close';
+  readonly segment: number;
+}
+
 /**
  * The named prepared statements of one client. A Parse or Close takes effect when the server confirms it; until then it
  * counts for the messages of the same segment (the server runs them in order, or skips them all), and whoever refers to
@@ -36,7 +45,7 @@ export class ClientStatement {
 export class ClientStatements {
   readonly #registry: StatementRegistry;
   readonly #byName = new Map<string, ClientStatement>();
-  #unconfirmed: ClientStatement[] = [];
+  #unconfirmed: Unconfirmed[] = [];
   #last: ClientStatement | undefined;
   /** Bytes of text held. */
   bytes = 0;
@@ -64,40 +73,48 @@ export class ClientStatements {
     const statement = new ClientStatement(name, this.#registry.acquire(definition), segment, previous);
     this.bytes += definition.length;
     this.#set(name, statement);
-    this.#unconfirmed.push(statement);
+    this.#unconfirmed.push({ statement, action: 'parse', segment });
     return statement;
   }
 
   /** ParseComplete. */
   parsed(statement: ClientStatement): void {
     statement.ready = true;
-    this.#confirmed(statement);
+    this.#confirmed(statement, 'parse');
   }
 
   /** A Close was sent. */
   closing(statement: ClientStatement, segment: number): void {
     statement.closing = true;
     statement.segment = segment;
-    this.#unconfirmed.push(statement);
+    this.#unconfirmed.push({ statement, action: 'close', segment });
   }
 
   /** CloseComplete. */
   closed(statement: ClientStatement): void {
-    this.#confirmed(statement);
+    this.#confirmed(statement, 'close');
     if (this.#byName.get(statement.name) === statement) this.#set(statement.name, undefined);
+    this.#forgetPrevious((previous) => previous === statement);
     this.#release(statement);
   }
 
-  /** An error came in `segment`: what was not confirmed in it was skipped. */
+  /** The Close was refused: the statement is as it was. */
+  notClosed(statement: ClientStatement): void {
+    statement.closing = false;
+    this.#confirmed(statement, 'close');
+  }
+
+  /** An error came in `segment`: what was not confirmed in it was skipped, and is undone from its end. */
   segmentFailed(segment: number): void {
     if (this.#unconfirmed.length === 0) return;
-    for (const statement of [...this.#unconfirmed].reverse()) {
-      if (statement.segment !== segment) continue;
-      this.#confirmed(statement);
-      if (statement.closing && statement.ready) {
-        statement.closing = false;
+    for (const entry of [...this.#unconfirmed].reverse()) {
+      if (entry.segment !== segment) continue;
+      const { statement } = entry;
+      if (entry.action === 'close') {
+        this.notClosed(statement);
         continue;
       }
+      this.#confirmed(statement, 'parse');
       if (this.#byName.get(statement.name) === statement) this.#set(statement.name, statement.previous);
       this.#release(statement);
     }
@@ -110,11 +127,14 @@ export class ClientStatements {
       this.#set(statement.name, undefined);
       this.#release(statement);
     }
+    this.#forgetPrevious((previous) => previous.ready);
   }
 
   /** The client is gone. */
   dispose(): void {
-    for (const statement of this.#byName.values()) this.#registry.release(statement.text);
+    this.#forgetPrevious(() => true);
+    for (const { statement } of this.#unconfirmed) this.#release(statement);
+    for (const statement of this.#byName.values()) this.#release(statement);
     this.#byName.clear();
     this.#unconfirmed = [];
     this.#last = undefined;
@@ -127,12 +147,24 @@ export class ClientStatements {
     this.#last = undefined;
   }
 
-  #confirmed(statement: ClientStatement): void {
-    const index = this.#unconfirmed.indexOf(statement);
+  #confirmed(statement: ClientStatement, action: Unconfirmed['action']): void {
+    const index = this.#unconfirmed.findIndex((entry) => entry.statement === statement && entry.action === action);
     if (index >= 0) this.#unconfirmed.splice(index, 1);
   }
 
+  /** A Parse that is skipped must not bring back what is gone meanwhile. */
+  #forgetPrevious(gone: (previous: ClientStatement) => boolean): void {
+    for (const { statement } of this.#unconfirmed) {
+      const { previous } = statement;
+      if (previous === undefined || !gone(previous)) continue;
+      statement.previous = undefined;
+      this.#release(previous);
+    }
+  }
+
   #release(statement: ClientStatement): void {
+    if (statement.released) return;
+    statement.released = true;
     this.bytes -= statement.text.definition.length;
     this.#registry.release(statement.text);
   }

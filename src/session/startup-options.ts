@@ -37,20 +37,23 @@ function* commandLineSettings(options: string): Generator<[string, string]> {
   }
 }
 
+/** C's isspace(). */
+const SPACE = /[ \t\n\v\f\r]/;
+
 function splitOptions(options: string): string[] {
   const words: string[] = [];
   let word = '';
   let inWord = false;
   for (let index = 0; index < options.length; index++) {
     const character = options[index] ?? '';
-    if (/\s/.test(character)) {
+    if (SPACE.test(character)) {
       if (inWord) words.push(word);
       word = '';
       inWord = false;
       continue;
     }
     inWord = true;
-    word += character === '\\' && index + 1 < options.length ? (options[++index] ?? '') : character;
+    word += character === '\\' ? (options[++index] ?? '') : character;
   }
   if (inWord) words.push(word);
   return words;

@@ -35,18 +35,29 @@ export class Inspector {
     return new Inspector(socket);
   }
 
-  /** Runs code in the process's main thread. It is not waited for: use `setTimeout` for what is to happen outside the call. */
-  async evaluate(expression: string): Promise<void> {
-    await within(this.#call('Runtime.evaluate', { expression }), 10_000, 'the code to be run');
+  /**
+   * Has code run in the process's main thread, a moment after this resolved, and lets go of the process: one that ends
+   * would otherwise wait for its debugger.
+   */
+  async run(expression: string): Promise<void> {
+    await within(this.#call('Runtime.evaluate', { expression: soon(expression) }), 10_000, 'the code to be taken');
+    await this.#close();
   }
 
-  /** Runs code in the worker thread whose title or file contains `name`; of several, in the first. */
-  async evaluateInThread(name: string, expression: string): Promise<void> {
+  /** The same in the worker thread whose title or file contains `name`; of several, in the first. */
+  async runInThread(name: string, expression: string): Promise<void> {
     await this.#call('NodeWorker.enable', { waitForDebuggerOnStart: false });
     const find = (): string | undefined => [...this.#threads].find(([, title]) => title.includes(name))?.[0];
     const sessionId = await eventually(find, { what: `a thread ${name}` });
-    const message = JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression } });
-    await within(this.#call('NodeWorker.sendMessageToWorker', { sessionId, message }), 10_000, 'the code to be run');
+    const message = JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression: soon(expression) } });
+    await within(this.#call('NodeWorker.sendMessageToWorker', { sessionId, message }), 10_000, 'the code to be taken');
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    const closed = once(this.#socket, 'close');
+    this.#socket.close();
+    await within(closed, 10_000, 'the inspector to close');
   }
 
   async #call(method: string, params: object): Promise<unknown> {
@@ -62,6 +73,10 @@ export class Inspector {
     const { sessionId, workerInfo } = message.params as AttachedToWorker;
     this.#threads.set(sessionId, `${workerInfo.title} ${workerInfo.url}`);
   }
+}
+
+function soon(expression: string): string {
+  return `setTimeout(() => { ${expression} }, 50); undefined`;
 }
 
 interface Answer {

@@ -34,7 +34,9 @@ export function familyOf(processId: number): number[] {
 /** The words of /proc/…/stat behind the command: state, parent, … */
 function words(processId: number | string): string[] {
   try {
-    return readFileSync(`/proc/${processId}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+    return readFileSync(`/proc/${processId}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
   } catch {
     return []; // it ended meanwhile
   }

@@ -207,6 +207,14 @@ export class TransactionRecorder {
     for (let count = 0; count < swallowed; count++) this.#joinNext(request);
   }
 
+  /** After an error the server skips requests that were taken for sent: they are part of the one that erred. */
+  requestsSkipped(count: number): void {
+    const request = this.#pending[0];
+    if (request === undefined) return;
+    request.flags &= ~RequestFlag.Simple;
+    for (let skipped = 0; skipped < count; skipped++) this.#joinNext(request);
+  }
+
   /** A CancelRequest was sent for what runs. */
   cancelled(): void {
     const request = this.#pending[0];

@@ -1,5 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import { connectServer } from '../../pool/connect-server.ts';
@@ -22,7 +23,11 @@ process.on('unhandledRejection', (error) => die(error));
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 process.on('SIGHUP', () => undefined);
-process.on('disconnect', () => process.exit(0));
+process.on('disconnect', () => {
+  // The private folder is the parent's, which can no longer remove it.
+  rmSync(dirname(socketPath), { recursive: true, force: true });
+  process.exit(0);
+});
 process.on('exit', () => rmSync(socketPath, { force: true }));
 
 function die(error: unknown): never {

@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { workerData } from 'node:worker_threads';
 
 /** How often the parent is looked for. */
@@ -15,6 +16,7 @@ setInterval(() => {
   if (process.ppid === parent) return;
   missed++;
   if (missed < 2) return;
-  rmSync(socketPath, { force: true });
+  // The private folder is the parent's, which can no longer remove it.
+  rmSync(dirname(socketPath), { recursive: true, force: true });
   process.kill(process.pid, 'SIGKILL');
 }, INTERVAL_MS);

@@ -1,0 +1,483 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { PoolBudget } from '../../src/pool/pool-budget.ts';
+import { ServerPassword } from '../../src/auth/server-password.ts';
+import { monotonicNow } from '../../src/util/clock.ts';
+import { errorResponse, terminate } from '../support/bytes.ts';
+import { eventually } from '../support/eventually.ts';
+import type { MessageSocket } from '../support/message-socket.ts';
+import { acceptLogin, expectBytes, expectStartup, ScriptedPostgres, send, until, waitForClose } from '../support/scripted-postgres.ts';
+import type { Step } from '../support/scripted-postgres.ts';
+import { PoolBench } from './pool-bench.ts';
+
+const LOGIN: readonly Step[] = [acceptLogin(), waitForClose()];
+
+/** A server that lets everybody in and keeps them. */
+async function serverFor(t: TestContext): Promise<ScriptedPostgres> {
+  return ScriptedPostgres.start(t, LOGIN);
+}
+
+/** A server that keeps its peers, so that a test can end them. */
+async function serverWithPeers(t: TestContext): Promise<{ server: ScriptedPostgres; peers: MessageSocket[] }> {
+  const peers: MessageSocket[] = [];
+  const server = await ScriptedPostgres.start(t, [
+    acceptLogin(),
+    (peer) => {
+      peers.push(peer);
+    },
+    waitForClose(),
+  ]);
+  return { server, peers };
+}
+
+describe('asking for a connection', () => {
+  it('opens one when there is none, and gives it out again when it comes back', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const connection = await bench.get();
+    assert.deepEqual([connection.processId, connection.state.parameters.get('server_version')], [4711, '18.4']);
+    bench.pool.release(connection);
+    assert.equal(bench.pool.idleCount, 1);
+    assert.equal(bench.ask().server, connection);
+    assert.deepEqual([server.connections, bench.pool.idleCount, bench.pool.waitingCount], [1, 0, 0]);
+  });
+
+  it('opens no more than are waited for, and no more than the size', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 2 });
+    const askers = ['a', 'b', 'c'].map((name) => bench.ask(name));
+    assert.deepEqual([bench.pool.connecting, bench.pool.waitingCount], [2, 3]);
+    await eventually(() => bench.order.length === 2);
+    assert.deepEqual([bench.pool.connections.size, bench.pool.waitingCount], [2, 1]);
+    assert.deepEqual(bench.order, ['a', 'b']);
+    const [first] = askers;
+    bench.pool.release(first!.server!);
+    assert.deepEqual([bench.order, server.connections], [['a', 'b', 'c'], 2]);
+  });
+
+  it('is answered first come, first served', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const connection = await bench.get('first');
+    const names = Array.from({ length: 50 }, (_, index) => `waiter ${index}`);
+    for (const name of names) bench.ask(name);
+    for (let round = 0; round < names.length; round++) bench.pool.release(connection);
+    assert.deepEqual(bench.order, ['first', ...names]);
+    assert.equal(bench.pool.idleCount, 0);
+  });
+
+  it('gives nobody an idle connection while another waits', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const connection = await bench.get('first');
+    bench.ask('second');
+    bench.ask('third');
+    bench.pool.release(connection);
+    bench.pool.release(connection);
+    assert.deepEqual(bench.order, ['first', 'second', 'third']);
+  });
+
+  it('takes the connection that was used last, so that those not needed grow old', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 3 });
+    const [, , last] = await bench.warm(3);
+    assert.equal(bench.ask().server, last);
+  });
+
+  it('prefers one that suits among the few used last', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 6 });
+    const servers = await bench.warm(6);
+    servers.forEach((connection, index) => (connection.state.wish = `wish ${index}`));
+    assert.equal(bench.ask('a', 'wish 3').server, servers[3]);
+    assert.equal(bench.ask('b', 'wish 0').server, servers[5], 'too many were used since: one that is warm goes first');
+    assert.equal(bench.pool.idleCount, 4);
+  });
+
+  it('can be given up: the connection goes to the next', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const connection = await bench.get('first');
+    const second = bench.ask('second');
+    const third = bench.ask('third');
+    bench.pool.leave(second);
+    bench.pool.leave(second);
+    bench.pool.release(connection);
+    assert.deepEqual([second.server, second.error, third.server], [undefined, undefined, connection]);
+  });
+
+  it('given up while a connection is opened leaves that idle', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    bench.pool.leave(bench.ask());
+    await eventually(() => bench.pool.idleCount === 1);
+    assert.deepEqual([bench.order, bench.pool.connecting], [[], 0]);
+  });
+
+  it('tells how long the oldest has waited', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    assert.equal(bench.pool.longestWait, 0);
+    const connection = await bench.get();
+    const before = monotonicNow();
+    bench.ask();
+    await eventually(() => bench.pool.longestWait > 5);
+    assert.ok(bench.pool.longestWait <= monotonicNow() - before + 1);
+    bench.pool.release(connection);
+    assert.equal(bench.pool.longestWait, 0);
+  });
+});
+
+describe('waiting too long', () => {
+  it('is refused with 53300, and the others wait on', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { checkoutTimeoutMs: 60 });
+    const connection = await bench.get('holder');
+    const early = bench.ask('early');
+    await eventually(() => bench.pool.longestWait > 40, { intervalMs: 1 });
+    const late = bench.ask('late');
+    await eventually(() => early.error !== undefined, { intervalMs: 1 });
+    assert.equal(early.error?.code, '53300');
+    assert.match(early.error.message, /within 60 ms \(checkout_timeout\)$/);
+    assert.equal(late.error, undefined);
+    bench.pool.release(connection);
+    assert.equal(late.server, connection);
+  });
+
+  it('says what the last attempt to connect failed with', async (t) => {
+    const server = await ScriptedPostgres.start(t, LOGIN, [
+      expectStartup(),
+      send(errorResponse('53300', 'sorry, too many clients already', 'FATAL')),
+    ]);
+    const bench = new PoolBench(t, server.port, { size: 2, checkoutTimeoutMs: 100 });
+    await bench.get('holder');
+    const asker = bench.ask();
+    await eventually(() => asker.error !== undefined);
+    assert.equal(asker.error?.code, '53300');
+    assert.match(asker.error.message, /checkout_timeout\): cannot connect to the server: .*too many clients already/);
+  });
+});
+
+describe('a server that cannot be reached', () => {
+  it('has everybody told at once why, where no connection is open', async (t) => {
+    const server = await serverFor(t);
+    await server.stop();
+    const bench = new PoolBench(t, server.port, { size: 2 });
+    const askers = ['a', 'b', 'c'].map((name) => bench.ask(name));
+    await eventually(() => askers.every(({ error }) => error !== undefined));
+    for (const { error } of askers) {
+      assert.equal(error?.code, '08006');
+      assert.match(error.message, /^cannot connect to the server: .*ECONNREFUSED/);
+    }
+    assert.deepEqual([bench.pool.connecting, bench.pool.waitingCount], [0, 0]);
+  });
+
+  it('is tried again after a pause, and logged once when it goes and once when it is back', async (t) => {
+    const refuse: readonly Step[] = [expectStartup(), send(errorResponse('57P03', 'starting up', 'FATAL'))];
+    const server = await ScriptedPostgres.start(t, refuse, refuse, LOGIN);
+    const bench = new PoolBench(t, server.port);
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const asker = bench.ask();
+      await eventually(() => asker.error !== undefined);
+      assert.equal(server.connections, attempt);
+    }
+    const before = monotonicNow();
+    await bench.get();
+    assert.ok(monotonicNow() - before > 100, 'there was a pause');
+    assert.deepEqual(
+      bench.log.map(({ message }) => message),
+      ['cannot connect to the server', 'server is back'],
+    );
+  });
+
+  it('does not have those refused who can wait for a connection that is open', async (t) => {
+    const refuse: readonly Step[] = [expectStartup(), send(errorResponse('53300', 'too many', 'FATAL'))];
+    const server = await ScriptedPostgres.start(t, LOGIN, refuse);
+    const bench = new PoolBench(t, server.port, { size: 2 });
+    const connection = await bench.get('holder');
+    const asker = bench.ask('waiter');
+    await eventually(() => bench.log.length > 0);
+    assert.deepEqual([asker.error, bench.pool.waitingCount], [undefined, 1]);
+    bench.pool.release(connection);
+    assert.equal(asker.server, connection);
+  });
+
+  it('gives the right to open a connection back with each failure', async (t) => {
+    const budget = PoolBudget.alone();
+    const server = await serverFor(t);
+    await server.stop();
+    const bench = new PoolBench(t, server.port, { size: 3, budget });
+    const askers = [bench.ask(), bench.ask(), bench.ask()];
+    await eventually(() => askers.every(({ error }) => error !== undefined));
+    assert.equal(budget.open, 0);
+  });
+
+  it('is one for which a login cannot be made, too', async (t) => {
+    const server = await ScriptedPostgres.start(t, [expectStartup(), send(Buffer.from('R\0\0\0\x08\0\0\0\x03')), waitForClose()]);
+    const bench = new PoolBench(t, server.port);
+    assert.equal(ServerPassword.name, 'ServerPassword');
+    const asker = bench.ask();
+    await eventually(() => asker.error !== undefined);
+    assert.match(asker.error!.message, /password/);
+  });
+});
+
+describe('a connection that ends', () => {
+  it('while it is idle leaves the pool, and nobody gets it', async (t) => {
+    const { server, peers } = await serverWithPeers(t);
+    const bench = new PoolBench(t, server.port);
+    bench.pool.release(await bench.get());
+    peers[0]!.socket.end();
+    await eventually(() => bench.pool.connections.size === 0);
+    assert.deepEqual([bench.pool.idleCount, bench.closings], [0, ['lost']]);
+    await bench.get();
+    assert.equal(server.connections, 2);
+  });
+
+  it('while it is used is reported to its user, and makes room for who waits', async (t) => {
+    const { server, peers } = await serverWithPeers(t);
+    const bench = new PoolBench(t, server.port);
+    const user = bench.ask('user');
+    const waiter = bench.ask('waiter');
+    await eventually(() => user.server !== undefined && peers.length === 1);
+    peers[0]!.socket.destroy();
+    await eventually(() => waiter.server !== undefined);
+    assert.deepEqual([user.lost.length, bench.order, server.connections], [1, ['user', 'waiter'], 2]);
+    bench.pool.release(user.server!);
+    assert.equal(bench.pool.idleCount, 0, 'a connection that is closed does not come back');
+  });
+
+  it('is replaced for who waits when its user closes it', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const connection = await bench.get();
+    const waiter = bench.ask('waiter');
+    connection.close('unclean');
+    await eventually(() => waiter.server !== undefined);
+    assert.notEqual(waiter.server, connection);
+    assert.deepEqual(bench.closings, ['unclean']);
+  });
+});
+
+describe('a cancel on its way to a connection', () => {
+  it('holds back the hand-over to the next client until it has arrived', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const connection = await bench.get('cancelled');
+    const waiter = bench.ask('waiter');
+    connection.countCancel(1);
+    connection.countCancel(1);
+    bench.pool.release(connection);
+    assert.equal(waiter.server, undefined);
+    connection.countCancel(-1);
+    assert.equal(waiter.server, undefined);
+    connection.countCancel(-1);
+    assert.equal(waiter.server, connection);
+  });
+
+  it('keeps the connection from being idle, and from the pool where it is lost meanwhile', async (t) => {
+    const { server, peers } = await serverWithPeers(t);
+    const bench = new PoolBench(t, server.port);
+    const connection = await bench.get();
+    connection.countCancel(1);
+    bench.pool.release(connection);
+    assert.equal(bench.pool.idleCount, 0);
+    await eventually(() => peers.length === 1);
+    peers[0]!.socket.destroy();
+    await eventually(() => connection.closed);
+    connection.countCancel(-1);
+    assert.deepEqual([bench.pool.idleCount, bench.pool.connections.size], [0, 0]);
+  });
+});
+
+describe('changed options', () => {
+  it('with another login close idle connections now and the others when they come back', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 2 });
+    await bench.warm(2);
+    const used = bench.ask().server!;
+    bench.pool.reconfigure({ ...bench.options, size: 2, loginKey: 'two' });
+    assert.deepEqual([bench.pool.idleCount, bench.pool.connections.size, used.closed], [0, 1, false]);
+    bench.pool.release(used);
+    assert.ok(used.closed);
+    assert.deepEqual(bench.closings, ['replaced', 'replaced']);
+    assert.equal((await bench.get()).retired, false);
+  });
+
+  it('with another login do not let a connection in that was being opened with the old one', async (t) => {
+    const opened = Promise.withResolvers<void>();
+    const old = await ScriptedPostgres.start(t, [until(opened.promise), ...LOGIN]);
+    const next = await serverFor(t);
+    const bench = new PoolBench(t, old.port);
+    const asker = bench.ask();
+    await eventually(() => old.connections === 1);
+    const login = { ...bench.options.login, address: { host: '127.0.0.1', port: next.port } };
+    bench.pool.reconfigure({ ...bench.options, login, loginKey: 'two' });
+    opened.resolve();
+    await eventually(() => asker.server !== undefined);
+    assert.deepEqual([next.connections, bench.closings], [1, ['replaced']]);
+  });
+
+  it('with the same login keep every connection', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 2 });
+    await bench.warm(2);
+    bench.pool.reconfigure({ ...bench.options, checkoutTimeoutMs: 1 });
+    assert.deepEqual([bench.pool.idleCount, bench.pool.options.checkoutTimeoutMs], [2, 1]);
+  });
+
+  it('with a smaller size close idle connections, those idle for longest first', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 3 });
+    const [first, second, third] = await bench.warm(3);
+    bench.pool.reconfigure({ ...bench.options, size: 1 });
+    assert.deepEqual([first!.closed, second!.closed, third!.closed], [true, true, false]);
+  });
+
+  it('with a greater size open what is waited for', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    await bench.get('holder');
+    const waiter = bench.ask('waiter');
+    assert.equal(bench.pool.connecting, 0);
+    bench.pool.reconfigure({ ...bench.options, size: 2 });
+    await eventually(() => waiter.server !== undefined);
+  });
+});
+
+describe('connections that are not needed', () => {
+  it('are closed when they were idle for too long, with a good-bye', async (t) => {
+    const server = await ScriptedPostgres.start(t, [acceptLogin(), expectBytes(terminate), waitForClose()]);
+    const bench = new PoolBench(t, server.port, { size: 2, idleTimeoutMs: 20 });
+    const [old] = await bench.warm(1);
+    await eventually(() => monotonicNow() - old!.idleSince > 20);
+    const used = await bench.get();
+    bench.pool.sweep();
+    assert.equal(used.closed, false, 'it is in use');
+    bench.pool.release(used);
+    bench.pool.sweep();
+    assert.equal(used.closed, false, 'it was used just now');
+    await eventually(() => monotonicNow() - used.idleSince > 20);
+    bench.pool.sweep();
+    assert.deepEqual([used.closed, bench.closings], [true, ['idle_timeout']]);
+    await server.finished();
+  });
+
+  it('are kept for ever where the idle timeout is off', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { idleTimeoutMs: 0 });
+    const [connection] = await bench.warm(1);
+    await eventually(() => monotonicNow() - connection!.idleSince > 5);
+    bench.pool.sweep();
+    assert.equal(bench.pool.idleCount, 1);
+  });
+});
+
+describe('the pools of several threads', () => {
+  /** Two pools of one size, as two threads have them; announcements go to the other. */
+  async function twoThreads(t: TestContext, size: number) {
+    const server = await serverFor(t);
+    const cells = new Int32Array(PoolBudget.rowLength(2));
+    const pools: PoolBench[] = [];
+    const bench = (thread: number): PoolBench => {
+      const announce = (what: 'wanted' | 'room'): void => {
+        const other = pools[1 - thread]!.pool;
+        if (what === 'wanted') other.makeRoom();
+        else other.roomMayBe();
+      };
+      const budget = new PoolBudget({ cells, row: 0, thread, threads: 2, announce });
+      return new PoolBench(t, server.port, { size, budget });
+    };
+    pools.push(bench(0), bench(1));
+    return { one: pools[0]!, two: pools[1]!, server };
+  }
+
+  it('make room: an idle connection of one is closed for who waits in the other', async (t) => {
+    const { one, two, server } = await twoThreads(t, 1);
+    await one.warm(1);
+    await two.get();
+    assert.deepEqual([one.pool.connections.size, one.closings, server.connections], [0, ['room_for_others'], 2]);
+  });
+
+  it('give a connection up at hand-back where somebody waits in the other', async (t) => {
+    const { one, two } = await twoThreads(t, 1);
+    const connection = await one.get();
+    const waiter = two.ask('waiter');
+    assert.equal(waiter.server, undefined);
+    one.pool.release(connection);
+    await eventually(() => waiter.server !== undefined);
+    assert.deepEqual([connection.closed, one.closings], [true, ['room_for_others']]);
+  });
+
+  it('serve who has waited longer first, wherever that is', async (t) => {
+    const { one, two } = await twoThreads(t, 1);
+    const connection = await one.get('holder');
+    const elsewhere = two.ask('elsewhere');
+    await eventually(() => two.pool.longestWait > 60, { intervalMs: 5 });
+    const here = one.ask('here');
+    one.pool.release(connection);
+    await eventually(() => elsewhere.server !== undefined);
+    assert.equal(here.server, undefined);
+    two.pool.release(elsewhere.server!);
+    await eventually(() => here.server !== undefined);
+  });
+
+  it('keep a connection for their own where both have waited as long', async (t) => {
+    const { one, two } = await twoThreads(t, 1);
+    const connection = await one.get('holder');
+    two.ask('elsewhere');
+    const here = one.ask('here');
+    one.pool.release(connection);
+    assert.equal(here.server, connection);
+  });
+});
+
+describe('a pool that is closed', () => {
+  it('refuses who waits and closes what is idle, and what is in use when it comes back', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 2 });
+    await bench.warm(2);
+    const used = bench.ask('user').server!;
+    const other = bench.ask('other').server!;
+    const waiter = bench.ask('waiter');
+    bench.pool.release(other);
+    assert.equal(waiter.server, other);
+    const late = bench.ask('late');
+    bench.pool.close();
+    assert.equal(late.error?.code, '57P03');
+    assert.equal(used.closed, false);
+    bench.pool.release(used);
+    bench.pool.release(other);
+    assert.deepEqual([bench.pool.connections.size, bench.closings], [0, ['removed', 'removed']]);
+  });
+
+  it('closes a connection that was being opened', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const asker = bench.ask();
+    bench.pool.close();
+    assert.equal(asker.error?.code, '57P03');
+    await eventually(() => bench.closings.length === 1);
+    assert.deepEqual([bench.pool.connections.size, bench.pool.connecting], [0, 0]);
+  });
+
+  it('refuses who comes later, and lets nobody wait for ever', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { checkoutTimeoutMs: 50 });
+    await bench.get('holder');
+    bench.ask('waiter');
+    bench.pool.close();
+    const late = bench.ask('late');
+    await eventually(() => late.error !== undefined, { timeoutMs: 2_000 });
+  });
+
+  it('closes what is in use, too, when it is destroyed', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const connection = await bench.get();
+    bench.pool.destroy();
+    assert.deepEqual([connection.closed, bench.closings], [true, ['shutdown']]);
+    await server.finished();
+  });
+});
