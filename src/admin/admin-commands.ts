@@ -3,8 +3,10 @@ import type { AdminHost } from './admin-host.ts';
 import { nearestName } from '../config/nearest-name.ts';
 import { showClients, showServers } from './show-connections.ts';
 import { showConfig, showVersion } from './show-config.ts';
+import { showDatabases, showLists, showUsers } from './show-databases.ts';
 import { showMirrors } from './show-mirrors.ts';
 import { showPools } from './show-pools.ts';
+import { showStats, showStatsAverages, showStatsTotals } from './show-stats.ts';
 
 type Show = (host: AdminHost) => AdminAnswer | Promise<AdminAnswer>;
 
@@ -14,6 +16,12 @@ const shows: ReadonlyMap<string, Show> = new Map<string, Show>([
   ['POOLS', showPools],
   ['CLIENTS', showClients],
   ['SERVERS', showServers],
+  ['STATS', showStats],
+  ['STATS_TOTALS', showStatsTotals],
+  ['STATS_AVERAGES', showStatsAverages],
+  ['DATABASES', showDatabases],
+  ['USERS', showUsers],
+  ['LISTS', showLists],
   ['CONFIG', showConfig],
   ['VERSION', showVersion],
   ['HELP', showHelp],
@@ -23,6 +31,18 @@ const commands: readonly { readonly syntax: string; readonly pattern: RegExp; re
   { syntax: 'SHOW name', pattern: /^show\s+(\w+)$/i, run: show },
   { syntax: 'RELOAD', pattern: /^reload$/i, run: reload },
   { syntax: 'SHUTDOWN', pattern: /^shutdown$/i, run: shutdown },
+  { syntax: 'PAUSE [database]', pattern: /^pause(?:\s+(.+))?$/i, run: pause },
+  {
+    syntax: 'RESUME [database]',
+    pattern: /^resume(?:\s+(.+))?$/i,
+    run: (host, name) => tellPools(host, 'resume', name),
+  },
+  {
+    syntax: 'RECONNECT [database]',
+    pattern: /^reconnect(?:\s+(.+))?$/i,
+    run: (host, name) => tellPools(host, 'reconnect', name),
+  },
+  { syntax: 'KILL [database]', pattern: /^kill(?:\s+(.+))?$/i, run: (host, name) => tellPools(host, 'kill', name) },
   { syntax: 'RESET STATS', pattern: /^reset\s+stats$/i, run: resetStats },
   {
     syntax: 'SET exposure = share FOR MIRROR name',
@@ -38,7 +58,7 @@ const commands: readonly { readonly syntax: string; readonly pattern: RegExp; re
   { syntax: 'ENABLE MIRROR name', pattern: /^enable\s+mirror\s+(.+)$/i, run: enable },
 ];
 
-type Run = (host: AdminHost, ...groups: string[]) => AdminAnswer | Promise<AdminAnswer>;
+type Run = (host: AdminHost, ...groups: (string | undefined)[]) => AdminAnswer | Promise<AdminAnswer>;
 
 /** Runs one command of the admin database. Never rejects: what goes wrong is the answer. */
 export async function runAdminCommand(host: AdminHost, text: string): Promise<AdminAnswer> {
@@ -110,6 +130,20 @@ async function resetStats(host: AdminHost): Promise<AdminAnswer> {
   return { kind: 'done', tag: 'RESET' };
 }
 
+async function pause(host: AdminHost, name?: string): Promise<AdminAnswer> {
+  const database = databaseOf(host, name);
+  if (typeof database === 'object') return database;
+  await host.pause(database);
+  return { kind: 'done', tag: 'PAUSE' };
+}
+
+function tellPools(host: AdminHost, what: 'resume' | 'reconnect' | 'kill', name: string | undefined): AdminAnswer {
+  const database = databaseOf(host, name);
+  if (typeof database === 'object') return database;
+  host.tellPools(what, database);
+  return { kind: 'done', tag: what.toUpperCase() };
+}
+
 async function setGeneralExposure(host: AdminHost, value = ''): Promise<AdminAnswer> {
   const share = shareOf(value);
   if (typeof share !== 'number') return share;
@@ -153,9 +187,23 @@ function shareOf(text: string): number | AdminAnswer {
   };
 }
 
+/** The database a name means; undefined without a name: all of them. */
+function databaseOf(host: AdminHost, text: string | undefined): string | undefined | AdminAnswer {
+  if (text === undefined) return undefined;
+  const name = unquoted(text);
+  const names = host.config.databases.map((database) => database.name);
+  if (names.includes(name)) return name;
+  const hint = `Databases are: ${names.join(', ')}.`;
+  return { kind: 'error', code: '3D000', message: `database "${name}" does not exist`, hint };
+}
+
+function unquoted(text: string): string {
+  return /^"(?:[^"]|"")*"$/.test(text) ? text.slice(1, -1).replaceAll('""', '"') : text;
+}
+
 /** The destination a name means: as it is, or quoted as an identifier. */
 function mirrorOf(host: AdminHost, text: string): string | AdminAnswer {
-  const name = /^"(?:[^"]|"")*"$/.test(text) ? text.slice(1, -1).replaceAll('""', '"') : text;
+  const name = unquoted(text);
   const names = host.config.mirroring.map((mirror) => mirror.destination_db);
   if (names.includes(name)) return name;
   const list = names.length === 0 ? 'There are no mirrors.' : `Mirrors are: ${names.join(', ')}.`;

@@ -22,6 +22,7 @@ export interface MirrorView extends MirrorCounts {
 export interface AdminHost {
   readonly config: Config;
   readonly version: string;
+  readonly uptimeSeconds: number;
   mirrors(): Promise<readonly MirrorView[]>;
   threads(): Promise<readonly ThreadSnapshot[]>;
   /** Reads both files again. Rejects with the reason why nothing was changed. */
@@ -32,4 +33,7 @@ export interface AdminHost {
   setExposure(destination: string, exposure: number): Promise<void>;
   setEnabled(destination: string, enabled: boolean): Promise<void>;
   resetStats(): Promise<void>;
+  /** PAUSE: settles when no client of the database (undefined: of any) is in a transaction. */
+  pause(database: string | undefined): Promise<void>;
+  tellPools(what: 'resume' | 'reconnect' | 'kill', database: string | undefined): void;
 }

@@ -1,4 +1,5 @@
-import type { PoolSnapshot } from '../pooler/pooler-snapshot.ts';
+import { addStatistics } from '../pool/pool-statistics.ts';
+import type { PoolSnapshot, ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import type { AdminAnswer, AdminColumn } from './admin-answer.ts';
 import type { AdminHost } from './admin-host.ts';
 
@@ -24,15 +25,7 @@ const columns: readonly AdminColumn[] = [
 
 /** SHOW POOLS, with the columns and meanings of PgBouncer: all threads together. */
 export async function showPools(host: AdminHost): Promise<AdminAnswer> {
-  const pools = new Map<string, PoolSnapshot>();
-  for (const { pools: some } of await host.threads()) {
-    for (const pool of some) {
-      const key = JSON.stringify([pool.database, pool.user]);
-      const sum = pools.get(key);
-      pools.set(key, sum === undefined ? pool : together(sum, pool));
-    }
-  }
-  const rows = [...pools.values()].map((pool) => [
+  const rows = poolsTogether(await host.threads()).map((pool) => [
     pool.database,
     pool.user,
     // As in PgBouncer a client that is idle counts as active: only those that wait do not.
@@ -49,10 +42,21 @@ export async function showPools(host: AdminHost): Promise<AdminAnswer> {
     pool.serversLogin,
     Math.floor(pool.longestWait / 1000),
     Math.floor((pool.longestWait % 1000) * 1000),
-    'transaction',
+    pool.mode,
     null,
   ]);
   return { kind: 'rows', tag: 'SHOW', columns, rows };
+}
+
+/** The pools of all threads, those of one database and user together. */
+export function poolsTogether(threads: readonly ThreadSnapshot[]): PoolSnapshot[] {
+  const pools = new Map<string, PoolSnapshot>();
+  for (const pool of threads.flatMap((thread) => thread.pools)) {
+    const key = JSON.stringify([pool.database, pool.user]);
+    const sum = pools.get(key);
+    pools.set(key, sum === undefined ? pool : together(sum, pool));
+  }
+  return [...pools.values()];
 }
 
 function together(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
@@ -67,5 +71,11 @@ function together(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     serversLogin: a.serversLogin + b.serversLogin,
     serversCancelling: a.serversCancelling + b.serversCancelling,
     longestWait: Math.max(a.longestWait, b.longestWait),
+    mode: a.mode,
+    size: a.size,
+    minSize: a.minSize,
+    pinned: a.pinned + b.pinned,
+    paused: a.paused || b.paused,
+    statistics: addStatistics(a.statistics, b.statistics),
   };
 }

@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { TlsAcceptor } from './tls-acceptor.ts';
 
 /** Whoever serves a client's connection at the moment. */
 export interface ClientSocketHandler {
@@ -9,32 +11,51 @@ export interface ClientSocketHandler {
   closed(): void;
 }
 
-/** A client's connection. Chunks are the receiver's to keep: each is a buffer of its own. */
+/** What is known of an encrypted connection. */
+export interface ClientEncryption {
+  /** The tls-server-end-point data of the certificate that the client was shown. */
+  readonly channelBinding: Buffer | undefined;
+  /** The protocol that was agreed on by ALPN. */
+  readonly alpnProtocol: string | undefined;
+  /** Why the client's certificate is not accepted, where one is asked for. */
+  readonly certificateProblem: string | undefined;
+}
+
+/** So much may be queued within the TLS layer before the writer is asked to wait. */
+const TLS_BACKLOG_BYTES = 65_536;
+
+/**
+ * A client's connection, in plain text or encrypted. Chunks are the receiver's to keep: each is a buffer of its own.
+ *
+ * It begins in plain text. `secure` turns it into a TLS connection, once; nothing else may be asked of it until that is
+ * done, but to end it.
+ */
 export class ClientSocket {
-  readonly #socket: Socket;
+  #socket: Socket;
   #handler: ClientSocketHandler | undefined;
   #over = false;
+  #handshaking = false;
+  #encryption: ClientEncryption | undefined;
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** It came over a unix socket. */
+  readonly isLocal: boolean;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, options: { readonly isLocal?: boolean } = {}) {
     this.#socket = socket;
+    this.isLocal = options.isLocal ?? false;
     this.remoteAddress = socket.remoteAddress ?? 'unix';
     this.remotePort = socket.remotePort ?? 0;
-    socket.on('data', (chunk: Buffer) => this.#handler?.bytes(chunk));
-    socket.on('end', () => {
-      if (!this.#over) this.#handler?.ended();
-    });
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      if (this.#over) return;
-      this.#over = true;
-      this.#handler?.closed();
-    });
+    this.#listen(socket);
   }
 
   set handler(handler: ClientSocketHandler) {
     this.#handler = handler;
+  }
+
+  /** `undefined`: the connection is in plain text. */
+  get encryption(): ClientEncryption | undefined {
+    return this.#encryption;
   }
 
   /** Bytes not yet taken by the kernel. */
@@ -42,14 +63,27 @@ export class ClientSocket {
     return this.#socket.writableLength;
   }
 
+  /** Bytes that have come and that nobody was shown; only while it is paused. */
+  get unreadLength(): number {
+    return this.#socket.readableLength;
+  }
+
   get over(): boolean {
     return this.#over;
   }
 
-  /** Sends; false when some of it is still queued in this process. The bytes must stay as they are until then. */
+  /**
+   * Sends; false when the writer is to wait for `whenFlushed`. The bytes must stay as they are until then. In plain text
+   * that is when some are still queued in this process. A TLS connection has copied them, and is content with less.
+   */
   write(bytes: Uint8Array): boolean {
-    this.#socket.write(bytes);
-    return this.#socket.writableLength === 0;
+    if (this.#encryption === undefined) {
+      this.#socket.write(bytes);
+      return this.#socket.writableLength === 0;
+    }
+    // TLS reports a write as done in a later turn of the event loop, even where all of it is with the kernel.
+    this.#socket.write(Buffer.from(bytes));
+    return this.#socket.writableLength < TLS_BACKLOG_BYTES;
   }
 
   /** Calls back once everything written so far is with the kernel, or never will be. */
@@ -65,10 +99,32 @@ export class ClientSocket {
     this.#socket.resume();
   }
 
+  /**
+   * Does the server's side of a TLS handshake; `hello` are bytes of it that were received already. `done` is told why it
+   * failed, or nothing: then the handler gets what was decrypted. It is not called where the connection ends before.
+   */
+  secure(acceptor: TlsAcceptor, hello: Buffer | undefined, done: (failure: string | undefined) => void): void {
+    const plain = this.#socket;
+    this.#handshaking = true;
+    plain.pause();
+    plain.off('data', this.#received);
+    plain.off('end', this.#ended);
+    if (hello !== undefined) plain.unshift(hello);
+    acceptor.accept(plain, (handshake) => {
+      if ('socket' in handshake) this.#secured(handshake.socket, acceptor);
+      if (!this.#over) done('socket' in handshake ? undefined : handshake.failure);
+    });
+  }
+
   /** Sends what is queued and these last bytes, then closes. A client that does not read is cut off after a while. */
   end(lastBytes?: Uint8Array): void {
     if (this.#over) return;
     this.#over = true;
+    if (this.#handshaking) {
+      // There is no way to say anything: in plain text nobody would understand it.
+      this.#socket.destroy();
+      return;
+    }
     const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
     timer.unref();
     this.#socket.on('close', () => clearTimeout(timer));
@@ -86,6 +142,41 @@ export class ClientSocket {
     this.#over = true;
     this.#socket.destroy();
   }
+
+  #secured(secure: TLSSocket, acceptor: TlsAcceptor): void {
+    const plain = this.#socket;
+    this.#handshaking = false;
+    // The TLS connection ends with it, and may have more to deliver before it says so.
+    plain.off('close', this.#closed);
+    this.#socket = secure;
+    const unaccepted = acceptor.asksForCertificate && !secure.authorized;
+    this.#encryption = {
+      channelBinding: acceptor.channelBinding,
+      alpnProtocol: secure.alpnProtocol || undefined,
+      certificateProblem: unaccepted ? String(secure.authorizationError ?? 'not verified') : undefined,
+    };
+    this.#listen(secure);
+    if (this.#over) secure.destroy();
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('data', this.#received);
+    socket.on('end', this.#ended);
+    socket.on('error', () => undefined);
+    socket.on('close', this.#closed);
+  }
+
+  readonly #received = (chunk: Buffer): void => this.#handler?.bytes(chunk);
+
+  readonly #ended = (): void => {
+    if (!this.#over) this.#handler?.ended();
+  };
+
+  readonly #closed = (): void => {
+    if (this.#over) return;
+    this.#over = true;
+    this.#handler?.closed();
+  };
 }
 
 /** How long a client may take to read its last message. */

@@ -1,5 +1,9 @@
 import { connect } from 'node:net';
 import type { Socket, TcpNetConnectOpts, IpcNetConnectOpts } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { ServerTlsOptions } from './server-tls.ts';
+import { tlsConnectOptions } from './server-tls.ts';
+import { tlsServerEndPoint } from './tls-server-end-point.ts';
 
 /** Where a PostgreSQL listens. A host that begins with `/` is the directory of its unix socket, as in libpq. */
 export interface ServerAddress {
@@ -18,6 +22,17 @@ export interface ServerSocketHandler {
 /** Large enough for a burst of answers in one system call, small enough to have one for each server connection. */
 const READ_BUFFER_BYTES = 65_536;
 
+/** So much may be queued within the TLS layer before the writer is asked to wait. */
+const TLS_BACKLOG_BYTES = 65_536;
+
+/** What is known of an encrypted connection. */
+export interface ServerEncryption {
+  /** What it was made with: a CancelRequest for its session is protected alike. */
+  readonly options: ServerTlsOptions;
+  /** The tls-server-end-point data of the server's certificate, if it has any. */
+  readonly channelBinding: Buffer | undefined;
+}
+
 /** The socket path of a server in a directory, as libpq spells it. */
 export function socketPath(address: ServerAddress): string {
   return `${address.host}/.s.PGSQL.${address.port}`;
@@ -27,9 +42,13 @@ export function socketPath(address: ServerAddress): string {
  * A connection to a PostgreSQL server. Reads into one buffer that is used again (`onread`), so that an answer is
  * forwarded without an allocation; whoever forwards it must not keep the chunk, and pauses the socket until a chunk
  * that could not be passed on at once has been.
+ *
+ * It begins in plain text; `secure` makes it a TLS connection. There each chunk is a buffer of its own.
  */
 export class ServerSocket {
-  readonly #socket: Socket;
+  readonly #address: ServerAddress;
+  #socket: Socket;
+  #encryption: ServerEncryption | undefined;
   #handler: ServerSocketHandler | undefined;
   #kept: Buffer[] = [];
   #error: Error | undefined;
@@ -37,6 +56,7 @@ export class ServerSocket {
   #destroyed = false;
 
   private constructor(address: ServerAddress) {
+    this.#address = address;
     const onread = {
       buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
       callback: (length: number, buffer: Uint8Array): boolean => {
@@ -48,8 +68,8 @@ export class ServerSocket {
       ? ({ path: socketPath(address), onread } satisfies IpcNetConnectOpts)
       : ({ host: address.host, port: address.port, noDelay: true, onread } satisfies TcpNetConnectOpts);
     this.#socket = connect(target);
-    this.#socket.on('error', (error) => (this.#error = error));
-    this.#socket.on('close', () => this.#ended());
+    this.#socket.on('error', this.#failed);
+    this.#socket.on('close', this.#ended);
   }
 
   /** Connects, or rejects with the socket's error (`ECONNREFUSED` …), or with `ETIMEDOUT` after `timeoutMs`. */
@@ -85,15 +105,55 @@ export class ServerSocket {
     if (this.#closed && !this.#destroyed) handler.closed(this.#error);
   }
 
+  /** `undefined`: the connection is in plain text. */
+  get encryption(): ServerEncryption | undefined {
+    return this.#encryption;
+  }
+
+  /**
+   * Does the client's side of a TLS handshake, which the server has agreed to. Rejects where it fails or the connection
+   * ends; the deadline is the caller's, who destroys the socket. Takes the handler.
+   */
+  secure(options: ServerTlsOptions): Promise<void> {
+    const plain = this.#socket;
+    plain.off('close', this.#ended);
+    const secure = connectTls({ ...tlsConnectOptions(options, this.#address.host), socket: plain });
+    this.#socket = secure;
+    secure.on('error', this.#failed);
+    secure.on('close', this.#ended);
+    return new Promise((resolve, reject) => {
+      secure.once('secureConnect', () => {
+        const certificate = secure.getPeerX509Certificate();
+        const channelBinding = certificate === undefined ? undefined : tlsServerEndPoint(certificate.raw);
+        this.#encryption = { options, channelBinding };
+        this.#handler = undefined;
+        secure.on('data', (chunk: Buffer) => this.#received(chunk, chunk.length));
+        resolve();
+      });
+      this.#handler = {
+        bytes: () => undefined,
+        closed: (error) => reject(error ?? new Error('connection closed during the TLS handshake')),
+      };
+    });
+  }
+
   /** Bytes not yet taken by the kernel. */
   get writableLength(): number {
     return this.#socket.writableLength;
   }
 
-  /** Sends; false when some of it is still queued in this process. The bytes must stay as they are until then. */
+  /**
+   * Sends; false when the writer is to wait for `whenFlushed`. The bytes must stay as they are until then. In plain text
+   * that is when some are still queued in this process. A TLS connection has copied them, and is content with less.
+   */
   write(bytes: Uint8Array): boolean {
-    this.#socket.write(bytes);
-    return this.#socket.writableLength === 0;
+    if (this.#encryption === undefined) {
+      this.#socket.write(bytes);
+      return this.#socket.writableLength === 0;
+    }
+    // TLS reports a write as done in a later turn of the event loop, even where all of it is with the kernel.
+    this.#socket.write(Buffer.from(bytes));
+    return this.#socket.writableLength < TLS_BACKLOG_BYTES;
   }
 
   /** Calls back once everything written so far is with the kernel (an empty write: 'drain' may never come). */
@@ -131,8 +191,12 @@ export class ServerSocket {
     else this.#kept.push(Buffer.from(chunk));
   }
 
-  #ended(): void {
+  readonly #failed = (error: Error): void => {
+    this.#error ??= error;
+  };
+
+  readonly #ended = (): void => {
     this.#closed = true;
     if (!this.#destroyed) this.#handler?.closed(this.#error);
-  }
+  };
 }

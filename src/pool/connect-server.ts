@@ -1,8 +1,9 @@
 import { AuthenticationError } from '../auth/authentication-error.ts';
 import { ServerAuthentication } from '../auth/login-to-server.ts';
 import type { ServerPassword } from '../auth/server-password.ts';
-import { ServerSocket } from '../net/server-socket.ts';
-import type { ServerAddress } from '../net/server-socket.ts';
+import { openServerSocket } from '../net/open-server-socket.ts';
+import type { ServerAddress, ServerSocket } from '../net/server-socket.ts';
+import type { ServerTlsOptions } from '../net/server-tls.ts';
 import { parseErrorFields } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { startupMessage } from '../protocol/frontend-messages.ts';
@@ -19,6 +20,8 @@ const MAX_SECRET_KEY_LENGTH = 256;
 /** Where and as whom to log in. */
 export interface ServerLogin {
   readonly address: ServerAddress;
+  /** `undefined`: in plain text. */
+  readonly tls?: ServerTlsOptions | undefined;
   readonly database: string;
   readonly user: string;
   readonly password: ServerPassword | undefined;
@@ -53,42 +56,65 @@ export class ServerLoginError extends Error {
   }
 }
 
-/** Connects and logs in, up to ReadyForQuery. Rejects with ServerLoginError, and has then left nothing open. */
+/** SQLSTATE invalid_authorization_specification: what a server says that has no rule for such a connection. */
+const NO_RULE = '28000';
+
+/**
+ * Connects and logs in, up to ReadyForQuery. Rejects with ServerLoginError, and has then left nothing open. As in libpq,
+ * with `prefer` a server that refuses an encrypted login is asked again in plain text; only where no password would
+ * help, though: a wrong one is not sent a second time, unprotected.
+ */
 export async function connectServer(login: ServerLogin): Promise<LoggedInServer> {
   const deadline = monotonicNow() + login.timeoutMs;
-  let socket: ServerSocket | undefined;
   try {
-    const startup = startupBytes(login);
-    socket = await ServerSocket.connect(login.address, { timeoutMs: login.timeoutMs });
-    const transport = await secureTransport(socket);
-    return await logIn(transport, login, { startup, timeoutMs: deadline - monotonicNow() });
+    return await attempt(login, deadline);
   } catch (error) {
-    socket?.destroy();
-    throw loginError(error, login);
+    const refused = error instanceof Refused && error.encrypted && login.tls?.verify === 'prefer';
+    if (!refused || !(error.cause instanceof ServerLoginError) || error.cause.code !== NO_RULE) {
+      throw loginError(error instanceof Refused ? error.cause : error, login);
+    }
+  }
+  try {
+    return await attempt({ ...login, tls: undefined }, deadline);
+  } catch (error) {
+    throw loginError(error instanceof Refused ? error.cause : error, login);
   }
 }
 
-/** A connection on which the StartupMessage may be sent. */
-interface Transport {
-  readonly socket: ServerSocket;
-  /** The tls-server-end-point data of the server's certificate, where TLS is on. */
-  readonly channelBinding: Buffer | undefined;
+/** A login that failed on a connection that was made. */
+class Refused extends Error {
+  readonly encrypted: boolean;
+
+  constructor(cause: unknown, encrypted: boolean) {
+    super('refused', { cause });
+    this.encrypted = encrypted;
+  }
 }
 
-/** The step between connecting and the StartupMessage. The server's connections are in plain text. */
-async function secureTransport(socket: ServerSocket): Promise<Transport> {
-  return { socket, channelBinding: undefined };
+async function attempt(login: ServerLogin, deadline: number): Promise<LoggedInServer> {
+  const startup = startupBytes(login);
+  const socket = await openServerSocket(login.address, { tls: login.tls, timeoutMs: deadline - monotonicNow() });
+  try {
+    return await logIn(socket, login, { startup, timeoutMs: deadline - monotonicNow() });
+  } catch (error) {
+    socket.destroy();
+    throw new Refused(error, socket.encryption !== undefined);
+  }
 }
 
 async function logIn(
-  { socket, channelBinding }: Transport,
+  socket: ServerSocket,
   { user, password }: ServerLogin,
   { startup, timeoutMs }: { readonly startup: Buffer; readonly timeoutMs: number },
 ): Promise<LoggedInServer> {
   const conversation = new ServerConversation(socket, { timeoutMs, maxBytes: MAX_LOGIN_BYTES });
   try {
     conversation.send(startup);
-    const authentication = new ServerAuthentication({ user, password, channelBinding });
+    const authentication = new ServerAuthentication({
+      user,
+      password,
+      channelBinding: socket.encryption?.channelBinding,
+    });
     // Deriving keys is a wait, too: the deadline ends it.
     await Promise.race([authenticate(conversation, authentication), conversation.failed]);
     return { socket, ...(await awaitReady(conversation)) };

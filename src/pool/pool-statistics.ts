@@ -34,3 +34,10 @@ export function noStatistics(): PoolStatistics {
     binds: 0,
   };
 }
+
+/** The sums of both. */
+export function addStatistics(a: PoolStatistics, b: PoolStatistics): PoolStatistics {
+  const sum = noStatistics();
+  for (const key of Object.keys(sum) as (keyof PoolStatistics)[]) sum[key] = a[key] + b[key];
+  return sum;
+}

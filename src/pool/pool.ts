@@ -101,6 +101,8 @@ export class Pool<State> {
   #deadlineTimer: NodeJS.Timeout | undefined;
   #lastError: CheckoutError | undefined;
   #closed = false;
+  #paused = false;
+  readonly #pauseDone: (() => void)[] = [];
   readonly #log: (message: string, fields: object) => void;
 
   constructor(
@@ -148,9 +150,11 @@ export class Pool<State> {
    * `suits` is asked with.
    */
   checkout(waiter: Waiter<State>, wish: string): ServerConnection<State> | undefined {
-    if (this.#idle.length > 0 && this.#waiting.length === 0 && !this.#idleTooLong()) return this.#takeIdle(wish);
+    const free = this.#idle.length > 0 && this.#waiting.length === 0 && !this.#paused;
+    if (free && !this.#idleTooLong()) return this.#takeIdle(wish);
     this.#waiting.push({ waiter, since: monotonicNow() });
     this.#waitersChanged();
+    if (this.#paused) return undefined;
     if (this.#idle.length > 0) this.#checkIdle();
     else this.#openMore();
     return undefined;
@@ -169,6 +173,39 @@ export class Pool<State> {
       if (server.closed) this.#openMore();
       else this.release(server);
     });
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Nobody is given a connection any more; settles when none is in use but those that clients keep. */
+  pause(): Promise<void> {
+    this.#paused = true;
+    return new Promise((resolve) => {
+      this.#pauseDone.push(resolve);
+      this.#checkPaused();
+    });
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#settlePause();
+    while (this.#waiting.length > 0 && this.#idle.length > 0) {
+      const server = this.#idle.pop();
+      if (server !== undefined) this.release(server);
+    }
+    this.#openMore();
+  }
+
+  #checkPaused(): void {
+    if (!this.#paused || this.#pauseDone.length === 0) return;
+    for (const server of this.#open) if (server.user !== undefined && !server.pinned) return;
+    this.#settlePause();
+  }
+
+  #settlePause(): void {
+    for (const done of this.#pauseDone.splice(0)) done();
   }
 
   /** Gives up waiting. */
@@ -196,10 +233,11 @@ export class Pool<State> {
       server.close('room_for_others');
       return;
     }
-    const next = this.#waiting.shift();
+    const next = this.#paused ? undefined : this.#waiting.shift();
     if (next === undefined) {
       server.setUser(undefined);
       this.#idle.push(server);
+      this.#checkPaused();
       return;
     }
     this.#waitersChanged();
@@ -262,9 +300,10 @@ export class Pool<State> {
     if (this.#budget.open < minSize && this.#connecting === 0 && now >= this.#retryAt && !this.#closed) this.#openOne();
   }
 
-  /** Nobody gets a connection any more; those in use are closed when they are handed back. */
+  /** Ends the waits, too. Nobody gets a connection any more; those in use are closed when they are handed back. */
   close(): void {
     this.#closed = true;
+    this.#settlePause();
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#deadlineTimer);
     this.#refuseAll(new CheckoutError('57P03', 'the database is no longer configured'));
@@ -291,7 +330,7 @@ export class Pool<State> {
   }
 
   #openMore(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#paused) return;
     while (this.#connecting < this.#waiting.length) {
       const pause = this.#retryAt - monotonicNow();
       if (pause > 0) {
@@ -372,6 +411,7 @@ export class Pool<State> {
     this.#log('server connection closed', { reason, processId: server.processId });
     (server.pinned ? this.#pinnedBudget : this.#budget).closed();
     this.#databaseBudget.closed();
+    this.#checkPaused();
     this.#openMore();
   }
 
@@ -405,6 +445,11 @@ export class Pool<State> {
 
   #refuseLate(): void {
     this.#deadlineTimer = undefined;
+    // Whoever waits because of PAUSE waits for RESUME.
+    if (this.#paused) {
+      this.#deadlineTimer = setTimeout(() => this.#refuseLate(), this.#options.checkoutTimeoutMs);
+      return;
+    }
     const late = monotonicNow() - this.#options.checkoutTimeoutMs;
     const text = `no server connection became free within ${this.#options.checkoutTimeoutMs} ms (checkout_timeout)`;
     while (this.#waiting[0] !== undefined && this.#waiting[0].since <= late + 1) {

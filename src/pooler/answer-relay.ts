@@ -205,6 +205,7 @@ export class AnswerRelay {
     server.status = status;
     server.requests++;
     link.statistics.requests++;
+    if (answers.length === 0) link.statistics.requestTime += performance.now() - link.busySince;
     if (status === TransactionStatus.Idle) answers.transactionEnded();
     if (head === Owed.Sync) this.#requests.segmentAnswered();
     if (status !== TransactionStatus.Idle) link.watch.failed();

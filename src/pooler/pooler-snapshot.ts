@@ -3,6 +3,7 @@ import type { Pooler } from './pooler.ts';
 import type { NamedPool } from './pools.ts';
 import type { ClientSession } from './client-session.ts';
 import type { Server } from './session-link.ts';
+import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import { monotonicNow } from '../util/clock.ts';
 
 /** What a thread tells of itself. */
@@ -27,6 +28,12 @@ export interface PoolSnapshot {
   readonly serversCancelling: number;
   /** Milliseconds. */
   readonly longestWait: number;
+  readonly mode: string;
+  readonly size: number;
+  readonly minSize: number;
+  readonly pinned: number;
+  readonly paused: boolean;
+  readonly statistics: PoolStatistics;
 }
 
 export interface ClientSnapshot {
@@ -73,7 +80,7 @@ export function snapshotOf(thread: number, pooler: Pooler, desk: RecordingDesk):
   };
 }
 
-function poolSnapshot({ database, user, pool }: NamedPool, sessions: readonly ClientSession[]): PoolSnapshot {
+function poolSnapshot({ database, user, pool, mode }: NamedPool, sessions: readonly ClientSession[]): PoolSnapshot {
   const mine = sessions.filter((session) => session.options.pool === pool);
   const servers = [...pool.connections];
   const cancelling = servers.filter((server) => server.cancels > 0).length;
@@ -88,6 +95,12 @@ function poolSnapshot({ database, user, pool }: NamedPool, sessions: readonly Cl
     serversLogin: pool.connecting,
     serversCancelling: cancelling,
     longestWait: pool.longestWait,
+    mode,
+    size: pool.options.size,
+    minSize: pool.options.minSize,
+    pinned: servers.filter((server) => server.pinned).length,
+    paused: pool.paused,
+    statistics: { ...pool.statistics },
   };
 }
 

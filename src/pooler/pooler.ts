@@ -155,6 +155,26 @@ export class Pooler {
     if (timingSafeEqual(right, key.secretKey)) session?.cancel();
   }
 
+  /** PAUSE: settles when no client of the database (undefined: of any) is in a transaction. */
+  pause(database: string | undefined): Promise<void> {
+    return this.#pools.pause(database);
+  }
+
+  resume(database: string | undefined): void {
+    this.#pools.resume(database);
+  }
+
+  reconnect(database: string | undefined): void {
+    this.#pools.reconnect(database);
+  }
+
+  /** KILL: ends every client of the database (undefined: of all) now. */
+  kill(database: string | undefined): void {
+    for (const session of [...this.#sessions.values()]) {
+      if (database === undefined || session.options.database === database) session.abort(SHUTDOWN);
+    }
+  }
+
   /** Nobody is let in any more; clients end when they are idle. Settles when all have. */
   drain(): Promise<void> {
     this.#draining = true;

@@ -4,7 +4,7 @@ import type { PoolBudget } from '../pool/pool-budget.ts';
 import type { LoggedInServer } from '../pool/connect-server.ts';
 import { ServerSession } from '../session/server-session.ts';
 import { serverPassword } from './directory.ts';
-import type { PoolerDatabase, PoolerLimits, PoolerRoute } from './pooler-options.ts';
+import type { PoolerDatabase, PoolerLimits, PoolerMode, PoolerRoute } from './pooler-options.ts';
 import { runTask } from './server-task.ts';
 import { WelcomeDesk } from './welcome.ts';
 
@@ -14,6 +14,7 @@ export interface NamedPool {
   readonly user: string;
   readonly pool: Pool<ServerSession>;
   readonly desk: WelcomeDesk;
+  readonly mode: PoolerMode;
 }
 
 /** What names the budget that all pools of a database share. */
@@ -26,6 +27,8 @@ function poolKey(database: string, user: string): string {
   return JSON.stringify([database, user]);
 }
 
+/** Stands for every database; no name is empty. */
+const ALL = '';
 /** How long a server may take to answer an empty query. */
 const CHECK_MS = 5_000;
 
@@ -41,6 +44,7 @@ export class Pools {
   readonly #pools = new Map<string, NamedPool>();
   readonly #budget: (key: string, shared: boolean) => Promise<PoolBudget>;
   readonly #log: (message: string, fields: object) => void;
+  readonly #pausedDatabases = new Set<string>();
   readonly #making = new Map<string, Promise<NamedPool>>();
 
   /** `budget` gives the share of all threads in a pool. */
@@ -92,6 +96,27 @@ export class Pools {
     this.#pools.delete(poolKey(named.database, named.user));
   }
 
+  /** PAUSE: nobody gets a connection; settles when nobody has one. `database` undefined: all. */
+  async pause(database: string | undefined): Promise<void> {
+    this.#pausedDatabases.add(database ?? ALL);
+    await Promise.all(this.#of(database).map(({ pool }) => pool.pause()));
+  }
+
+  resume(database: string | undefined): void {
+    if (database === undefined) this.#pausedDatabases.clear();
+    else this.#pausedDatabases.delete(database);
+    for (const { pool } of this.#of(database)) pool.resume();
+  }
+
+  /** RECONNECT: connections made before are used no more. */
+  reconnect(database: string | undefined): void {
+    for (const { pool } of this.#of(database)) pool.retireAll();
+  }
+
+  #of(database: string | undefined): NamedPool[] {
+    return [...this.all()].filter((named) => database === undefined || named.database === database);
+  }
+
   sweep(): void {
     for (const { pool } of this.#pools.values()) pool.sweep();
   }
@@ -118,7 +143,8 @@ export class Pools {
         this.#log(message, { database: database.name, user, ...fields }),
       );
       const desk = new WelcomeDesk(pool, { timeoutMs: limits.rollbackTimeoutMs });
-      const named = { database: database.name, user, pool, desk };
+      const named = { database: database.name, user, pool, desk, mode: route.mode };
+      if (this.#pausedDatabases.has(database.name) || this.#pausedDatabases.has(ALL)) pool.pause();
       this.#pools.set(key, named);
       return named;
     } finally {

@@ -178,6 +178,7 @@ export class RequestRelay {
   #beginRequest(): void {
     if (this.#requestOpen) return;
     this.#requestOpen = true;
+    if (this.#link.answers.length === 0) this.#link.busySince = performance.now();
     this.#link.recorder?.requestStarts();
   }
 

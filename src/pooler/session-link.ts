@@ -57,6 +57,8 @@ export class SessionLink {
   readonly watch = new StateWatch();
   /** Why the client keeps its server connection outside a transaction; empty: it does not. */
   pins: readonly PinReason[] = [];
+  /** When the server was given something to do after it had nothing. */
+  busySince = 0;
   /** The client cannot be written to any more. */
   clientGone = false;
 

@@ -17,6 +17,11 @@ export function startupMessage(parameters: Readonly<Record<string, string>>, ver
   return writer.int8(0).finish();
 }
 
+/** SSLRequest. */
+export function sslRequest(): Buffer {
+  return new MessageWriter(undefined).int32(SSL_REQUEST_CODE).finish();
+}
+
 /** CancelRequest: `secretKey` as BackendKeyData carried it, 4 to 256 bytes. */
 export function cancelRequest(processId: number, secretKey: Uint8Array): Buffer {
   return new MessageWriter(undefined).int32(CANCEL_REQUEST_CODE).int32(processId).bytes(secretKey).finish();

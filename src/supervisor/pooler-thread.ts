@@ -100,6 +100,13 @@ async function received(message: ToThread): Promise<void> {
       return tell({ type: 'snapshot', id: message.id, snapshot: snapshotOf(start.thread, pooler, desk) });
     case 'resetCounters':
       return desk.resetCounters();
+    case 'pause':
+      await pooler.pause(message.database);
+      return tell({ type: 'paused' });
+    case 'resume':
+    case 'reconnect':
+    case 'kill':
+      return pooler[message.type](message.database);
     case 'adminAnswer':
       adminAnswers.get(message.id)?.(message.answer);
       adminAnswers.delete(message.id);

@@ -109,6 +109,15 @@ export class PoolerThreads {
     this.#tellAll({ type: 'resetCounters' });
   }
 
+  /** PAUSE: settles when no client is in a transaction, or RESUME came. */
+  async pause(database: string | undefined): Promise<void> {
+    await this.#askAll({ type: 'pause', database }, 'paused');
+  }
+
+  tell(type: 'resume' | 'reconnect' | 'kill', database: string | undefined): void {
+    this.#tellAll({ type, database });
+  }
+
   /** What the threads tell of themselves; a thread that does not answer is left out. */
   async snapshots(): Promise<ThreadSnapshot[]> {
     const id = this.#nextSnapshot++;

@@ -32,6 +32,7 @@ export interface SupervisorOptions {
  */
 export class Supervisor implements AdminHost {
   readonly version: string;
+  readonly #startedAt = performance.now();
   readonly #logger: Logger;
   readonly #load: () => Config;
   readonly #onShutdown: () => void;
@@ -61,6 +62,10 @@ export class Supervisor implements AdminHost {
       counters: this.#counters,
       logger: options.logger,
     });
+  }
+
+  get uptimeSeconds(): number {
+    return (performance.now() - this.#startedAt) / 1000;
   }
 
   get config(): Config {
@@ -121,6 +126,14 @@ export class Supervisor implements AdminHost {
     this.#counters.reset();
     this.#threads.resetCounters();
     return Promise.resolve();
+  }
+
+  pause(database: string | undefined): Promise<void> {
+    return this.#threads.pause(database);
+  }
+
+  tellPools(what: 'resume' | 'reconnect' | 'kill', database: string | undefined): void {
+    this.#threads.tell(what, database);
   }
 
   threads(): Promise<readonly ThreadSnapshot[]> {

@@ -55,6 +55,9 @@ export type ToThread =
   | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
   | { readonly type: 'snapshot'; readonly id: number }
   | { readonly type: 'resetCounters' }
+  /** `database` undefined: all. Answered with `paused` when it is done. */
+  | { readonly type: 'pause'; readonly database: string | undefined }
+  | { readonly type: 'resume' | 'reconnect' | 'kill'; readonly database: string | undefined }
   | { readonly type: 'adminAnswer'; readonly id: number; readonly answer: AdminAnswer }
   /** Let nobody in, and tell when everybody has gone. */
   | { readonly type: 'drain' }
@@ -73,6 +76,7 @@ export type FromThread =
   | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
   | { readonly type: 'snapshot'; readonly id: number; readonly snapshot: ThreadSnapshot }
   | { readonly type: 'admin'; readonly id: number; readonly command: string }
+  | { readonly type: 'paused' }
   | { readonly type: 'drained' }
   | { readonly type: 'mirroringFinished' }
   | { readonly type: 'stopped' };

@@ -1,7 +1,7 @@
-import { ServerSocket } from '../../net/server-socket.ts';
-import type { ServerAddress, ServerSocketHandler } from '../../net/server-socket.ts';
+import type { ServerAddress, ServerSocket, ServerSocketHandler } from '../../net/server-socket.ts';
 import type { LoggedInServer } from '../../pool/connect-server.ts';
-import { cancelRequest, terminate } from '../../protocol/frontend-messages.ts';
+import { deliverCancel } from '../../pool/deliver-cancel.ts';
+import { terminate } from '../../protocol/frontend-messages.ts';
 import { TransactionStatus } from '../../protocol/message-types.ts';
 import { AnswerWalker } from './answer-walker.ts';
 import type { AnswerHandler } from './answer-walker.ts';
@@ -95,7 +95,13 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
       this.#cancelling--;
       if (this.#cancelling === 0 && this.#answerWaits) this.#answered();
     };
-    void deliverCancel(this.#address, cancelRequest(this.#processId, this.#secretKey)).then(settled, settled);
+    const target = {
+      address: this.#address,
+      encryption: this.#socket.encryption,
+      processId: this.#processId,
+      secretKey: this.#secretKey,
+    };
+    deliverCancel(target, CANCEL_TIMEOUT_MS).then(settled, settled);
   }
 
   // --- ServerSocketHandler
@@ -169,23 +175,4 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
     this.#end();
     this.user?.lost(reason);
   }
-}
-
-/** The server closes the connection that brought a CancelRequest once it has acted on it. */
-async function deliverCancel(address: ServerAddress, message: Buffer): Promise<void> {
-  const socket = await ServerSocket.connect(address, { timeoutMs: CANCEL_TIMEOUT_MS });
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => {
-      socket.destroy();
-      resolve();
-    }, CANCEL_TIMEOUT_MS);
-    socket.handler = {
-      bytes: () => undefined,
-      closed: () => {
-        clearTimeout(timer);
-        resolve();
-      },
-    };
-    socket.write(message);
-  });
 }

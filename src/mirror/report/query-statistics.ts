@@ -1,0 +1,133 @@
+import type { QueryIdentity } from './query-identifier.ts';
+import { QueryRecord } from './query-record.ts';
+import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts';
+import { reportOf } from './report-of.ts';
+
+/** The fingerprint of the sum of all that is not kept one by one. */
+export const OTHER = 'other';
+
+/** One replayed request, as it is counted. Times in microseconds. */
+export interface CountedRequest {
+  readonly query: QueryIdentity;
+  /** It ran something, and did not only prepare it. */
+  readonly isCall: boolean;
+  readonly sourceTime: number;
+  readonly mirrorTime: number;
+  /** Both times are of the same work. */
+  readonly isMeasured: boolean;
+  readonly isLate: boolean;
+  /** Rows that the mirror answered with or changed. */
+  readonly rows: number;
+  /** SQLSTATEs of the first errors, or empty. */
+  readonly sourceError: string;
+  readonly mirrorError: string;
+  /** The mirror's error only follows from an earlier one of the transaction. */
+  readonly isConsequence: boolean;
+  readonly timedOut: boolean;
+  /** Answers were compared, and this is what came of it. */
+  readonly verdict: { readonly judged: boolean; readonly answerClass: AnswerClass | undefined } | undefined;
+  readonly example: ((answerClass: AnswerClass) => AnswerExample) | undefined;
+}
+
+/**
+ * What is counted on one mirror for each kind of query. Bounded: the `limit` most costly kinds are kept one by one, the
+ * rest is summed as one. While counting, twice as many are kept, so that one that becomes costly only later has time to.
+ */
+export class QueryStatistics {
+  readonly #records = new Map<string, QueryRecord>();
+  #other = otherRecord();
+  #limit: number;
+  #since = new Date();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  set limit(limit: number) {
+    this.#limit = limit;
+  }
+
+  count(request: CountedRequest): void {
+    const record = this.#recordOf(request.query);
+    const { sourceError, mirrorError } = request;
+    if (request.isCall) {
+      record.calls++;
+      record.rows += request.rows;
+      if (request.isLate) record.late++;
+    }
+    if (sourceError !== '') record.error('source', sourceError);
+    if (mirrorError !== '' && !request.isConsequence) record.error('mirror', mirrorError);
+    const answerClass = classOf(request);
+    if (answerClass !== undefined) record.differed(answerClass, () => exampleOf(request, answerClass));
+    if (request.verdict?.judged) record.judged++;
+    const isSample = request.isCall && request.isMeasured && !request.isLate && !request.timedOut;
+    if (isSample && sourceError === '' && mirrorError === '') record.sample(request.sourceTime, request.mirrorTime);
+  }
+
+  /** The normalized text of a fingerprint, if it can be parsed again. */
+  textOf(fingerprint: string): string | undefined {
+    const record = this.#records.get(fingerprint);
+    return record?.isParsed ? record.text : undefined;
+  }
+
+  reset(): void {
+    this.#records.clear();
+    this.#other = otherRecord();
+    this.#since = new Date();
+  }
+
+  /** What is known, the most costly first. */
+  report(mirror: { readonly source: string; readonly destination: string; readonly compared: boolean }): QueryReport[] {
+    const records = this.#byCost();
+    const other = otherRecord();
+    other.add(this.#other);
+    for (const record of records.splice(this.#limit)) other.add(record);
+    if (other.calls > 0) records.push(other);
+    return records.map((record) => reportOf(record, mirror, this.#since));
+  }
+
+  #recordOf(query: QueryIdentity): QueryRecord {
+    let record = this.#records.get(query.fingerprint);
+    if (record === undefined) {
+      record = new QueryRecord(query);
+      if (this.#records.size >= this.#limit * 2) this.#forgetCheap();
+      this.#records.set(query.fingerprint, record);
+    }
+    return record;
+  }
+
+  #forgetCheap(): void {
+    for (const record of this.#byCost().slice(this.#limit)) {
+      this.#records.delete(record.fingerprint);
+      this.#other.add(record);
+    }
+  }
+
+  #byCost(): QueryRecord[] {
+    return [...this.#records.values()].toSorted((a, b) => b.cost - a.cost);
+  }
+}
+
+function otherRecord(): QueryRecord {
+  return new QueryRecord({ fingerprint: OTHER, text: 'all other queries together', isParsed: false });
+}
+
+function classOf(request: CountedRequest): AnswerClass | undefined {
+  const { sourceError, mirrorError } = request;
+  if (request.timedOut) return 'timeout';
+  if (request.isConsequence) return undefined;
+  if (mirrorError !== '' && sourceError === '') return 'error_new';
+  if (mirrorError === '' && sourceError !== '') return 'error_missing';
+  if (mirrorError !== sourceError) return 'error_changed';
+  return request.verdict?.answerClass;
+}
+
+function exampleOf(request: CountedRequest, answerClass: AnswerClass): AnswerExample {
+  if (request.example !== undefined) return request.example(answerClass);
+  const said = (sqlstate: string): string => (sqlstate === '' ? 'no error' : sqlstate);
+  return {
+    at: new Date().toISOString(),
+    source: said(request.sourceError),
+    mirror: request.timedOut ? 'no answer in time' : said(request.mirrorError),
+  };
+}

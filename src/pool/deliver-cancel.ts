@@ -1,0 +1,36 @@
+import { openServerSocket } from '../net/open-server-socket.ts';
+import type { ServerAddress } from '../net/server-socket.ts';
+import type { ServerEncryption } from '../net/server-socket.ts';
+import { cancelRequest } from '../protocol/frontend-messages.ts';
+
+/** The session that is to be cancelled. */
+export interface CancelTarget {
+  readonly address: ServerAddress;
+  /** That of the session's own connection: its key is not shown to anybody who could not see the session. */
+  readonly encryption: ServerEncryption | undefined;
+  readonly processId: number;
+  readonly secretKey: Buffer;
+}
+
+/**
+ * Delivers a CancelRequest (manual, "Canceling Requests in Progress"). Settles when the server has closed the connection
+ * that brought it, which it does after signalling, or when the time is over; rejects where it cannot be delivered.
+ */
+export async function deliverCancel(target: CancelTarget, timeoutMs: number): Promise<void> {
+  const { address, encryption, processId, secretKey } = target;
+  const socket = await openServerSocket(address, { tls: encryption?.options, timeoutMs, mustEncrypt: true });
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      socket.destroy();
+      resolve();
+    }, timeoutMs);
+    socket.handler = {
+      bytes: () => undefined,
+      closed: () => {
+        clearTimeout(timer);
+        resolve();
+      },
+    };
+    socket.write(cancelRequest(processId, secretKey));
+  });
+}
