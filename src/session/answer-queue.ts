@@ -77,12 +77,13 @@ export class AnswerQueue {
   }
 
   get length(): number {
+    this.#dropMarkers();
     return this.#length;
   }
 
   /** Nothing is owed and nothing half said: the server waits for a request. */
   get quiet(): boolean {
-    return this.#length === 0 && !this.segmentOpen && !this.skipping && !this.copyIn;
+    return this.length === 0 && !this.segmentOpen && !this.skipping && !this.copyIn;
   }
 
   /** `offset`: where the message ends in the recording. Returns false when the message is swallowed by a COPY. */

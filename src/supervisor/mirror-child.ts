@@ -90,7 +90,14 @@ export class MirrorChild {
   }
 
   /** Ends it for good. Settles when it is gone. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  #stopped: Promise<void> | undefined;
+
+  async #stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restartTimer);
     if (this.#child !== undefined) {

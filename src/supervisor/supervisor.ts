@@ -168,7 +168,14 @@ export class Supervisor implements AdminHost {
   }
 
   /** Ends everything at once. */
-  async stopNow(): Promise<void> {
+  stopNow(): Promise<void> {
+    this.#stopped ??= this.#stopAll();
+    return this.#stopped;
+  }
+
+  #stopped: Promise<void> | undefined;
+
+  async #stopAll(): Promise<void> {
     await this.#threads.stop();
     await this.#mirrorChild?.stop();
     for (const entry of this.#counters.read()) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Pool } from '../../src/pool/pool.ts';
-import type { CheckoutError, PoolOptions, Waiter } from '../../src/pool/pool.ts';
+import type { CheckoutError, PoolBudgets, PoolOptions, Waiter } from '../../src/pool/pool.ts';
 import { PoolBudget } from '../../src/pool/pool-budget.ts';
 import type { ServerConnection } from '../../src/pool/server-connection.ts';
 import type { Cleanup } from '../support/cleanup.ts';
@@ -47,12 +47,15 @@ export class PoolBench {
   readonly options: PoolOptions;
   /** Who was answered, in which order. */
   readonly order: string[] = [];
+  /** Connections that the pool had tried, and what ends the last trial. */
+  readonly checked: Connection[] = [];
+  finishCheck = (): void => undefined;
   readonly log: { readonly message: string; readonly fields: object }[] = [];
 
   constructor(
     cleanup: Cleanup,
     port: number,
-    { budget = PoolBudget.alone(), ...options }: Partial<PoolOptions> & { budget?: PoolBudget } = {},
+    { budgets, ...options }: Partial<PoolOptions> & { budgets?: Partial<PoolBudgets> } = {},
   ) {
     this.options = {
       login: {
@@ -64,9 +67,15 @@ export class PoolBench {
         timeoutMs: 10_000,
       },
       loginKey: 'one',
+      resetAlways: false,
       size: 1,
+      pinnedSize: 1,
+      minSize: 0,
+      databaseSize: 0,
       checkoutTimeoutMs: 10_000,
       idleTimeoutMs: 60_000,
+      lifetimeMs: 0,
+      healthcheckMs: 0,
       ...options,
     };
     this.pool = new Pool<State>(
@@ -75,8 +84,12 @@ export class PoolBench {
         open: ({ parameters }) => ({ parameters, wish: '' }),
         parameterChanged: (state, name, value) => void state.parameters.set(name, value),
         suits: (state, wish) => state.wish === wish,
+        check: (server, done) => {
+          this.checked.push(server);
+          this.finishCheck = done;
+        },
       },
-      budget,
+      { pool: PoolBudget.alone(), pinned: PoolBudget.alone(), database: PoolBudget.alone(), ...budgets },
       (message, fields) => void this.log.push({ message, fields }),
     );
     cleanup.after(() => this.pool.destroy());

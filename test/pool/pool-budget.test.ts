@@ -106,11 +106,20 @@ describe('who waits in which thread', () => {
     assert.deepEqual(announced, []);
   });
 
-  it('asks the others for a connection, where there are others', () => {
+  it('asks the others for a connection', () => {
     const { announced, of } = budgets(2);
     of(1).want();
     assert.deepEqual(announced, ['1 wanted']);
-    PoolBudget.alone().want();
+  });
+
+  it('is told of all room where several pools share the budget', () => {
+    const { cells } = budgets(1);
+    const announced: string[] = [];
+    const announce = (what: string): void => void announced.push(what);
+    const shared = new PoolBudget({ cells, row: 0, thread: 0, threads: 1, shared: true, announce });
+    shared.tryOpen(1);
+    shared.closed();
+    assert.deepEqual(announced, ['room']);
   });
 
   it('decides by who has waited longest, with a margin', () => {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { PoolBudget } from '../../src/pool/pool-budget.ts';
-import { ServerPassword } from '../../src/auth/server-password.ts';
 import { monotonicNow } from '../../src/util/clock.ts';
 import { errorResponse, terminate } from '../support/bytes.ts';
 import { eventually } from '../support/eventually.ts';
@@ -207,7 +206,7 @@ describe('a server that cannot be reached', () => {
     const budget = PoolBudget.alone();
     const server = await serverFor(t);
     await server.stop();
-    const bench = new PoolBench(t, server.port, { size: 3, budget });
+    const bench = new PoolBench(t, server.port, { size: 3, budgets: { pool: budget } });
     const askers = [bench.ask(), bench.ask(), bench.ask()];
     await eventually(() => askers.every(({ error }) => error !== undefined));
     assert.equal(budget.open, 0);
@@ -216,7 +215,6 @@ describe('a server that cannot be reached', () => {
   it('is one for which a login cannot be made, too', async (t) => {
     const server = await ScriptedPostgres.start(t, [expectStartup(), send(Buffer.from('R\0\0\0\x08\0\0\0\x03')), waitForClose()]);
     const bench = new PoolBench(t, server.port);
-    assert.equal(ServerPassword.name, 'ServerPassword');
     const asker = bench.ask();
     await eventually(() => asker.error !== undefined);
     assert.match(asker.error!.message, /password/);
@@ -387,7 +385,7 @@ describe('the pools of several threads', () => {
         else other.roomMayBe();
       };
       const budget = new PoolBudget({ cells, row: 0, thread, threads: 2, announce });
-      return new PoolBench(t, server.port, { size, budget });
+      return new PoolBench(t, server.port, { size, budgets: { pool: budget } });
     };
     pools.push(bench(0), bench(1));
     return { one: pools[0]!, two: pools[1]!, server };
@@ -430,6 +428,140 @@ describe('the pools of several threads', () => {
     const here = one.ask('here');
     one.pool.release(connection);
     assert.equal(here.server, connection);
+  });
+});
+
+describe('a pinned connection', () => {
+  it('counts apart from the pool, which may open another in its place', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const kept = await bench.get('keeper');
+    const waiter = bench.ask('waiter');
+    assert.ok(bench.pool.pin(kept));
+    await eventually(() => waiter.server !== undefined);
+    assert.deepEqual([kept.pinned, kept.closed, server.connections], [true, false, 2]);
+  });
+
+  it('is refused where there are too many already', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 2, pinnedSize: 1 });
+    const [one, two] = [await bench.get(), await bench.get()];
+    assert.deepEqual([bench.pool.pin(one), bench.pool.pin(two), two.pinned], [true, false, false]);
+  });
+
+  it('counts for the pool again when it comes back, and is closed where that is full', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { pinnedSize: 2 });
+    const first = await bench.get();
+    bench.pool.pin(first);
+    bench.pool.release(first);
+    assert.deepEqual([first.pinned, bench.pool.idleCount], [false, 1]);
+    assert.equal(bench.ask().server, first);
+    bench.pool.pin(first);
+    await bench.get();
+    bench.pool.release(first);
+    assert.deepEqual([first.closed, bench.closings], [true, ['room_for_others']]);
+  });
+
+  it('gives its own share back when it ends, not one of the pool', async (t) => {
+    const server = await serverFor(t);
+    const [pool, pinned] = [PoolBudget.alone(), PoolBudget.alone()];
+    const bench = new PoolBench(t, server.port, { budgets: { pool, pinned } });
+    const kept = await bench.get();
+    bench.pool.pin(kept);
+    assert.deepEqual([pool.open, pinned.open], [0, 1]);
+    kept.close('unclean');
+    assert.deepEqual([pool.open, pinned.open], [0, 0]);
+  });
+});
+
+describe('the connections of a database', () => {
+  it('are limited for all its pools together', async (t) => {
+    const server = await serverFor(t);
+    const database = PoolBudget.alone();
+    const one = new PoolBench(t, server.port, { size: 5, databaseSize: 2, budgets: { database } });
+    const two = new PoolBench(t, server.port, { size: 5, databaseSize: 2, budgets: { database } });
+    await one.get();
+    const connection = await two.get();
+    const waiter = one.ask();
+    assert.deepEqual([one.pool.connecting, one.pool.waitingCount, database.open], [0, 1, 2]);
+    connection.close('unclean');
+    one.pool.roomMayBe();
+    await eventually(() => waiter.server !== undefined);
+    assert.equal(database.open, 2);
+  });
+
+  it('have no limit where that is 0', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 2, databaseSize: 0 });
+    await bench.warm(2);
+  });
+});
+
+describe('a connection that was idle for long', () => {
+  /** A pool with one connection that has been idle for longer than it may be without a trial. */
+  async function stale(t: TestContext) {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { healthcheckMs: 5 });
+    const [connection] = await bench.warm(1);
+    await eventually(() => monotonicNow() - connection!.idleSince > 5);
+    return { server, bench, connection: connection! };
+  }
+
+  it('is tried before it is given out', async (t) => {
+    const { server, bench, connection } = await stale(t);
+    const asker = bench.ask();
+    assert.deepEqual([bench.checked, asker.server], [[connection], undefined]);
+    bench.finishCheck();
+    assert.deepEqual([asker.server, server.connections], [connection, 1]);
+  });
+
+  it('is replaced where it does not answer', async (t) => {
+    const { server, bench, connection } = await stale(t);
+    const asker = bench.ask();
+    connection.close('lost');
+    bench.finishCheck();
+    await eventually(() => asker.server !== undefined);
+    assert.equal(server.connections, 2);
+  });
+
+  it('is idle again where nobody waits for it any more', async (t) => {
+    const { bench } = await stale(t);
+    bench.pool.leave(bench.ask());
+    bench.finishCheck();
+    assert.equal(bench.pool.idleCount, 1);
+  });
+});
+
+describe('a connection that was open for long', () => {
+  it('is closed when it is idle, and otherwise when it comes back', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 2, lifetimeMs: 5 });
+    const [idle, used] = await bench.warm(2);
+    assert.equal(bench.ask().server, used);
+    await eventually(() => monotonicNow() - used!.connectedAt > 5);
+    bench.pool.sweep();
+    assert.deepEqual([idle!.closed, used!.closed], [true, false]);
+    bench.pool.release(used!);
+    assert.deepEqual(bench.closings, ['server_lifetime', 'replaced']);
+  });
+});
+
+describe('connections that are to be kept open', () => {
+  it('are opened when nobody asks, one a sweep, and are not closed for being idle', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 3, minSize: 2, idleTimeoutMs: 1 });
+    for (let kept = 1; kept <= 2; kept++) {
+      bench.pool.sweep();
+      await eventually(() => bench.pool.idleCount === kept);
+    }
+    const [extra] = [await bench.get(), await bench.get(), await bench.get()];
+    assert.equal(server.connections, 3);
+    for (const connection of bench.pool.connections) bench.pool.release(connection);
+    await eventually(() => monotonicNow() - extra.idleSince > 5);
+    bench.pool.sweep();
+    bench.pool.sweep();
+    assert.deepEqual([bench.pool.idleCount, bench.closings], [2, ['idle_timeout']]);
   });
 });
 

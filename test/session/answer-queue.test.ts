@@ -144,10 +144,10 @@ describe('the extended query flow', () => {
 });
 
 describe('an error in the extended query flow', () => {
-  it('takes off what the server skips, up to the Sync, whose offset is told', () => {
+  it('takes off what the server skips, up to the Sync', () => {
     const queue = queueOf(Parse, Bind, Execute, Sync, Parse, Sync);
     queue.shift();
-    assert.equal(queue.failSegment(), 40);
+    assert.equal(queue.failSegment(), 0);
     assert.deepEqual([queue.skipping, queue.requests, queue.head, queue.headOffset], [false, 2, Sync, 40]);
     assert.deepEqual(drain(queue), [Sync, Parse, Sync]);
     assert.ok(queue.quiet);
@@ -155,7 +155,7 @@ describe('an error in the extended query flow', () => {
 
   it('before the Sync is sent has the server skip until it comes', () => {
     const queue = queueOf(Parse, Bind);
-    assert.equal(queue.failSegment(), -1);
+    assert.equal(queue.failSegment(), 0);
     assert.deepEqual([queue.length, queue.skipping, queue.segmentOpen, queue.quiet], [0, true, false, false]);
     queue.push(Sync, undefined, 7);
     assert.deepEqual([queue.skipping, queue.requests, queue.headOffset], [false, 1, 7]);
@@ -163,9 +163,9 @@ describe('an error in the extended query flow', () => {
     assert.ok(quietAndClosed(queue));
   });
 
-  it('has even a Query skipped that was sent before the Sync', () => {
-    const queue = queueOf(Parse, Query, Sync);
-    assert.equal(queue.failSegment(), 30);
+  it('has even a Query and a FunctionCall skipped that were sent before the Sync, and tells how many', () => {
+    const queue = queueOf(Parse, Query, FunctionCall, Sync);
+    assert.equal(queue.failSegment(), 2);
     assert.deepEqual([queue.requests, queue.head], [1, Sync]);
     queue.shift();
     assert.ok(quietAndClosed(queue));
@@ -173,7 +173,7 @@ describe('an error in the extended query flow', () => {
 
   it('has a Query skipped that was sent, and goes on skipping, where no Sync was', () => {
     const queue = queueOf(Parse, Query);
-    assert.equal(queue.failSegment(), -1);
+    assert.equal(queue.failSegment(), 1);
     assert.deepEqual([queue.requests, queue.length, queue.skipping], [0, 0, true]);
     queue.push(Sync);
     queue.shift();
@@ -182,7 +182,7 @@ describe('an error in the extended query flow', () => {
 
   it('leaves the segment behind the Sync open', () => {
     const queue = queueOf(Parse, Sync, Parse, Bind);
-    assert.equal(queue.failSegment(), 20);
+    assert.equal(queue.failSegment(), 0);
     assert.deepEqual([queue.segmentOpen, queue.skipping], [true, false]);
     assert.deepEqual(drain(queue), [Sync, Parse, Bind]);
     assert.equal(queue.quiet, false);
@@ -190,9 +190,11 @@ describe('an error in the extended query flow', () => {
 
   it('in one segment does not touch the next, and each may fail on its own', () => {
     const queue = queueOf(Parse, Sync, Bind, Execute, Sync, Bind, Sync);
-    assert.equal(queue.failSegment(), 20);
+    assert.equal(queue.failSegment(), 0);
+    assert.equal(queue.headOffset, 20);
     queue.shift();
-    assert.equal(queue.failSegment(), 50);
+    assert.equal(queue.failSegment(), 0);
+    assert.equal(queue.headOffset, 50);
     queue.shift();
     assert.deepEqual(drain(queue), [Bind, Sync]);
   });
@@ -200,14 +202,8 @@ describe('an error in the extended query flow', () => {
   it('of the Sync itself (a deferred constraint) takes nothing off', () => {
     const queue = queueOf(Execute, Sync);
     queue.shift();
-    assert.equal(queue.failSegment(), 20);
+    assert.equal(queue.failSegment(), 0);
     assert.deepEqual([queue.head, queue.requests, queue.skipping], [Sync, 1, false]);
-  });
-
-  it('when nothing is owed changes nothing', () => {
-    const queue = new AnswerQueue();
-    assert.equal(queue.failSegment(), -1);
-    assert.ok(quietAndClosed(queue));
   });
 });
 
@@ -219,7 +215,6 @@ describe('COPY FROM STDIN in the simple query flow', () => {
     queue.push(CopyEnd);
     assert.deepEqual([queue.copyIn, queue.head, queue.requests], [false, Query, 1]);
     queue.shift();
-    assert.deepEqual([queue.head, queue.length], [0, 0]);
     assert.ok(quietAndClosed(queue));
   });
 
@@ -310,7 +305,7 @@ describe('COPY FROM STDIN in the extended query flow', () => {
   it('that fails before CopyDone is over, and the server skips to the Sync', () => {
     const queue = queueOf(Execute);
     queue.enterCopyIn();
-    assert.equal(queue.failSegment(), -1);
+    assert.equal(queue.failSegment(), 0);
     assert.deepEqual([queue.copyIn, queue.skipping], [false, true]);
     queue.push(CopyEnd);
     queue.push(Sync);
@@ -322,7 +317,7 @@ describe('COPY FROM STDIN in the extended query flow', () => {
   it('that fails after CopyDone and Sync were sent leaves the Sync', () => {
     const queue = queueOf(Execute, CopyEnd, Sync);
     queue.enterCopyIn();
-    assert.equal(queue.failSegment(), 30);
+    assert.equal(queue.failSegment(), 0);
     assert.deepEqual(drain(queue), [Sync]);
     assert.ok(quietAndClosed(queue));
   });
@@ -335,6 +330,15 @@ describe('the end of COPY data', () => {
     assert.deepEqual(drain(queue), [Query, Sync]);
     assert.equal(queue.length, 0);
     assert.ok(quietAndClosed(queue));
+  });
+});
+
+describe('the transactions that have ended', () => {
+  it('are counted until somebody takes the count', () => {
+    const queue = new AnswerQueue();
+    queue.transactionEnded();
+    queue.transactionEnded();
+    assert.deepEqual([queue.takeTransactions(), queue.takeTransactions()], [2, 0]);
   });
 });
 
@@ -403,8 +407,8 @@ describe('the ring of a queue', () => {
       assert.deepEqual([queue.head, queue.headSubject], [Sync, 3], `${taken} taken before`);
       queue.shift();
       assert.deepEqual([queue.head, queue.headSubject], [Parse, 4], `${taken} taken before`);
-      assert.equal(queue.failSegment(), 8);
-      assert.equal(queue.requests, 2);
+      assert.equal(queue.failSegment(), 0);
+      assert.deepEqual([queue.headOffset, queue.requests], [8, 2]);
       assert.deepEqual(drain(queue), [Sync, Query]);
     }
   });

@@ -86,6 +86,17 @@ describe('the prepared statements of a client', () => {
     bench.assertEmpty();
   });
 
+  it('are as before where a Close was refused', () => {
+    const bench = new Bench();
+    const statement = bench.parsed('one', 'select 1');
+    bench.statements.closing(statement, 5);
+    bench.statements.notClosed(statement);
+    bench.statements.segmentFailed(5);
+    assert.deepEqual([bench.find('one'), statement.closing], [statement, false]);
+    bench.statements.dispose();
+    bench.assertEmpty();
+  });
+
   it('are all gone when the client is', () => {
     const bench = new Bench();
     bench.parsed('one', 'select 1');

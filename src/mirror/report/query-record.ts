@@ -16,6 +16,8 @@ export class QueryRecord {
   rows = 0;
   /** Compared in a way that allowed a verdict. */
   judged = 0;
+  /** Of the judged: answers that the mirror gave otherwise. */
+  mismatches = 0;
   /** Microseconds that the samples took together. */
   sourceTime = 0;
   mirrorTime = 0;
@@ -63,6 +65,7 @@ export class QueryRecord {
     this.late += other.late;
     this.rows += other.rows;
     this.judged += other.judged;
+    this.mismatches += other.mismatches;
     this.sourceTime += other.sourceTime;
     this.mirrorTime += other.mirrorTime;
     this.source.add(other.source);

@@ -4,7 +4,18 @@ import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts'
 import { reportOf } from './report-of.ts';
 
 /** The fingerprint of the sum of all that is not kept one by one. */
-export const OTHER = 'other';
+const OTHER = 'other';
+
+/** The classes in which the mirror's answer is another than the source's, and it is the mirror's doing. */
+const MISMATCHES: ReadonlySet<AnswerClass> = new Set([
+  'error_missing',
+  'error_changed',
+  'tag',
+  'row_count',
+  'row_content',
+  'order_only',
+  'schema',
+]);
 
 /** One replayed request, as it is counted. Times in microseconds. */
 export interface CountedRequest {
@@ -24,7 +35,7 @@ export interface CountedRequest {
   /** The mirror's error only follows from an earlier one of the transaction. */
   readonly isConsequence: boolean;
   readonly timedOut: boolean;
-  /** Answers were compared, and this is what came of it. */
+  /** Answers were compared, and this is what came of it: `answerClass` is undefined where they are the same. */
   readonly verdict: { readonly judged: boolean; readonly answerClass: AnswerClass | undefined } | undefined;
   readonly example: ((answerClass: AnswerClass) => AnswerExample) | undefined;
 }
@@ -59,7 +70,10 @@ export class QueryStatistics {
     if (mirrorError !== '' && !request.isConsequence) record.error('mirror', mirrorError);
     const answerClass = classOf(request);
     if (answerClass !== undefined) record.differed(answerClass, () => exampleOf(request, answerClass));
-    if (request.verdict?.judged) record.judged++;
+    if (request.verdict?.judged) {
+      record.judged++;
+      if (answerClass !== undefined && MISMATCHES.has(answerClass)) record.mismatches++;
+    }
     const isSample = request.isCall && request.isMeasured && !request.isLate && !request.timedOut;
     if (isSample && sourceError === '' && mirrorError === '') record.sample(request.sourceTime, request.mirrorTime);
   }
@@ -116,10 +130,10 @@ function classOf(request: CountedRequest): AnswerClass | undefined {
   const { sourceError, mirrorError } = request;
   if (request.timedOut) return 'timeout';
   if (request.isConsequence) return undefined;
+  if (request.verdict !== undefined) return request.verdict.answerClass;
   if (mirrorError !== '' && sourceError === '') return 'error_new';
   if (mirrorError === '' && sourceError !== '') return 'error_missing';
-  if (mirrorError !== sourceError) return 'error_changed';
-  return request.verdict?.answerClass;
+  return mirrorError === sourceError ? undefined : 'error_changed';
 }
 
 function exampleOf(request: CountedRequest, answerClass: AnswerClass): AnswerExample {

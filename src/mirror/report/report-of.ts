@@ -1,17 +1,6 @@
 import type { LatencyHistogram, Percentile } from './latency-histogram.ts';
 import type { QueryRecord } from './query-record.ts';
-import type { AnswerClass, QueryReport } from './query-report.ts';
-
-/** The classes in which the mirror's answer is another than the source's, and it is the mirror's doing. */
-const MISMATCHES: readonly AnswerClass[] = [
-  'error_missing',
-  'error_changed',
-  'tag',
-  'row_count',
-  'row_content',
-  'order_only',
-  'schema',
-];
+import type { QueryReport } from './query-report.ts';
 
 /** A record as plain data. */
 export function reportOf(
@@ -40,7 +29,7 @@ export function reportOf(
     source_errors: sum(record.sourceErrors.values()),
     mirror_errors: sum(record.mirrorErrors.values()),
     error_new: record.classes.get('error_new') ?? 0,
-    mismatch: MISMATCHES.reduce((total, name) => total + (record.classes.get(name) ?? 0), 0),
+    mismatch: record.mismatches,
     verified: mirror.compared ? (record.calls === 0 ? 0 : rounded(record.judged / record.calls)) : null,
     rows: record.rows,
     errors: { source: Object.fromEntries(record.sourceErrors), mirror: Object.fromEntries(record.mirrorErrors) },
