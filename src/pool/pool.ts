@@ -70,6 +70,7 @@ export interface PoolHooks<State> {
   check(server: ServerConnection<State>, done: () => void): void;
 }
 
+const NOT_CONFIGURED = 'the database is no longer configured';
 /** After a failed connection attempt the next is not made before this many milliseconds. */
 const RETRY_PAUSE_MS = 200;
 /** How far the first come, first served of different threads may be off, in milliseconds. */
@@ -150,6 +151,10 @@ export class Pool<State> {
    * `suits` is asked with.
    */
   checkout(waiter: Waiter<State>, wish: string): ServerConnection<State> | undefined {
+    if (this.#closed) {
+      queueMicrotask(() => waiter.refused(new CheckoutError('57P03', NOT_CONFIGURED)));
+      return undefined;
+    }
     const free = this.#idle.length > 0 && this.#waiting.length === 0 && !this.#paused;
     if (free && !this.#idleTooLong()) return this.#takeIdle(wish);
     this.#waiting.push({ waiter, since: monotonicNow() });
@@ -306,7 +311,7 @@ export class Pool<State> {
     this.#settlePause();
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#deadlineTimer);
-    this.#refuseAll(new CheckoutError('57P03', 'the database is no longer configured'));
+    this.#refuseAll(new CheckoutError('57P03', NOT_CONFIGURED));
     for (const server of [...this.#idle]) server.close('removed');
   }
 

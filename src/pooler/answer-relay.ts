@@ -6,7 +6,8 @@ import type { ParameterSet } from '../session/parameter-set.ts';
 import { resultShape } from '../session/result-shape.ts';
 import { isSettable } from '../session/settings.ts';
 import { readParameterStatus } from './parameter-status.ts';
-import type { Executed, RequestRelay, Subject } from './request-relay.ts';
+import type { RequestRelay } from './request-relay.ts';
+import type { Executed, Subject } from './request-subject.ts';
 import { stateTag } from './state-tag.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import { stalePlanError, withClientName } from './statement-errors.ts';
@@ -346,7 +347,7 @@ export class AnswerRelay {
 
   /** The error as the client would have had it: its statements have its own names. */
   #inClientsWords(message: Buffer, subject: Subject | undefined): Buffer | undefined {
-    if (subject?.kind !== 'parse') return undefined;
+    if (subject?.kind !== 'parse' && subject?.kind !== 'parse again') return undefined;
     const renamed = withClientName(message, subject.statement.text.name, subject.statement.name);
     return renamed === message ? undefined : renamed;
   }

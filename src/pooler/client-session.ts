@@ -2,26 +2,30 @@ import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { CheckoutError, Pool, Waiter } from '../pool/pool.ts';
-import { errorResponse, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
+import { errorResponse, parameterStatus } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
-import { ParameterSet } from '../session/parameter-set.ts';
+import type { ParameterSet } from '../session/parameter-set.ts';
 import type { ServerSession } from '../session/server-session.ts';
-import { PinReason, auditQuery, readFindings } from '../session/session-audit.ts';
-import { settingsStatement, withoutBaseline } from '../session/settings.ts';
+import { settingsStatement } from '../session/settings.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import { AnswerRelay } from './answer-relay.ts';
 import { sendCancel } from './cancel.ts';
 import { departure, farewell } from './departure.ts';
 import type { PoolerMode } from './pooler-options.ts';
 import type { OutputAssembly } from './output-assembly.ts';
+import { handBack } from './hand-back.ts';
 import { RequestReader } from './request-reader.ts';
 import { RequestRelay } from './request-relay.ts';
 import { runTask } from './server-task.ts';
-import type { TaskResult } from './server-task.ts';
+import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED, serverLostError } from './session-errors.ts';
+import { auditSession } from './session-findings.ts';
 import { SessionLink } from './session-link.ts';
 import type { Server } from './session-link.ts';
+import { SessionTimeouts } from './session-timeouts.ts';
+import type { WaitsFor } from './session-timeouts.ts';
+import { WithoutServer } from './without-server.ts';
 
 export interface ClientSessionOptions {
   readonly client: ClientSocket;
@@ -61,29 +65,6 @@ export interface SessionLimits {
 /** More than this queued towards the server, and the client is not read from until it has gone. */
 const SERVER_BACKLOG_BYTES = 65_536;
 
-const READY = readyForQuery(TransactionStatus.Idle);
-
-const NO_BLOCKS: ErrorFields = {
-  severity: 'FATAL',
-  code: '25001',
-  message: 'transaction blocks are not allowed in statement pooling mode',
-};
-
-/** Whether a wait is over its limit; 0 is no limit. */
-function exceeds(waitedMs: number, limitMs: number): boolean {
-  return limitMs > 0 && waitedMs >= limitMs;
-}
-
-function timeoutError(code: string, setting: string): ErrorFields {
-  return { severity: 'FATAL', code, message: `terminating connection due to ${setting}` };
-}
-
-const TOO_MANY_PINNED: ErrorFields = {
-  severity: 'FATAL',
-  code: '53300',
-  message: 'too many clients keep a server connection of their own (pinned_pool_size)',
-};
-
 /**
  * A logged-in client in transaction mode. It is in one of these states:
  *
@@ -106,15 +87,16 @@ export class ClientSession implements Waiter<ServerSession> {
   readonly #requests: RequestRelay;
   readonly #answers: AnswerRelay;
   #state: 'idle' | 'waiting' | 'active' | 'leaving' | 'closed' = 'idle';
-  /** The checkout failed: what the client is told in place of its answer. */
-  #refusal: ErrorFields | undefined;
-  /** After a refused extended-protocol message nothing is answered until Sync. */
-  #skipping = false;
+  readonly #withoutServer: WithoutServer;
+  readonly #timeouts: SessionTimeouts;
   #inputPaused = false;
   #outputPaused = false;
   #inputEnded = false;
   #closeWhenIdle: ErrorFields | undefined;
-  #terminated = false;
+  #closeReason = '';
+  /** The server was brought to come to a ReadyForQuery without its client. */
+  #departed = false;
+  #recordWith: RecordingDesk | undefined;
   readonly connectedAt = Date.now();
   #waitingSince = 0;
   /** When the current transaction got its server connection. */
@@ -124,13 +106,10 @@ export class ClientSession implements Waiter<ServerSession> {
     this.options = options;
     this.#client = options.client;
     this.link = new SessionLink(options);
-    this.#requests = new RequestRelay(this.link, options.assembly, {
-      prepared: options.limits.prepared,
-      preparedLimit: options.limits.preparedLimit,
-      preparedBytes: options.limits.preparedBytes,
-      maxPipelineDepth: options.limits.maxPipelineDepth,
-      absentName: options.absentName,
-    });
+    this.#withoutServer = new WithoutServer(options.client);
+    this.#timeouts = new SessionTimeouts(options.limits);
+    const { limits, absentName } = options;
+    this.#requests = new RequestRelay(this.link, options.assembly, { ...limits, absentName });
     this.#answers = new AnswerRelay(this.link, this.#requests, {
       progress: () => this.#progress(),
       clientIsSlow: () => this.#clientIsSlow(),
@@ -165,7 +144,7 @@ export class ClientSession implements Waiter<ServerSession> {
   cancel(): void {
     if (this.#state === 'waiting' && this.link.server === undefined) {
       this.options.pool.leave(this);
-      this.#refuse({ severity: 'ERROR', code: '57014', message: 'canceling statement due to user request' });
+      this.#refuse(CANCELLED);
       return;
     }
     const server = this.link.server;
@@ -183,39 +162,25 @@ export class ClientSession implements Waiter<ServerSession> {
 
   /** It keeps its server connection, and waits for a request. */
   get #pinnedIdle(): boolean {
-    const server = this.link.server;
-    if (
-      (this.link.pins.length === 0 && this.options.mode !== 'session') ||
-      server === undefined ||
-      this.#state !== 'active'
-    )
-      return false;
-    return server.state.answers.quiet && server.status === TransactionStatus.Idle && this.#reader.pending === 0;
+    return this.#state === 'active' && this.#keepsServer && this.#waitsFor() === 'request';
+  }
+
+  /** Outside a transaction, too. */
+  get #keepsServer(): boolean {
+    return this.link.pins.length > 0 || this.options.mode === 'session';
   }
 
   /** Called every so often: ends what takes too long. `elapsedMs`: since the last call. */
   sweep(elapsedMs: number): void {
-    const kind = this.#waitsFor();
-    this.#waitedMs = kind === this.#waitedFor && !this.#active ? this.#waitedMs + elapsedMs : 0;
-    this.#waitedFor = kind;
-    this.#active = false;
-    const limits = this.options.limits;
-    if (kind === 'answer' && exceeds(this.#waitedMs, limits.queryTimeoutMs)) {
-      if (this.link.server !== undefined) this.#cancelServer(this.link.server);
-      this.abort(timeoutError('57014', 'query_timeout'));
-    } else if (kind === 'request' && exceeds(this.#waitedMs, limits.clientIdleTimeoutMs)) {
-      this.closeWhenIdle(timeoutError('57P05', 'client_idle_timeout'));
-    } else if (kind === 'transaction' && exceeds(this.#waitedMs, limits.clientIdleInTransactionTimeoutMs)) {
-      this.abort(timeoutError('25P03', 'client_idle_in_transaction_timeout'));
-    }
+    const waitsFor = this.#waitsFor();
+    const error = this.#timeouts.sweep(waitsFor, elapsedMs);
+    if (error === undefined) return;
+    if (waitsFor === 'answer' && this.link.server !== undefined) this.#cancelServer(this.link.server);
+    if (waitsFor === 'request') this.closeWhenIdle(error);
+    else this.abort(error);
   }
 
-  /** Something was sent or answered since the last sweep. */
-  #active = false;
-  #waitedFor: 'answer' | 'request' | 'transaction' | undefined;
-  #waitedMs = 0;
-
-  #waitsFor(): 'answer' | 'request' | 'transaction' | undefined {
+  #waitsFor(): WaitsFor {
     if (this.#state === 'idle') return 'request';
     const server = this.link.server;
     if (this.#state !== 'active' || server === undefined) return undefined;
@@ -227,7 +192,9 @@ export class ClientSession implements Waiter<ServerSession> {
   /** Ends the session now; a transaction under way is rolled back. */
   abort(reason: ErrorFields): void {
     if (this.#state === 'closed' || this.#state === 'leaving') return;
-    this.#client.end(errorResponse(reason));
+    // What the client has not taken lies in the server's read buffer, which is about to be used again.
+    if (this.#outputPaused) this.#client.destroy();
+    else this.#client.end(errorResponse(reason));
     this.#clientGone(reason.message);
   }
 
@@ -237,8 +204,6 @@ export class ClientSession implements Waiter<ServerSession> {
     this.#recordWith = desk;
     if (this.#state === 'idle') this.#startRecording();
   }
-
-  #recordWith: RecordingDesk | undefined;
 
   #startRecording(): void {
     const { database, user } = this.options;
@@ -260,7 +225,7 @@ export class ClientSession implements Waiter<ServerSession> {
 
   #clientBytes(chunk: Buffer): void {
     if (this.#state === 'closed' || this.#state === 'leaving') return;
-    this.#active = true;
+    this.#timeouts.activity();
     this.link.statistics.received += chunk.length;
     this.#reader.push(chunk);
     this.#afterInput();
@@ -269,7 +234,7 @@ export class ClientSession implements Waiter<ServerSession> {
   /** What the walk over the client's bytes has put together goes out in one write. */
   #afterInput(): void {
     this.#flushToServer();
-    if (this.#terminated) this.#clientGone('client terminated');
+    if (this.#inputEnded) this.#inputOver();
     else if (this.#reader.blocked) this.#pauseInput();
   }
 
@@ -290,7 +255,7 @@ export class ClientSession implements Waiter<ServerSession> {
 
   #message(type: number, bytes: Buffer, start: number, end: number): boolean {
     if (type === Frontend.Terminate) {
-      this.#terminated = true;
+      this.#inputEnded = true;
       this.#reader.stop();
       return true;
     }
@@ -298,38 +263,15 @@ export class ClientSession implements Waiter<ServerSession> {
     if (server !== undefined) {
       return this.#state === 'active' && this.#requests.forward(server, type, bytes, start, end);
     }
-    const answered = this.#withoutServer(type);
-    if (answered !== undefined) return answered;
+    if (this.#withoutServer.takes(type)) return true;
     const granted = this.#checkout();
     return granted !== undefined && this.#requests.forward(granted, type, bytes, start, end);
-  }
-
-  /** What needs no server: true, done; false, it waits; undefined, it needs one. */
-  #withoutServer(type: number): boolean | undefined {
-    if (this.#refusal !== undefined) return this.#answerRefusal(type, this.#refusal);
-    if (type === Frontend.Sync) {
-      this.#skipping = false;
-      this.#client.write(READY);
-      return true;
-    }
-    if (this.#skipping) return true;
-    const idle =
-      type === Frontend.Flush || type === Frontend.CopyData || type === Frontend.CopyDone || type === Frontend.CopyFail;
-    return idle ? true : undefined;
-  }
-
-  #answerRefusal(type: number, refusal: ErrorFields): true {
-    this.#refusal = undefined;
-    this.#client.write(errorResponse(refusal));
-    if (type === Frontend.Query || type === Frontend.FunctionCall || type === Frontend.Sync) this.#client.write(READY);
-    else this.#skipping = true;
-    return true;
   }
 
   #longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {
     let server = this.link.server;
     if (server === undefined) {
-      if (this.#skipping || this.#refusal !== undefined || type === Frontend.CopyData) return undefined;
+      if (this.#withoutServer.refusing || type === Frontend.CopyData) return undefined;
       server = this.#checkout();
       if (server === undefined) return false;
     }
@@ -449,7 +391,7 @@ export class ClientSession implements Waiter<ServerSession> {
       return;
     }
     this.#state = 'idle';
-    this.#refusal = error;
+    this.#withoutServer.refuse(error);
     this.#resumeInput();
     // Half a message was shown: nothing has been refused to anybody yet.
     this.#afterIdle();
@@ -459,7 +401,7 @@ export class ClientSession implements Waiter<ServerSession> {
   #progress(): void {
     const server = this.link.server;
     if (server === undefined) return;
-    this.#active = true;
+    this.#timeouts.activity();
     if (this.#state === 'leaving') {
       this.#leave(server);
       return;
@@ -492,8 +434,8 @@ export class ClientSession implements Waiter<ServerSession> {
         this.link.settings = this.link.settings.with(name, value);
       }
     }
-    if (this.link.pins.length === 0 && this.options.mode !== 'session') this.#release(server);
-    else this.#stayPinned();
+    if (this.#keepsServer) this.#stayPinned();
+    else this.#release(server);
   }
 
   #countTransaction(server: Server): void {
@@ -510,46 +452,30 @@ export class ClientSession implements Waiter<ServerSession> {
   /** Asks the session what was done to it. Input waits meanwhile. */
   #audit(server: Server): void {
     this.#state = 'waiting';
-    this.link.watch.take();
-    const rows: (string | null)[][] = [];
-    const sql = auditQuery(this.link.watch.parameters);
-    runTask(
-      server,
-      sql,
-      this.options.limits.rollbackTimeoutMs,
-      (result) => this.#audited(server, result, rows),
-      (values) => rows.push(values),
-    );
+    const wasPinned = this.link.pins.length > 0;
+    const options = {
+      loginUser: this.options.pool.options.login.user,
+      loginSettings: this.options.settings,
+      timeoutMs: this.options.limits.rollbackTimeoutMs,
+    };
+    auditSession(this.link, server, options, (lost) => {
+      if (lost !== undefined) this.#serverGone(serverLostError(lost));
+      else this.#audited(server, wasPinned);
+    });
   }
 
-  #audited(server: Server, result: TaskResult, rows: readonly (string | null)[][]): void {
-    if (result.outcome === 'lost') {
-      this.#serverGone({ severity: 'FATAL', code: '08006', message: result.reason });
-      return;
-    }
-    const loginUser = this.options.pool.options.login.user;
-    // A session that cannot be asked keeps its client: nobody knows what it would leave behind.
-    const unknown = { settings: this.link.settings.entries, pins: [PinReason.Load] };
-    const found = result.outcome === 'done' ? readFindings(rows, loginUser) : unknown;
-    const pins = this.link.watch.loaded ? [...found.pins, PinReason.Load] : found.pins;
-    server.state.applied = new ParameterSet(found.settings);
-    // What was reset has the value again that the client began with.
-    const settings = new Map(this.options.settings.entries);
-    for (const [name, value] of found.settings) settings.set(name, value);
-    this.link.settings = withoutBaseline(new ParameterSet(settings), server.state);
-    server.state.applied = withoutBaseline(server.state.applied, server.state);
-    const wasPinned = this.link.pins.length > 0;
-    this.link.pins = pins;
-    this.link.recorder?.concluded(pins.length > 0);
+  #audited(server: Server, wasPinned: boolean): void {
+    const pinned = this.link.pins.length > 0;
+    this.link.recorder?.concluded(pinned);
     if (this.#state !== 'waiting') {
-      server.state.unclean = pins.length > 0;
+      server.state.unclean ||= this.#keepsServer;
       this.#unlink();
       this.#handBack(server);
       this.#finish();
       return;
     }
     this.#link(server);
-    if (pins.length > 0 && !wasPinned && !this.options.pool.pin(server)) {
+    if (pinned && !wasPinned && !this.options.pool.pin(server)) {
       this.abort(TOO_MANY_PINNED);
       return;
     }
@@ -579,19 +505,8 @@ export class ClientSession implements Waiter<ServerSession> {
     this.#answers.reset();
   }
 
-  /** Gives the connection to the pool, clean. */
   #handBack(server: Server): void {
-    const pool = this.options.pool;
-    if (!server.state.unclean && !pool.options.resetAlways) {
-      pool.release(server);
-      return;
-    }
-    runTask(server, 'DISCARD ALL', this.options.limits.rollbackTimeoutMs, (result) => {
-      if (result.outcome === 'error') server.close('cleanup_failed');
-      if (result.outcome !== 'done') return;
-      server.state.discarded();
-      pool.release(server);
-    });
+    handBack(server, this.options.pool, this.options.limits.rollbackTimeoutMs);
   }
 
   #afterIdle(): void {
@@ -602,9 +517,8 @@ export class ClientSession implements Waiter<ServerSession> {
   }
 
   #serverLost(reason: string): void {
-    const fatal = this.#answers.fatal;
-    const text = `the connection to the server was lost: ${reason}`;
-    this.#serverGone(fatal ? undefined : { severity: 'FATAL', code: '08006', message: text });
+    // The server has said why itself.
+    this.#serverGone(this.#answers.fatal ? undefined : serverLostError(reason));
   }
 
   #serverFailed(code: string, message: string): void {
@@ -641,17 +555,17 @@ export class ClientSession implements Waiter<ServerSession> {
 
   #clientEnded(): void {
     this.#inputEnded = true;
-    const server = this.link.server;
-    if (this.#state === 'idle' && !this.#reader.blocked) {
-      this.#clientGone('client closed the connection');
-    } else if (server !== undefined && this.#state === 'active' && !farewell(server, this.#lastRequest)) {
-      this.#clientGone('client closed the connection');
-    }
+    this.#inputOver();
   }
 
-  /** The last request's text decides whether a client that stopped sending is to be waited for. */
-  get #lastRequest(): boolean {
-    return this.#reader.streaming || this.#reader.pending > 0;
+  /** The client sends no more: it is served to the end of what it has sent, where that has an end. */
+  #inputOver(): void {
+    const server = this.link.server;
+    const unsent = this.#reader.streaming || this.#reader.pending > 0;
+    if (this.#state === 'idle') this.#clientGone('client closed the connection');
+    else if (this.#state === 'active' && server !== undefined && !farewell(server, unsent)) {
+      this.#clientGone('client closed the connection');
+    }
   }
 
   /** The client cannot be served any more: what it left on the server is finished or undone. */
@@ -673,23 +587,16 @@ export class ClientSession implements Waiter<ServerSession> {
     }
     this.#flushToServer();
     this.#state = 'leaving';
-    if (this.link.pins.length > 0 || this.options.mode === 'session') server.state.unclean = true;
+    if (this.#keepsServer) server.state.unclean = true;
     this.#outputPaused = false;
     server.socket.resume();
     this.#departed = departure(server, {
-      partial: this.#partial,
+      partial: this.#reader.streaming,
       cancelAll: this.options.limits.cancelOnDisconnect,
       cancel: () => this.#cancelServer(server),
       close: () => this.#abandon(server),
     });
     this.#leave(server);
-  }
-
-  #closeReason = '';
-  #departed = false;
-
-  get #partial(): boolean {
-    return this.#reader.streaming;
   }
 
   #abandon(server: Server): void {

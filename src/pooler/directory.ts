@@ -1,13 +1,16 @@
 import { ServerPassword } from '../auth/server-password.ts';
 import { saltOfUser } from '../auth/scram-verifier.ts';
 import { UserSecret, deriveUserSecret } from '../auth/user-secret.ts';
-import type { PoolerDatabase, PoolerOptions, PoolerRoute, PoolerUser } from './pooler-options.ts';
+import type { UserSecretSource } from '../auth/user-secret.ts';
+import type { PoolerDatabase, PoolerOptions, PoolerRoute, PoolerUser, UserLookupOptions } from './pooler-options.ts';
 
 /** Where a client that may log in is led. */
 export interface DirectoryEntry {
   readonly secret: UserSecret | undefined;
   readonly database: PoolerDatabase;
   readonly route: PoolerRoute;
+  /** It is not known here whether there is such a user: its database is to be asked. */
+  readonly lookup: UserLookupOptions | undefined;
 }
 
 /** Who may log in where: derived once from the options, so that a login costs no key derivation. */
@@ -32,28 +35,49 @@ export class Directory {
 
   /** `mockSecret` makes the salts, the same in all threads. */
   static async derive(options: PoolerOptions, mockSecret: Buffer): Promise<Directory> {
+    const sources = new Map<string, UserSecretSource>();
+    for (const { name, routes } of options.users) {
+      const salt = saltOfUser(mockSecret, name);
+      for (const { password, passwordHash } of routes) {
+        if (password === undefined && passwordHash === undefined) continue;
+        sources.set(secretKey(name, password, passwordHash), { userName: name, password, passwordHash, salt });
+      }
+    }
     const derived = await Promise.all(
-      options.users.map(async (user): Promise<[string, UserSecret] | undefined> => {
-        if (user.password === undefined && user.passwordHash === undefined) return undefined;
-        const source = { userName: user.name, password: user.password, passwordHash: user.passwordHash };
-        return [user.name, await deriveUserSecret({ ...source, salt: saltOfUser(mockSecret, user.name) })];
-      }),
+      [...sources].map(async ([key, source]) => [key, await deriveUserSecret(source)] as const),
     );
     const { password, user } = options.admin;
     const admin =
       password === undefined
         ? undefined
         : await deriveUserSecret({ userName: user, password, salt: saltOfUser(mockSecret, user) });
-    return new Directory(options, new Map(derived.filter((entry) => entry !== undefined)), admin);
+    return new Directory(options, new Map(derived), admin);
   }
 
   /** The way of a user to a database; `undefined` where one of the two is unknown, or not for the other. */
   find(user: string, database: string): DirectoryEntry | undefined {
-    const route = this.#users.get(user)?.routes.find((candidate) => candidate.database === database);
     const target = this.#databases.get(database);
-    if (route === undefined || target === undefined) return undefined;
-    return { secret: this.#secrets.get(user), database: target, route };
+    if (target === undefined) return undefined;
+    const known = this.#users.get(user);
+    // Who is configured at all is what the configuration says, for every database.
+    if (known === undefined) return lookedUpEntry(user, target);
+    const route = known.routes.find((candidate) => candidate.database === database);
+    if (route === undefined) return undefined;
+    const secret = this.#secrets.get(secretKey(user, route.password, route.passwordHash));
+    return { secret, database: target, route, lookup: undefined };
   }
+}
+
+function lookedUpEntry(user: string, database: PoolerDatabase): DirectoryEntry | undefined {
+  const lookup = database.userLookup;
+  if (lookup === undefined) return undefined;
+  const route = { ...lookup.route, serverUser: lookup.route.serverUser ?? user };
+  return { secret: undefined, database, route, lookup };
+}
+
+// A user may have a password for each database: entries of the same one share what is derived from it.
+function secretKey(user: string, password: string | undefined, passwordHash: string | undefined): string {
+  return JSON.stringify([user, password, passwordHash]);
 }
 
 /** What a server login is made with; `undefined` where nothing is known. */

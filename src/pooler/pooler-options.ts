@@ -1,5 +1,7 @@
 import type { AuthType } from '../auth/verify-client.ts';
 import type { ServerAddress } from '../net/server-socket.ts';
+import type { ServerTlsOptions } from '../net/server-tls.ts';
+import type { ClientTlsOptions } from '../net/tls-acceptor.ts';
 
 /**
  * What a pooler thread needs to know, as plain data that can be sent to a thread. Times in milliseconds, sizes in bytes.
@@ -7,6 +9,10 @@ import type { ServerAddress } from '../net/server-socket.ts';
  */
 export interface PoolerOptions {
   readonly authType: AuthType;
+  /** TLS towards clients, if there is any. */
+  readonly tls: ClientTlsOptions | undefined;
+  /** Nobody logs in over TCP without. */
+  readonly tlsRequired: boolean;
   readonly users: readonly PoolerUser[];
   readonly databases: readonly PoolerDatabase[];
   readonly admin: { readonly names: readonly string[]; readonly user: string; readonly password: string | undefined };
@@ -18,8 +24,6 @@ export interface PoolerUser {
   readonly name: string;
   /** Databases it may connect to, and how it logs in to each. */
   readonly routes: readonly PoolerRoute[];
-  readonly password: string | undefined;
-  readonly passwordHash: string | undefined;
 }
 
 /** How long a client keeps its server connection: for a transaction, its session, or one request. */
@@ -28,6 +32,9 @@ export type PoolerMode = 'transaction' | 'session' | 'statement';
 /** Where a user's connections to a database go. */
 export interface PoolerRoute {
   readonly database: string;
+  /** What clients log in with: one of the two, or neither with `trust`. */
+  readonly password: string | undefined;
+  readonly passwordHash: string | undefined;
   readonly serverUser: string;
   readonly serverPassword: string | undefined;
   readonly mode: PoolerMode;
@@ -36,9 +43,25 @@ export interface PoolerRoute {
   readonly pinnedPoolSize: number;
 }
 
+/** How the users of a database are looked up that are not configured. */
+export interface UserLookupOptions {
+  /** As whom to ask. */
+  readonly user: string;
+  readonly password: string | undefined;
+  /** One parameter, the name; a row of name and stored password. */
+  readonly query: string;
+  readonly timeoutMs: number;
+  /** The way of everybody who is found. Without a `serverUser`, each is the same on the server. */
+  readonly route: Omit<PoolerRoute, 'serverUser'> & { readonly serverUser: string | undefined };
+}
+
 export interface PoolerDatabase {
   readonly name: string;
   readonly address: ServerAddress;
+  /** TLS towards its server. */
+  readonly tls: ServerTlsOptions;
+  /** `undefined`: only configured users are known. */
+  readonly userLookup: UserLookupOptions | undefined;
   readonly databaseName: string;
   /** `server_reset = "always"`. */
   readonly resetAlways: boolean;
@@ -49,6 +72,8 @@ export interface PoolerDatabase {
 export interface PoolerLimits {
   readonly maxClientConnections: number;
   readonly maxLoginConnections: number;
+  /** From one address; 0: no limit. */
+  readonly loginFailuresPerMinute: number;
   readonly clientLoginTimeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly checkoutTimeoutMs: number;

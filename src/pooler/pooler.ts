@@ -1,9 +1,8 @@
 import { timingSafeEqual, randomBytes } from 'node:crypto';
-import { createServer } from 'node:net';
-import type { Server as NetServer, Socket } from 'node:net';
+import type { ServerPassword } from '../auth/server-password.ts';
 import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
-import { ClientSocket } from '../net/client-socket.ts';
+import type { ClientSocket } from '../net/client-socket.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
 import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
@@ -16,8 +15,10 @@ import { OutputAssembly } from './output-assembly.ts';
 import type { PoolerOptions } from './pooler-options.ts';
 import { Pools } from './pools.ts';
 import type { NamedPool } from './pools.ts';
-import { Startup } from './startup.ts';
-import type { LoginRequest, StartupHost } from './startup.ts';
+import { LookedUpUsers } from './looked-up-users.ts';
+import { Reception } from './reception.ts';
+import type { ReceptionAddress } from './reception.ts';
+import type { LoginRequest, LookedUp } from './startup.ts';
 import { LoginRefused } from './welcome.ts';
 
 /** Something other than PostgreSQL that serves a logged-in client: the admin database. */
@@ -43,6 +44,11 @@ export interface PoolerHost {
   /** Counts a client connection of the process: false, there are too many. */
   readonly clientArrived: (limit: number) => boolean;
   readonly clientLeft: () => void;
+  /** The same for connections that have not logged in yet. */
+  readonly loginArrived: (limit: number) => boolean;
+  readonly loginLeft: () => void;
+  /** Tells the other threads that a login from there failed. */
+  readonly loginFailed: (address: string) => void;
   /** A CancelRequest for a client of another thread. */
   readonly cancelElsewhere: (key: ClientKey) => void;
   readonly log: (level: 'debug' | 'info' | 'warn', message: string, fields: object) => void;
@@ -72,8 +78,8 @@ export class Pooler {
   readonly #registry: StatementRegistry;
   readonly #assembly = new OutputAssembly();
   readonly #sessions = new Map<number, ClientSession>();
-  readonly #startups = new Set<Startup>();
-  readonly #listeners: NetServer[] = [];
+  readonly #reception: Reception;
+  readonly #lookedUp: LookedUpUsers;
   readonly #sweeper: NodeJS.Timeout;
   #nextClient = 1;
   #draining = false;
@@ -88,6 +94,21 @@ export class Pooler {
       budget: host.budget,
       log: (message, fields) => host.log(message === 'server connection closed' ? 'debug' : 'warn', message, fields),
     });
+    this.#lookedUp = new LookedUpUsers(host.mockSecret, (message, fields) => host.log('warn', message, fields));
+    this.#reception = new Reception(
+      {
+        mockSecret: host.mockSecret,
+        lookUp: (request) => this.#lookUp(request),
+        cancel: (processId, secretKey) => this.#cancelRequest({ processId, secretKey }),
+        loggedIn: (...login) => void this.#loggedIn(...login),
+        refused: ({ user, database }) => this.#lookedUp.forget(user, database),
+        loginArrived: host.loginArrived,
+        loginLeft: host.loginLeft,
+        loginFailed: host.loginFailed,
+        log: host.log,
+      },
+      options,
+    );
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
@@ -110,25 +131,23 @@ export class Pooler {
     this.#pools.announced(what, key);
   }
 
-  /** Accepts clients there. Rejects with the error of listen(). */
-  listen(where: { host: string; port: number; reusePort: boolean } | { path: string }): Promise<number> {
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#listeners.push(server);
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ ...where, backlog: 1024 }, () => {
-        server.off('error', reject);
-        const address = server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : 0);
-      });
-    });
+  /** Accepts clients there; the port. Rejects with the error of listen(). */
+  listen(where: ReceptionAddress): Promise<number> {
+    return this.#reception.listen(where);
+  }
+
+  /** A login from there failed in another thread. */
+  loginFailedElsewhere(address: string): void {
+    this.#reception.loginFailedElsewhere(address);
   }
 
   /** Applies changed options whole. Clients of databases and users that are gone end when they are idle. */
   async configure(options: PoolerOptions): Promise<void> {
     const directory = await Directory.derive(options, this.#host.mockSecret);
+    this.#reception.configure(options);
     this.#options = options;
     this.#directory = directory;
+    this.#lookedUp.clear();
     for (const session of this.#sessions.values()) {
       if (this.#host.desk.routes(session.options.database).length > 0)
         session.recordFromNextTransaction(this.#host.desk);
@@ -178,8 +197,7 @@ export class Pooler {
   /** Nobody is let in any more; clients end when they are idle. Settles when all have. */
   drain(): Promise<void> {
     this.#draining = true;
-    for (const listener of this.#listeners) listener.close();
-    for (const startup of [...this.#startups]) startup.refuse('57P03', 'the database system is shutting down');
+    this.#reception.close();
     for (const session of [...this.#sessions.values()]) session.closeWhenIdle(SHUTDOWN);
     return new Promise((resolve) => {
       this.#drained = resolve;
@@ -191,8 +209,8 @@ export class Pooler {
   destroy(): void {
     clearInterval(this.#sweeper);
     this.#draining = true;
-    for (const listener of this.#listeners) listener.close();
-    for (const startup of [...this.#startups]) startup.refuse('57P03', 'the database system is shutting down');
+    this.#reception.close();
+    this.#lookedUp.clear();
     for (const session of [...this.#sessions.values()]) session.abort(SHUTDOWN);
     this.#pools.destroy();
   }
@@ -212,35 +230,7 @@ export class Pooler {
     }
   }
 
-  #accept(socket: Socket): void {
-    const client = new ClientSocket(socket);
-    const { limits } = this.#options;
-    if (this.#startups.size >= limits.maxLoginConnections) {
-      client.end(errorResponse({ severity: 'FATAL', code: '53300', message: 'too many connections are logging in' }));
-      return;
-    }
-    const startup: Startup = new Startup(
-      client,
-      {
-        mockSecret: this.#host.mockSecret,
-        lookUp: (request) => this.#lookUp(request),
-        cancel: (processId, secretKey) => this.#cancelRequest({ processId, secretKey }),
-        loggedIn: (loggedIn, request, backlog) => {
-          this.#startups.delete(startup);
-          void this.#loggedIn(loggedIn, request, backlog);
-        },
-        over: (failure) => {
-          this.#startups.delete(startup);
-          if (failure === undefined) return;
-          this.#host.log('warn', 'login refused', { ...failure, address: client.remoteAddress });
-        },
-      },
-      { timeoutMs: limits.clientLoginTimeoutMs },
-    );
-    this.#startups.add(startup);
-  }
-
-  #lookUp(request: LoginRequest): ReturnType<StartupHost['lookUp']> {
+  #lookUp(request: LoginRequest): LookedUp | Promise<LookedUp> {
     const { admin, authType } = this.#options;
     if (admin.names.includes(request.database)) {
       const secret = request.user === admin.user ? this.#directory.adminSecret : undefined;
@@ -248,6 +238,10 @@ export class Pooler {
       return { authType: authType === 'trust' ? 'scram' : authType, secret };
     }
     const entry = this.#directory.find(request.user, request.database);
+    if (entry?.lookup !== undefined) {
+      const found = this.#lookedUp.find(request.user, entry.database, entry.lookup);
+      return found.then((secret) => ({ authType, secret }));
+    }
     if (authType === 'trust' && entry !== undefined && entry.secret === undefined) {
       return { authType, secret: this.#directory.trusted };
     }
@@ -265,12 +259,22 @@ export class Pooler {
     return { processId: (this.#host.thread << THREAD_SHIFT) | this.#nextClient, secretKey: randomBytes(4) };
   }
 
-  async #loggedIn(client: ClientSocket, request: LoginRequest, backlog: Buffer): Promise<void> {
-    // Until the session has the socket, what the client sends on is kept.
+  async #loggedIn(
+    client: ClientSocket,
+    request: LoginRequest,
+    backlog: Buffer,
+    learnt: ServerPassword | undefined,
+  ): Promise<void> {
+    // Until the session has the socket, what the client sends on is kept, within reason.
     const early: Buffer[] = [backlog];
+    let room = EARLY_BYTES;
     let gone = false;
     client.handler = {
-      bytes: (chunk) => early.push(chunk),
+      bytes: (chunk) => {
+        early.push(chunk);
+        room -= chunk.length;
+        if (room < 0) client.pause();
+      },
       ended: () => (gone = true),
       closed: () => (gone = true),
     };
@@ -284,12 +288,13 @@ export class Pooler {
       return;
     }
     try {
-      const session = await this.#openSession(client, request, key);
+      const session = await this.#openSession(client, request, { ...key, learnt });
       if (gone || client.over) {
         session.start(Buffer.alloc(0));
         session.abort(SHUTDOWN);
         return;
       }
+      if (room < 0) client.resume();
       session.start(Buffer.concat(early));
       if (this.#draining) session.closeWhenIdle(SHUTDOWN);
     } catch (error) {
@@ -301,7 +306,11 @@ export class Pooler {
     }
   }
 
-  async #openSession(client: ClientSocket, request: LoginRequest, key: ClientKey): Promise<ClientSession> {
+  async #openSession(
+    client: ClientSocket,
+    request: LoginRequest,
+    { learnt, ...key }: ClientKey & { readonly learnt: ServerPassword | undefined },
+  ): Promise<ClientSession> {
     const entry = this.#directory.find(request.user, request.database);
     if (request.replication) {
       throw new LoginRefused({
@@ -314,6 +323,7 @@ export class Pooler {
       throw new LoginRefused({ severity: 'FATAL', code: '57P03', message: 'the database system is shutting down' });
     }
     const { limits } = this.#options;
+    this.#pools.learn(request.user, entry.database, entry.route, { limits, learnt });
     const named = await this.#pools.get(request.user, entry.database, entry.route, limits);
     const welcome = await named.desk.welcome(request.settings);
     const session = new ClientSession({

@@ -3,6 +3,7 @@ import type { PoolHooks, PoolOptions } from '../pool/pool.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
 import type { LoggedInServer } from '../pool/connect-server.ts';
 import { ServerSession } from '../session/server-session.ts';
+import type { ServerPassword } from '../auth/server-password.ts';
 import { serverPassword } from './directory.ts';
 import type { PoolerDatabase, PoolerLimits, PoolerMode, PoolerRoute } from './pooler-options.ts';
 import { runTask } from './server-task.ts';
@@ -46,6 +47,8 @@ export class Pools {
   readonly #log: (message: string, fields: object) => void;
   readonly #pausedDatabases = new Set<string>();
   readonly #making = new Map<string, Promise<NamedPool>>();
+  /** What clients showed at their logins, for users whose password is not configured. */
+  readonly #learnt = new Map<string, ServerPassword>();
 
   /** `budget` gives the share of all threads in a pool. */
   constructor(options: {
@@ -87,13 +90,33 @@ export class Pools {
 
   /** Applies changed options to a pool that exists. */
   reconfigure(user: string, database: PoolerDatabase, route: PoolerRoute, limits: PoolerLimits): void {
-    this.#pools.get(poolKey(database.name, user))?.pool.reconfigure(poolOptions(database, route, limits));
+    const key = poolKey(database.name, user);
+    this.#pools.get(key)?.pool.reconfigure(poolOptions(database, route, limits, this.#learntFor(key, user, route)));
+  }
+
+  /** Takes note of what a client showed at its login: connections are opened with it from now on. */
+  learn(
+    user: string,
+    database: PoolerDatabase,
+    route: PoolerRoute,
+    { limits, learnt }: { readonly limits: PoolerLimits; readonly learnt: ServerPassword | undefined },
+  ): void {
+    if (learnt === undefined || !learns(user, route)) return;
+    const key = poolKey(database.name, user);
+    if (this.#learnt.get(key)?.isSameAs(learnt) === true) return;
+    this.#learnt.set(key, learnt);
+    this.reconfigure(user, database, route, limits);
+  }
+
+  #learntFor(key: string, user: string, route: PoolerRoute): ServerPassword | undefined {
+    return learns(user, route) ? this.#learnt.get(key) : undefined;
   }
 
   /** Gives a pool up: nobody is let in, and connections go as they are handed back. */
   remove(named: NamedPool): void {
     named.pool.close();
     this.#pools.delete(poolKey(named.database, named.user));
+    this.#learnt.delete(poolKey(named.database, named.user));
   }
 
   /** PAUSE: nobody gets a connection; settles when nobody has one. `database` undefined: all. */
@@ -139,7 +162,8 @@ export class Pools {
         pinned: await this.#budget(`${key} pinned`, false),
         database: await this.#budget(databaseKey(database.name), true),
       };
-      const pool = new Pool<ServerSession>(poolOptions(database, route, limits), HOOKS, budgets, (message, fields) =>
+      const options = poolOptions(database, route, limits, this.#learntFor(key, user, route));
+      const pool = new Pool<ServerSession>(options, HOOKS, budgets, (message, fields) =>
         this.#log(message, { database: database.name, user, ...fields }),
       );
       const desk = new WelcomeDesk(pool, { timeoutMs: limits.rollbackTimeoutMs });
@@ -153,20 +177,32 @@ export class Pools {
   }
 }
 
-function poolOptions(database: PoolerDatabase, route: PoolerRoute, limits: PoolerLimits): PoolOptions {
+/** Whether a server knows what the client logs in with: it is the same user there, and no other login is configured. */
+function learns(user: string, route: PoolerRoute): boolean {
+  return route.serverPassword === undefined && route.serverUser === user;
+}
+
+function poolOptions(
+  database: PoolerDatabase,
+  route: PoolerRoute,
+  limits: PoolerLimits,
+  learnt: ServerPassword | undefined,
+): PoolOptions {
   return {
     login: {
       address: database.address,
+      tls: database.tls,
       database: database.databaseName,
       user: route.serverUser,
-      password: serverPassword(route.serverPassword),
+      password: serverPassword(route.serverPassword) ?? learnt,
       parameters: database.parameters,
       timeoutMs: limits.connectTimeoutMs,
     },
     resetAlways: database.resetAlways,
-    loginKey: JSON.stringify([database.address, database.databaseName, database.parameters, route]),
+    loginKey: loginKey(database, route),
     size: route.poolSize,
-    minSize: route.minPoolSize,
+    // Nobody has logged in yet who could show a password.
+    minSize: route.passwordHash !== undefined && learnt === undefined ? 0 : route.minPoolSize,
     databaseSize: limits.maxDbConnections,
     pinnedSize: route.pinnedPoolSize,
     checkoutTimeoutMs: limits.checkoutTimeoutMs,
@@ -174,4 +210,10 @@ function poolOptions(database: PoolerDatabase, route: PoolerRoute, limits: Poole
     lifetimeMs: limits.serverLifetimeMs,
     healthcheckMs: limits.healthcheckMs,
   };
+}
+
+function loginKey(database: PoolerDatabase, route: PoolerRoute): string {
+  const { address, tls, databaseName, parameters } = database;
+  const { serverUser, serverPassword: password, passwordHash } = route;
+  return JSON.stringify([address, tls, databaseName, parameters, serverUser, password, passwordHash]);
 }

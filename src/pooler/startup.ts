@@ -1,7 +1,10 @@
+import type { ServerPassword } from '../auth/server-password.ts';
 import type { UserSecret } from '../auth/user-secret.ts';
 import { ClientVerifier } from '../auth/verify-client.ts';
 import type { AuthType, VerificationStep } from '../auth/verify-client.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
+import { ALPN_PROTOCOL } from '../net/tls-acceptor.ts';
+import type { TlsAcceptor } from '../net/tls-acceptor.ts';
 import { errorResponse, negotiateProtocolVersion } from '../protocol/backend-messages.ts';
 import { PROTOCOL_3_0 } from '../protocol/frontend-messages.ts';
 import { MessageCollector } from '../protocol/message-collector.ts';
@@ -21,38 +24,79 @@ export interface LoginRequest {
   readonly replication: boolean;
 }
 
+/** How a user of a database proves who it is; `secret` undefined: there is no such user, which must not show. */
+export interface LookedUp {
+  readonly authType: AuthType;
+  readonly secret: UserSecret | undefined;
+}
+
 /** What startup asks its owner. */
 export interface StartupHost {
   readonly mockSecret: Buffer;
-  /** How a user of a database proves who it is; `secret` undefined: there is no such user, which must not show. */
-  lookUp(request: LoginRequest): { readonly authType: AuthType; readonly secret: UserSecret | undefined };
+  /** Who is meant. A promise, where somebody else has to be asked; it rejects where that cannot be done now. */
+  lookUp(request: LoginRequest): LookedUp | Promise<LookedUp>;
+  /** Whether there were too many failed logins from the client's address. */
+  tooManyFailures(client: ClientSocket): boolean;
   /** A CancelRequest came. */
   cancel(processId: number, secretKey: Buffer): void;
-  /** The client has shown who it is; it owns the socket from now on. `backlog`: bytes behind its last message. */
-  loggedIn(client: ClientSocket, request: LoginRequest, backlog: Buffer): void;
+  /**
+   * The client has shown who it is; it owns the socket from now on. `backlog`: bytes behind its last message. `learnt`:
+   * what it showed that its servers can be logged in to with.
+   */
+  loggedIn(client: ClientSocket, request: LoginRequest, backlog: Buffer, learnt: ServerPassword | undefined): void;
   /** The connection ended without a login. `failure` where somebody was refused. */
-  over(failure?: { readonly user: string; readonly reason: string }): void;
+  over(failure?: StartupFailure): void;
 }
 
+/** Why somebody was refused. */
+export interface StartupFailure {
+  readonly user: string;
+  readonly database: string;
+  readonly reason: string;
+  /** It was the proof of identity that failed. */
+  readonly unproven: boolean;
+}
+
+/** Encryption as the listener has it. */
+export interface StartupTls {
+  /** `undefined`: there is no TLS. */
+  readonly acceptor: TlsAcceptor | undefined;
+  /** Over TCP nobody logs in without. */
+  readonly required: boolean;
+}
+
+/** The type of the TLS record that a handshake begins with (RFC 8446, section 5.1). */
+const TLS_HANDSHAKE = 0x16;
+
 /**
- * A connection up to its login (manual, "Start-up"): SSLRequest and GSSENCRequest are answered `N`, a CancelRequest is
- * passed on, a StartupMessage leads to authentication. One deadline holds from the accepted socket to the end of it.
+ * A connection up to its login (manual, "Start-up"): an SSLRequest is answered `S` where there is TLS, and else `N`, as
+ * is a GSSENCRequest; a TLS handshake may also begin at once ("direct SSL negotiation"). A CancelRequest is passed on, a
+ * StartupMessage leads to authentication. One deadline holds from the accepted socket to the end of it.
  */
 export class Startup {
   readonly #client: ClientSocket;
   readonly #host: StartupHost;
   readonly #timer: NodeJS.Timeout;
   #bytes: Buffer = Buffer.alloc(0);
-  #phase: 'packet' | 'authentication' | 'over' = 'packet';
+  #isFirst = true;
+  /** What came behind the StartupMessage. */
+  #early: Buffer = Buffer.alloc(0);
+  #phase: 'packet' | 'handshake' | 'authentication' | 'over' = 'packet';
+  readonly #tls: StartupTls;
   #encryptionAsked = { ssl: false, gssenc: false };
   #collector = new MessageCollector({ maxLength: MAX_AUTH_MESSAGE });
   #verifier: ClientVerifier | undefined;
   #verifying = false;
   #request: LoginRequest | undefined;
 
-  constructor(client: ClientSocket, host: StartupHost, options: { readonly timeoutMs: number }) {
+  constructor(
+    client: ClientSocket,
+    host: StartupHost,
+    options: { readonly timeoutMs: number; readonly tls: StartupTls },
+  ) {
     this.#client = client;
     this.#host = host;
+    this.#tls = options.tls;
     this.#timer = setTimeout(() => this.#tooLate(), options.timeoutMs);
     client.handler = {
       bytes: (chunk) => this.#received(chunk),
@@ -67,7 +111,7 @@ export class Startup {
   }
 
   #received(chunk: Buffer): void {
-    if (this.#phase === 'over') return;
+    if (this.#phase === 'over' || this.#phase === 'handshake') return;
     try {
       if (this.#phase === 'packet') this.#packetBytes(chunk);
       else this.#authenticationBytes(chunk);
@@ -80,6 +124,11 @@ export class Startup {
   }
 
   #packetBytes(chunk: Buffer): void {
+    if (this.#isFirst && chunk[0] === TLS_HANDSHAKE) {
+      this.#directTls(chunk);
+      return;
+    }
+    this.#isFirst = false;
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
     const length = startupPacketLength(this.#bytes);
     if (length === undefined || this.#bytes.length < length) return;
@@ -95,10 +144,69 @@ export class Startup {
 
   #encryption(kind: 'ssl' | 'gssenc', rest: Buffer): void {
     const what = kind === 'ssl' ? 'SSL' : 'GSSAPI encryption';
-    if (rest.length > 0) throw new ProtocolError(`received unencrypted data after ${what} request`);
-    if (this.#encryptionAsked[kind]) throw new ProtocolError(`unsupported frontend protocol: second ${what} request`);
+    // Nothing may come before the answer: it would pass for the beginning of what is encrypted (CVE-2021-23214).
+    this.#client.pause();
+    if (rest.length > 0 || this.#client.unreadLength > 0) {
+      throw new ProtocolError(`received unencrypted data after ${what} request`);
+    }
+    const isEncrypted = this.#client.encryption !== undefined;
+    if (this.#encryptionAsked[kind] || isEncrypted) {
+      throw new ProtocolError(`unsupported frontend protocol: second ${what} request`);
+    }
     this.#encryptionAsked[kind] = true;
-    this.#client.write(Buffer.from('N'));
+    const acceptor = kind === 'ssl' ? this.#acceptor : undefined;
+    this.#client.write(Buffer.from(acceptor === undefined ? 'N' : 'S'));
+    if (acceptor === undefined) this.#client.resume();
+    else this.#handshake(acceptor, undefined);
+  }
+
+  // Direct SSL negotiation: the handshake comes without being announced, and names the protocol that it is for.
+  #directTls(hello: Buffer): void {
+    const acceptor = this.#acceptor;
+    if (acceptor === undefined) this.#end();
+    else this.#handshake(acceptor, hello);
+  }
+
+  /** As in PostgreSQL, what is local is not encrypted. */
+  get #acceptor(): TlsAcceptor | undefined {
+    return this.#client.isLocal ? undefined : this.#tls.acceptor;
+  }
+
+  #handshake(acceptor: TlsAcceptor, hello: Buffer | undefined): void {
+    this.#phase = 'handshake';
+    this.#isFirst = false;
+    this.#client.secure(acceptor, hello, (failure) => {
+      if (this.#phase !== 'handshake') return;
+      this.#phase = 'packet';
+      if (failure !== undefined) {
+        this.#end(undefined, this.#failure(`the TLS handshake failed: ${failure}`));
+      } else if (hello !== undefined && this.#client.encryption?.alpnProtocol !== ALPN_PROTOCOL) {
+        // Else another protocol's client could be made to speak this one (ALPACA).
+        this.refuse('08P01', 'received direct SSL connection request without ALPN protocol negotiation extension');
+      }
+    });
+  }
+
+  #failure(reason: string, unproven = false): StartupFailure {
+    const { user = '', database = '' } = this.#request ?? {};
+    return { user, database, reason, unproven };
+  }
+
+  /** What keeps a client out before it is asked for anything. */
+  #objection(): { readonly code: string; readonly message: string; readonly reason: string } | undefined {
+    const { encryption, isLocal } = this.#client;
+    const code = '28000';
+    if (this.#tls.required && encryption === undefined && !isLocal) {
+      const message = 'connection requires TLS (tls_client_required)';
+      return { code, message, reason: message };
+    }
+    if (encryption?.certificateProblem !== undefined) {
+      const message = 'connection requires a valid client certificate';
+      return { code, message, reason: `${message}: ${encryption.certificateProblem}` };
+    }
+    if (!this.#host.tooManyFailures(this.#client)) return undefined;
+    const message = 'too many failed logins from this address, try again later';
+    return { code, message, reason: message };
   }
 
   #startup(packet: StartupPacket & { kind: 'startup' }, rest: Buffer): void {
@@ -108,20 +216,46 @@ export class Startup {
     if (packet.version !== PROTOCOL_3_0 || protocolOptions.length > 0) {
       this.#client.write(negotiateProtocolVersion(PROTOCOL_3_0, protocolOptions));
     }
-    const replication = packet.parameters.get('replication') ?? 'false';
-    const request: LoginRequest = {
-      user,
-      database: packet.parameters.get('database') || user,
-      settings,
-      replication: !/^(?:false|off|no|0)$/i.test(replication),
-    };
-    const { authType, secret } = this.#host.lookUp(request);
-    this.#request = request;
+    this.#request = loginRequest(user, packet.parameters, settings);
+    this.#early = rest;
+    const objection = this.#objection();
+    if (objection !== undefined) {
+      const { code, message, reason } = objection;
+      this.#end(errorResponse({ severity: 'FATAL', code, message }), this.#failure(reason));
+      return;
+    }
     this.#phase = 'authentication';
-    const mockSecret = this.#host.mockSecret;
-    this.#verifier = new ClientVerifier({ authType, userName: user, user: secret, mockSecret });
+    const lookedUp = this.#host.lookUp(this.#request);
+    if (lookedUp instanceof Promise) this.#awaitLookUp(lookedUp);
+    else this.#authenticate(lookedUp);
+  }
+
+  #awaitLookUp(lookedUp: Promise<LookedUp>): void {
+    this.#client.pause();
+    this.#verifying = true;
+    lookedUp.then(
+      (found) => {
+        this.#verifying = false;
+        if (this.#phase === 'over') return;
+        this.#client.resume();
+        this.#authenticate(found);
+      },
+      () => this.refuse('08006', 'users cannot be looked up at the moment'),
+    );
+  }
+
+  #authenticate({ authType, secret }: LookedUp): void {
+    this.#verifier = new ClientVerifier({
+      authType,
+      userName: this.#request?.user ?? '',
+      user: secret,
+      mockSecret: this.#host.mockSecret,
+      channelBinding: this.#client.encryption?.channelBinding,
+    });
     this.#step(this.#verifier.start());
-    if (rest.length > 0) this.#received(rest);
+    const early = this.#early;
+    this.#early = Buffer.alloc(0);
+    if (early.length > 0) this.#received(early);
   }
 
   #authenticationBytes(chunk: Buffer): void {
@@ -148,28 +282,42 @@ export class Startup {
     if (this.#phase === 'over') return;
     if (step.outcome === 'failed') {
       const { code, message, logDetail } = step.failure ?? { code: '28000', message: 'authentication failed' };
-      const reason = logDetail ?? message;
-      this.#end(errorResponse({ severity: 'FATAL', code, message }), { user: this.#request?.user ?? '', reason });
+      this.#end(errorResponse({ severity: 'FATAL', code, message }), this.#failure(logDetail ?? message, true));
       return;
     }
     if (step.send !== undefined) this.#client.write(step.send);
     if (step.outcome !== 'ok' || this.#request === undefined) return;
     this.#phase = 'over';
     clearTimeout(this.#timer);
-    this.#host.loggedIn(this.#client, this.#request, this.#collector.takeRest());
+    const backlog = Buffer.concat([this.#collector.takeRest(), this.#early]);
+    this.#host.loggedIn(this.#client, this.#request, backlog, this.#verifier?.learnt);
   }
 
   #tooLate(): void {
     this.#end(errorResponse({ severity: 'FATAL', code: '08P01', message: 'canceling authentication due to timeout' }));
   }
 
-  #end(lastBytes?: Buffer, failure?: { user: string; reason: string }): void {
+  #end(lastBytes?: Buffer, failure?: StartupFailure): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
     clearTimeout(this.#timer);
     this.#client.end(lastBytes);
     this.#host.over(failure);
   }
+}
+
+function loginRequest(
+  user: string,
+  parameters: ReadonlyMap<string, string>,
+  settings: ReadonlyMap<string, string>,
+): LoginRequest {
+  const replication = parameters.get('replication') ?? 'false';
+  return {
+    user,
+    database: parameters.get('database') || user,
+    settings,
+    replication: !/^(?:false|off|no|0)$/i.test(replication),
+  };
 }
 
 function parsedOptions(parameters: ReadonlyMap<string, string>): ReturnType<typeof startupOptions> {

@@ -43,6 +43,11 @@ export function query(text: string): Buffer {
   return serialize.query(text);
 }
 
+/** Parse, Bind, Execute and Sync of a statement with one parameter, whose type is left to the server. */
+export function queryWith(text: string, value: string): Buffer {
+  return Buffer.concat([serialize.parse({ text }), serialize.bind({ values: [value] }), serialize.execute({}), sync()]);
+}
+
 /** `definition`: what follows the name in a Parse message: text, zero byte, parameter types. */
 export function parse(name: string, definition: Uint8Array): Buffer {
   return new MessageWriter(Frontend.Parse).string(name).bytes(definition).finish();

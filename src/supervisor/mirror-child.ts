@@ -11,6 +11,8 @@ import type {
   SourceLogin,
   ToMirrorProcess,
 } from '../mirror/replay/mirror-process-messages.ts';
+import type { QueryReport } from '../mirror/report/query-report.ts';
+import type { ReportOptions } from '../mirror/report/report-options.ts';
 import { Backoff } from '../util/backoff.ts';
 import { entryFile } from '../util/entry-file.ts';
 
@@ -27,6 +29,7 @@ export interface MirrorProcessConfig {
   readonly logLevel: string;
   /** `mirror_queue_bytes`: the heap is to hold it. */
   readonly queueBytes: number;
+  readonly report: ReportOptions;
 }
 
 /**
@@ -46,10 +49,10 @@ export class MirrorChild {
   #pinger: NodeJS.Timeout | undefined;
   #lastPong = 0;
   #epoch = 0;
-  #nextStatus = 1;
+  #nextQuestion = 1;
   #ready: string | undefined;
   readonly #configured = new Map<number, () => void>();
-  readonly #statuses = new Map<number, (targets: readonly MirrorTargetStatus[]) => void>();
+  readonly #questions = new Map<number, (answer: FromMirrorProcess | undefined) => void>();
   #ended: (() => void) | undefined;
 
   constructor(config: MirrorProcessConfig, logger: Logger, onPath: (path: string | undefined) => void) {
@@ -74,19 +77,21 @@ export class MirrorChild {
     return this.#ready === undefined ? Promise.resolve() : this.#sendConfig();
   }
 
-  /** What it knows of its mirrors; nothing where it does not answer. */
-  status(): Promise<readonly MirrorTargetStatus[]> {
-    if (this.#ready === undefined) return Promise.resolve([]);
-    const id = this.#nextStatus++;
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#statuses.get(id)?.([]), ANSWER_MS);
-      this.#statuses.set(id, (targets) => {
-        clearTimeout(timer);
-        this.#statuses.delete(id);
-        resolve(targets);
-      });
-      this.#send({ type: 'status', id });
-    });
+  /** What it knows of its mirrors; undefined where it does not answer. */
+  async status(): Promise<readonly MirrorTargetStatus[] | undefined> {
+    const answer = await this.#ask('status');
+    return answer?.type === 'status' ? answer.targets : undefined;
+  }
+
+  /** The statistics of queries; undefined where it does not answer. */
+  async queries(): Promise<readonly QueryReport[] | undefined> {
+    const answer = await this.#ask('queries');
+    return answer?.type === 'queries' ? answer.queries : undefined;
+  }
+
+  /** RESET STATS. */
+  resetStatistics(): void {
+    this.#send({ type: 'resetStatistics' });
   }
 
   /** Ends it for good. Settles when it is gone. */
@@ -155,7 +160,7 @@ export class MirrorChild {
     this.#ready = undefined;
     this.#onPath(undefined);
     for (const done of this.#configured.values()) done();
-    for (const answered of [...this.#statuses.values()]) answered([]);
+    for (const answered of [...this.#questions.values()]) answered(undefined);
   }
 
   #received(message: FromMirrorProcess): void {
@@ -171,7 +176,8 @@ export class MirrorChild {
         this.#configured.get(message.epoch)?.();
         return;
       case 'status':
-        this.#statuses.get(message.id)?.(message.targets);
+      case 'queries':
+        this.#questions.get(message.id)?.(message);
         return;
       case 'pong':
       case 'targetState':
@@ -180,9 +186,24 @@ export class MirrorChild {
     }
   }
 
+  #ask(type: 'status' | 'queries'): Promise<FromMirrorProcess | undefined> {
+    if (this.#ready === undefined) return Promise.resolve(undefined);
+    const id = this.#nextQuestion++;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#questions.get(id)?.(undefined), ANSWER_MS);
+      this.#questions.set(id, (answer) => {
+        clearTimeout(timer);
+        this.#questions.delete(id);
+        resolve(answer);
+      });
+      this.#send({ type, id });
+    });
+  }
+
   #sendConfig(): Promise<void> {
     const epoch = ++this.#epoch;
-    const { targets, sourceLogins } = this.#config;
+    const { targets, sourceLogins, report } = this.#config;
+    this.#send({ type: 'configureReport', report });
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#configured.get(epoch)?.(), ANSWER_MS);
       this.#configured.set(epoch, () => {

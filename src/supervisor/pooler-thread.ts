@@ -32,6 +32,7 @@ const adminAnswers = new Map<number, (answer: AdminAnswer) => void>();
 let nextAdminId = 1;
 
 const clients = new Int32Array(start.memory.clients);
+const logins = new Int32Array(start.memory.logins);
 const registry = new StatementRegistry(start.statementPrefix, (text) => desk.forgetStatement(text));
 const desk: RecordingDesk = new RecordingDesk({
   registry,
@@ -62,8 +63,11 @@ const pooler = await Pooler.start(
     desk,
     special: admin,
     budget: budgetOf,
-    clientArrived,
+    clientArrived: (limit) => arrived(clients, limit),
     clientLeft: () => Atomics.sub(clients, start.thread, 1),
+    loginArrived: (limit) => arrived(logins, limit),
+    loginLeft: () => Atomics.sub(logins, start.thread, 1),
+    loginFailed: (address) => tell({ type: 'loginFailed', address }),
     cancelElsewhere: (key) => tell({ type: 'cancel', ...key }),
     log: (level, message, fields) => logger[level](fields, message),
   },
@@ -96,6 +100,8 @@ async function received(message: ToThread): Promise<void> {
       return pooler.announced(message.what, message.key);
     case 'cancel':
       return pooler.cancel({ processId: message.processId, secretKey: Buffer.from(message.secretKey) });
+    case 'loginFailed':
+      return pooler.loginFailedElsewhere(message.address);
     case 'snapshot':
       return tell({ type: 'snapshot', id: message.id, snapshot: snapshotOf(start.thread, pooler, desk) });
     case 'resetCounters':
@@ -135,13 +141,13 @@ async function finishMirroring(): Promise<void> {
   }
 }
 
-/** Counts a client against the limit of the whole process. */
-function clientArrived(limit: number): boolean {
-  Atomics.add(clients, start.thread, 1);
+/** Counts one more of this thread against the limit of the whole process. */
+function arrived(counts: Int32Array, limit: number): boolean {
+  Atomics.add(counts, start.thread, 1);
   let all = 0;
-  for (let thread = 0; thread < clients.length; thread++) all += Atomics.load(clients, thread);
+  for (let thread = 0; thread < counts.length; thread++) all += Atomics.load(counts, thread);
   if (all <= limit) return true;
-  Atomics.sub(clients, start.thread, 1);
+  Atomics.sub(counts, start.thread, 1);
   return false;
 }
 

@@ -75,6 +75,7 @@ export class PoolerThreads {
     this.#memory = {
       budgets: new SharedArrayBuffer(4 * BUDGET_ROWS * PoolBudget.rowLength(options.count)),
       clients: new SharedArrayBuffer(4 * options.count),
+      logins: new SharedArrayBuffer(4 * options.count),
       queueBytes: new SharedArrayBuffer(8 * options.count),
       sequence: new SharedArrayBuffer(8),
     };
@@ -187,6 +188,7 @@ export class PoolerThreads {
     this.#threads[thread] = undefined;
     PoolBudget.forgetThread(new Int32Array(this.#memory.budgets), this.#count, thread);
     new Int32Array(this.#memory.clients)[thread] = 0;
+    new Int32Array(this.#memory.logins)[thread] = 0;
     new Float64Array(this.#memory.queueBytes)[thread] = 0;
     this.#counters.threadEnded(thread);
     for (const key of [...this.#waiting.keys()]) {
@@ -211,6 +213,7 @@ export class PoolerThreads {
         for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
         return;
       case 'cancel':
+      case 'loginFailed':
         for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
         return;
       case 'counterRow':

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { findUser, sourceCredentials } from '../config/server-login.ts';
 import type { UserConfig } from '../config/user-schema.ts';
-import type { PoolerDatabase, PoolerLimits, PoolerOptions, PoolerRoute, PoolerUser } from '../pooler/pooler-options.ts';
+import type { PoolerDatabase, PoolerLimits, PoolerOptions, PoolerRoute, PoolerUser, UserLookupOptions } from '../pooler/pooler-options.ts';
 
 /** Under these names the admin database answers: PgBouncer's own, too, for the tools that were made for it. */
 function adminNames(config: Config): readonly string[] {
@@ -13,6 +13,8 @@ function adminNames(config: Config): readonly string[] {
 export function poolerOptions(config: Config): PoolerOptions {
   return {
     authType: config.general.auth_type,
+    tls: config.tls.clients,
+    tlsRequired: config.general.tls_client_required,
     users: poolerUsers(config),
     databases: config.databases.map((database) => poolerDatabase(config, database)),
     admin: { names: adminNames(config), user: config.admin.user, password: config.admin.password },
@@ -32,6 +34,8 @@ function poolerDatabase(config: Config, database: DatabaseConfig): PoolerDatabas
   return {
     name: database.name,
     address: { host: database.host, port: database.port },
+    tls: config.tls.servers,
+    userLookup: userLookup(config, database),
     databaseName: database.database_name,
     resetAlways: (database.server_reset ?? config.general.server_reset) === 'always',
     parameters: serverParameters(database),
@@ -42,16 +46,41 @@ function poolerDatabase(config: Config, database: DatabaseConfig): PoolerDatabas
 function poolerUsers(config: Config): PoolerUser[] {
   const names = new Set(config.users.map((user) => user.name));
   return [...names].map((name) => {
-    const routes: PoolerRoute[] = [];
-    let first: UserConfig | undefined;
-    for (const database of config.databases) {
+    const routes = config.databases.flatMap((database) => {
       const user = findUser(config.users, name, database.name);
-      if (user === undefined) continue;
-      first ??= user;
-      routes.push(poolerRoute(config, user, database));
-    }
-    return { name, routes, password: first?.password, passwordHash: first?.password_hash };
+      return user === undefined ? [] : [poolerRoute(config, user, database)];
+    });
+    return { name, routes };
   });
+}
+
+/**
+ * What PgBouncer asks by default since CVE-2025-2291: passwords that have expired and roles that may not log in are as
+ * good as none. Every name is qualified.
+ */
+const AUTH_QUERY = `SELECT rolname,
+  CASE WHEN rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.now() THEN NULL ELSE rolpassword END
+FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1::pg_catalog.text AND rolcanlogin`;
+
+function userLookup(config: Config, database: DatabaseConfig): UserLookupOptions | undefined {
+  const { auth_user: user, auth_query: query = AUTH_QUERY, connect_timeout: timeoutMs } = config.general;
+  if (user === undefined) return undefined;
+  const entry = findUser(config.users, user, database.name) ?? config.users.find(({ name }) => name === user);
+  const fixed = database.user === user ? database.password : undefined;
+  return {
+    user,
+    password: entry?.server_password ?? entry?.password ?? fixed,
+    query,
+    timeoutMs,
+    route: {
+      database: database.name,
+      password: undefined,
+      passwordHash: undefined,
+      serverUser: database.user,
+      serverPassword: database.user === undefined ? undefined : database.password,
+      ...poolSizes(config, undefined, database),
+    },
+  };
 }
 
 function poolerRoute(config: Config, user: UserConfig, database: DatabaseConfig): PoolerRoute {
@@ -60,9 +89,17 @@ function poolerRoute(config: Config, user: UserConfig, database: DatabaseConfig)
     database: database.name,
     serverUser: credentials.user,
     serverPassword: credentials.password,
-    mode: user.pooler_mode ?? database.pooler_mode ?? config.general.pooler_mode,
-    minPoolSize: user.min_pool_size ?? database.min_pool_size ?? config.general.min_pool_size,
-    poolSize: user.pool_size ?? database.pool_size ?? config.general.default_pool_size,
+    password: user.password,
+    passwordHash: user.password_hash,
+    ...poolSizes(config, user, database),
+  };
+}
+
+function poolSizes(config: Config, user: UserConfig | undefined, database: DatabaseConfig) {
+  return {
+    mode: user?.pooler_mode ?? database.pooler_mode ?? config.general.pooler_mode,
+    minPoolSize: user?.min_pool_size ?? database.min_pool_size ?? config.general.min_pool_size,
+    poolSize: user?.pool_size ?? database.pool_size ?? config.general.default_pool_size,
     pinnedPoolSize: database.pinned_pool_size ?? config.general.pinned_pool_size,
   };
 }
@@ -71,6 +108,7 @@ function poolerLimits({ general }: Config): PoolerLimits {
   return {
     maxClientConnections: general.max_client_connections,
     maxLoginConnections: general.max_login_connections,
+    loginFailuresPerMinute: general.login_failures_per_minute,
     clientLoginTimeoutMs: general.client_login_timeout,
     connectTimeoutMs: general.connect_timeout,
     checkoutTimeoutMs: general.checkout_timeout,

@@ -23,6 +23,8 @@ export interface SharedMemory {
   readonly budgets: SharedArrayBuffer;
   /** Int32 for each thread: clients connected. */
   readonly clients: SharedArrayBuffer;
+  /** Int32 for each thread: connections that have not logged in yet. */
+  readonly logins: SharedArrayBuffer;
   /** Float64 for each thread: bytes recorded and not finished. */
   readonly queueBytes: SharedArrayBuffer;
   /** One BigInt64: the event counter. */
@@ -53,6 +55,8 @@ export type ToThread =
   /** Another thread wants a connection of the pool, or has made room. */
   | { readonly type: 'announce'; readonly what: 'wanted' | 'room'; readonly key: string }
   | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
+  /** A login failed in another thread. */
+  | { readonly type: 'loginFailed'; readonly address: string }
   | { readonly type: 'snapshot'; readonly id: number }
   | { readonly type: 'resetCounters' }
   /** `database` undefined: all. Answered with `paused` when it is done. */
@@ -73,6 +77,7 @@ export type FromThread =
   | { readonly type: 'budgetRowWanted'; readonly key: string }
   | { readonly type: 'announce'; readonly what: 'wanted' | 'room'; readonly key: string }
   | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
+  | { readonly type: 'loginFailed'; readonly address: string }
   | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
   | { readonly type: 'snapshot'; readonly id: number; readonly snapshot: ThreadSnapshot }
   | { readonly type: 'admin'; readonly id: number; readonly command: string }

@@ -77,16 +77,19 @@ describe('A COPY that is larger than memory should be', { skip: skipWithoutProc 
   it('comes in for a server that takes it slowly within 30 MB, and is not mirrored', async (t) => {
     const client = await StreamingClient.login(inReverse(t), mirrored);
     const chunk = msg('d', Buffer.from(`${'y'.repeat(65_535)}\n`));
-    await client.copyIn('COPY big FROM STDIN', chunk, 8);
+    await client.startCopyIn('COPY big FROM STDIN');
+    await client.feed(chunk, 8);
     // What a socket reads is garbage that waits for its collection: some ten megabytes of it are there from now on.
     const warmUp = 1_600;
-    await client.copyIn('COPY big FROM STDIN', chunk, warmUp);
+    await client.startCopyIn('COPY big FROM STDIN');
+    await client.feed(chunk, warmUp);
     await mirrored.drained();
     const memory = new PeakMemory(mirrored.pgmirror.processId);
 
     const chunks = 3_200; // 200 MiB
+    await client.startCopyIn('COPY big FROM STDIN');
     proxy.stall('toServer');
-    const copied = client.copyIn('COPY big FROM STDIN', chunk, chunks);
+    const copied = client.feed(chunk, chunks);
     let sent = -1;
     await eventually(
       () => {
@@ -103,7 +106,9 @@ describe('A COPY that is larger than memory should be', { skip: skipWithoutProc 
     await copied.finally(() => clearInterval(sampling));
     memory.assertBounded();
 
-    assert.deepEqual(await mirrored.onSource('SELECT count(*)::int AS count FROM big'), [{ count: 8 + warmUp + chunks }]);
+    assert.deepEqual(await mirrored.onSource('SELECT count(*)::int AS count FROM big'), [
+      { count: 8 + warmUp + chunks },
+    ]);
     const { reasons } = await mirrored.drained();
     assert.deepEqual(reasons, { too_large: 2 });
     assert.deepEqual(await mirrored.onMirror('SELECT count(*)::int AS count FROM big'), [{ count: 8 }]);
@@ -160,12 +165,16 @@ class StreamingClient {
     await WireClient.cancel(this.#address, this.#client.processId, this.#client.secretKey);
   }
 
-  /** Sends the same CopyData so many times, no faster than they are taken. */
-  async copyIn(text: string, chunk: Buffer, times: number): Promise<void> {
-    const { socket } = this.#client;
+  /** The server is ready to take data when this resolves. */
+  async startCopyIn(text: string): Promise<void> {
+    this.sent = 0;
     this.send(text);
     await this.#read(() => this.#end.includes('G'));
-    this.sent = 0;
+  }
+
+  /** Sends the same CopyData so many times, no faster than they are taken, and ends the COPY. */
+  async feed(chunk: Buffer, times: number): Promise<void> {
+    const { socket } = this.#client;
     for (let left = times; left > 0; left -= 1) {
       if (!socket.write(chunk)) await within(once(socket, 'drain'), 60_000, 'the pooler to read on');
       this.sent += chunk.length;

@@ -6,7 +6,7 @@ import type { TomlTable } from 'smol-toml';
 import type { Cleanup } from './cleanup.ts';
 import { eventually } from './eventually.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles, type PgmirrorOptions } from './pgmirror.ts';
-import { createDatabase, query, type RunningPostgres } from './postgres.ts';
+import { createDatabase, query, withClient, type RunningPostgres } from './postgres.ts';
 
 /** See {@link Mirrored.start}. */
 export interface MirroredOptions {
@@ -109,7 +109,13 @@ export class Mirrored {
 
   /** SHOW MIRRORS, for one mirror. The counts are of one moment, and are checked to add up. */
   async counts(destination = 'shadow'): Promise<MirrorCounts> {
-    return readCounts(await this.pgmirror.admin('SHOW MIRRORS'), destination);
+    const { name, user, password } = { name: 'pgmirror', user: 'admin', password: 'admin-password' };
+    return withClient(this.pgmirror.url(name, user, password), async (client) => {
+      // `exposure` is the name of two columns, the share and the drop reason: rows as objects would lack one.
+      const { fields, rows } = await client.query<unknown[]>({ text: 'SHOW MIRRORS', rowMode: 'array' });
+      const names = fields.map((field) => field.name);
+      return readCounts(names, rows, destination);
+    });
   }
 
   /** Waits until the mirror has finished with everything, and returns what was counted. */
@@ -141,23 +147,27 @@ export class Mirrored {
   }
 }
 
-function readCounts(rows: readonly QueryResultRow[], destination: string): MirrorCounts {
-  const mine = rows.filter((row) => row.destination === destination);
+function readCounts(names: readonly string[], rows: readonly unknown[][], destination: string): MirrorCounts {
+  const mine = rows.filter((row) => row[names.indexOf('destination')] === destination);
   const [first] = mine;
   assert.ok(first !== undefined, `SHOW MIRRORS has no ${destination}`);
-  const sum = (column: string): number => mine.reduce((total, row) => total + Number(row[column]), 0);
-  const reasons = reasonNames.map((name) => [name, sum(name)] as const).filter(([, count]) => count > 0);
+  const sumAt = (index: number): number => mine.reduce((total, row) => total + Number(row[index]), 0);
+  const sum = (column: string): number => sumAt(names.indexOf(column));
+  const reasons = reasonNames
+    .map((name) => [name, sumAt(names.lastIndexOf(name))] as const)
+    .filter(([, count]) => count > 0);
+  const valueOf = (column: string): unknown => first[names.indexOf(column)];
   const counts: MirrorCounts = {
-    state: String(first.state),
-    reason: String(first.reason),
-    exposure: Number(first.exposure),
+    state: String(valueOf('state')),
+    reason: String(valueOf('reason')),
+    exposure: Number(valueOf('exposure')),
     total: sum('total_count'),
     mirrored: sum('mirrored_count'),
     dropped: sum('dropped_count'),
     errors: sum('error_count'),
     queueLength: sum('queue_length'),
     queuedBytes: sum('queued_bytes'),
-    lagMs: Number(first.lag_ms),
+    lagMs: Number(valueOf('lag_ms')),
     reasons: Object.fromEntries(reasons),
   };
   assert.equal(counts.total, counts.mirrored + counts.dropped + counts.queueLength, JSON.stringify(counts));

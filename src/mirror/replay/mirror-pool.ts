@@ -5,7 +5,8 @@ import type { Lane } from './lane.ts';
 import type { MirrorLogin } from './mirror-process-messages.ts';
 import { MirrorConnection } from './mirror-connection.ts';
 import { Replayer } from './replayer.ts';
-import type { ReplayObserver, ReplayOptions } from './replay-options.ts';
+import type { MirroredTransaction } from './mirrored-transaction.ts';
+import type { AnsweredRequest, ReplayObserver, ReplayOptions } from './replay-options.ts';
 import type { ServerAddress } from '../../net/server-socket.ts';
 
 /** Who decides when a pool may open a connection, and counts what its connections did. */
@@ -14,6 +15,7 @@ export interface PoolOwner {
   /** Asks for one more connection for this pool; answered with `opened()` or `openFailed()`. */
   open(pool: MirrorPool): void;
   timed(sourceTime: number, mirrorTime: number): void;
+  requestAnswered(transaction: MirroredTransaction, request: AnsweredRequest): void;
   /** A transaction of the connection's lane is over. */
   finished(connection: PooledConnection, outcome: Outcome, sqlstates: readonly string[]): void;
   /** Drops what a lane has at its head that must not run any more; false when nothing is left. */
@@ -35,6 +37,10 @@ export class PooledConnection implements ReplayObserver {
 
   timed(sourceTime: number, mirrorTime: number): void {
     this.pool.owner.timed(sourceTime, mirrorTime);
+  }
+
+  requestAnswered(transaction: MirroredTransaction, request: AnsweredRequest): void {
+    this.pool.owner.requestAnswered(transaction, request);
   }
 
   replayed(outcome: Outcome, sqlstates: readonly string[]): void {

@@ -5,8 +5,11 @@ import { TargetState } from '../record/record-stream.ts';
 import { MirrorTarget } from './mirror-target.ts';
 import type { Connect, MirrorTargetHost } from './mirror-target.ts';
 import type { FromMirrorProcess, MirrorTargetConfig, ToMirrorProcess } from './mirror-process-messages.ts';
+import type { ReportedMirror, TrafficReport } from '../report/traffic-report.ts';
+import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { PoolerLink } from './pooler-link.ts';
 import type { LinkHost } from './pooler-link.ts';
+import type { AnsweredRequest } from './replay-options.ts';
 import { SettingsRegistry } from './settings-registry.ts';
 import { StatementRegistry } from './statement-registry.ts';
 
@@ -22,6 +25,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   readonly statements = new StatementRegistry();
   readonly settings = new SettingsRegistry();
   readonly #logger: Logger;
+  readonly #report: TrafficReport;
   readonly #tell: (message: FromMirrorProcess) => void;
   readonly #targets = new Map<number, MirrorTarget>();
   /** Removed from the configuration, and when that was. */
@@ -34,10 +38,12 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   constructor(options: {
     readonly connect: Connect;
     readonly logger: Logger;
+    readonly report: TrafficReport;
     readonly tell: (message: FromMirrorProcess) => void;
   }) {
     this.connect = options.connect;
     this.#logger = options.logger;
+    this.#report = options.report;
     this.#tell = options.tell;
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
@@ -62,6 +68,15 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
         this.#tell({ type: 'status', id: message.id, targets });
         return;
       }
+      case 'configureReport':
+        this.#report.configure(message.report);
+        return;
+      case 'queries':
+        this.#tell({ type: 'queries', id: message.id, queries: this.#report.report(this.#mirrors()) });
+        return;
+      case 'resetStatistics':
+        this.#report.reset();
+        return;
       case 'drain':
         this.#startDraining(message.graceMs);
         return;
@@ -97,6 +112,10 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     for (const link of this.#links) link.targetState(target.id, streamState(target));
   }
 
+  requestAnswered(target: MirrorTarget, transaction: MirroredTransaction, request: AnsweredRequest): void {
+    this.#report.requestAnswered(target.id, transaction, request);
+  }
+
   // --- LinkHost
 
   linkClosed(link: PoolerLink, error: Error | undefined): void {
@@ -123,6 +142,10 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
       target.start();
       for (const link of this.#links) link.targetState(target.id, streamState(target));
     }
+  }
+
+  #mirrors(): ReportedMirror[] {
+    return [...this.#targets.values()].map(({ id, config: { source, destination } }) => ({ id, source, destination }));
   }
 
   #sweep(): void {

@@ -1,4 +1,6 @@
 import type { ServerAddress } from '../../net/server-socket.ts';
+import type { QueryReport } from '../report/query-report.ts';
+import type { ReportOptions } from '../report/report-options.ts';
 import type { DurationHistogram, Percentiles } from './latency-window.ts';
 import type { Level } from './level.ts';
 import type { Timing } from './pacing.ts';
@@ -57,8 +59,12 @@ export type ToMirrorProcess =
       readonly targets: readonly MirrorTargetConfig[];
       readonly sourceLogins: readonly SourceLogin[];
     }
+  | { readonly type: 'configureReport'; readonly report: ReportOptions }
   | { readonly type: 'ping'; readonly n: number }
   | { readonly type: 'status'; readonly id: number }
+  /** Asks for the statistics of queries. */
+  | { readonly type: 'queries'; readonly id: number }
+  | { readonly type: 'resetStatistics' }
   /** Finish what is queued, at most so long; what is left then is acknowledged as lost. */
   | { readonly type: 'drain'; readonly graceMs: number };
 
@@ -85,5 +91,6 @@ export type FromMirrorProcess =
   | { readonly type: 'configured'; readonly epoch: number }
   | { readonly type: 'pong'; readonly n: number }
   | { readonly type: 'status'; readonly id: number; readonly targets: readonly MirrorTargetStatus[] }
+  | { readonly type: 'queries'; readonly id: number; readonly queries: readonly QueryReport[] }
   | { readonly type: 'targetState'; readonly id: number; readonly state: MirrorState; readonly reason: string }
   | { readonly type: 'drained' };

@@ -5,6 +5,8 @@ import { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import { connectServer } from '../../pool/connect-server.ts';
 import { entryFile } from '../../util/entry-file.ts';
+import { QueryIdentifier } from '../report/query-identifier.ts';
+import { TrafficReport } from '../report/traffic-report.ts';
 import { MirrorProcess } from './mirror-process-core.ts';
 import type { FromMirrorProcess, ToMirrorProcess } from './mirror-process-messages.ts';
 
@@ -46,7 +48,8 @@ new Worker(entryFile('./parent-watchdog', import.meta.url), {
   workerData: { parent: process.ppid, socketPath },
 }).unref();
 
-const core = new MirrorProcess({ connect: connectServer, logger, tell });
+const report = new TrafficReport(await QueryIdentifier.load());
+const core = new MirrorProcess({ connect: connectServer, logger, report, tell });
 process.on('message', (message: ToMirrorProcess) => core.message(message));
 
 rmSync(socketPath, { force: true });

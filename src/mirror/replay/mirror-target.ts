@@ -9,7 +9,7 @@ import { MirrorPool } from './mirror-pool.ts';
 import type { PooledConnection, PoolOwner } from './mirror-pool.ts';
 import type { MirrorLogin, MirrorState, MirrorTargetConfig, MirrorTargetStatus } from './mirror-process-messages.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
-import type { ReplayOptions } from './replay-options.ts';
+import type { AnsweredRequest, ReplayOptions } from './replay-options.ts';
 import { connectionKey, replayOptionsOf, serverLoginOf } from './target-options.ts';
 import { TransactionFilter } from './transaction-filter.ts';
 
@@ -19,6 +19,8 @@ export type Connect = (login: ServerLogin) => Promise<LoggedInServer>;
 /** What a mirror needs from the process it is in. */
 export interface MirrorTargetHost {
   readonly connect: Connect;
+  /** A request was answered on the mirror. */
+  requestAnswered(target: MirrorTarget, transaction: MirroredTransaction, request: AnsweredRequest): void;
   /** The mirror went, is back, was refused or disabled. */
   stateChanged(target: MirrorTarget): void;
 }
@@ -239,6 +241,10 @@ export class MirrorTarget implements PoolOwner {
     const now = monotonicNow();
     this.#latency.source.record(sourceTime, now);
     this.#latency.mirror.record(mirrorTime, now);
+  }
+
+  requestAnswered(transaction: MirroredTransaction, request: AnsweredRequest): void {
+    this.#host.requestAnswered(this, transaction, request);
   }
 
   finished(connection: PooledConnection, outcome: Outcome, sqlstates: readonly string[]): void {

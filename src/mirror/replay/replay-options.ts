@@ -1,4 +1,5 @@
 import type { Outcome } from '../record/record-stream.ts';
+import type { MirroredTransaction } from './mirrored-transaction.ts';
 import type { Timing } from './pacing.ts';
 
 /** What a replayer takes from its mirror; read anew for each transaction. */
@@ -10,10 +11,30 @@ export interface ReplayOptions {
   readonly fixedSettings: ReadonlySet<string>;
 }
 
+/** A request that the mirror has answered, or whose time is up. Times in microseconds. */
+export interface AnsweredRequest {
+  /** In its transaction. */
+  readonly index: number;
+  readonly sourceTime: number;
+  readonly mirrorTime: number;
+  /** Both times are of the same work: nothing of pgmirror's own was answered with it, and nobody waited for COPY data. */
+  readonly isMeasured: boolean;
+  /** The transaction began late: what runs beside it is not what ran beside it on the source. */
+  readonly isLate: boolean;
+  /** SQLSTATEs of the first errors, or empty. */
+  readonly sourceError: string;
+  readonly mirrorError: string;
+  /** An earlier request of the block has failed on the mirror alone. */
+  readonly isTainted: boolean;
+  readonly timedOut: boolean;
+}
+
 /** Who is told what became of a transaction. */
 export interface ReplayObserver {
   /** A request was answered on both sides; times in microseconds. */
   timed(sourceTime: number, mirrorTime: number): void;
+  /** The same, of every request that was sent. */
+  requestAnswered(transaction: MirroredTransaction, request: AnsweredRequest): void;
   /** The transaction is over. The connection is idle again, or over. */
   replayed(outcome: Outcome, sqlstates: readonly string[]): void;
   /** The connection ended between transactions. */

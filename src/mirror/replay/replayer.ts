@@ -29,6 +29,8 @@ const Phase = {
 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
 
+/** A transaction that begins later than this after its end on the source is late. */
+const LATE_MS = 2000;
 /** How long a cancelled request may take to end before the connection is closed. */
 const CANCEL_GRACE_MS = 2000;
 const NONE: readonly string[] = [];
@@ -55,6 +57,13 @@ export class Replayer implements ConnectionUser {
   #tainted = false;
   /** The request in flight failed. */
   #erred = false;
+  /** With this SQLSTATE. */
+  #mirrorError = '';
+  /** `#tainted` was set when the request was sent. */
+  #wasTainted = false;
+  /** Its time is that of the same work as on the source. */
+  #measured = false;
+  #late = false;
   #sqlstates: string[] | undefined;
   #sentAt = 0;
   #deadline = 0;
@@ -82,7 +91,9 @@ export class Replayer implements ConnectionUser {
     this.#tainted = false;
     this.#sqlstates = undefined;
     this.#cursor.reset(transaction.recorded.recording);
-    this.#pacing.begin(monotonicNow(), transaction.recorded.endedAt);
+    const now = monotonicNow();
+    this.#pacing.begin(now, transaction.recorded.endedAt);
+    this.#late = now - transaction.recorded.endedAt > LATE_MS;
     this.connection.sawSet = false;
     this.connection.statements.begin(transaction.unnamed);
     if (this.connection.settings === transaction.settings) this.#nextRequest();
@@ -115,7 +126,10 @@ export class Replayer implements ConnectionUser {
   answered(): void {
     this.#clearTimer();
     this.#deadline = 0;
-    if (this.#timedOut && this.#phase !== Phase.Closing) return this.#end();
+    if (this.#timedOut && this.#phase !== Phase.Closing) {
+      if (this.#phase === Phase.Request) this.#tellAnswered();
+      return this.#end();
+    }
     switch (this.#phase) {
       case Phase.Settings:
         return this.#settingAnswered();
@@ -143,6 +157,7 @@ export class Replayer implements ConnectionUser {
     }
     if (this.#phase !== Phase.Request) return;
     if (!this.#erred && !this.#cursor.errored) this.#noteError(sqlstate);
+    if (!this.#erred) this.#mirrorError = sqlstate;
     this.#erred = true;
     if (this.#copy) this.#copyFailed(this.#copy);
   }
@@ -239,6 +254,9 @@ export class Replayer implements ConnectionUser {
     const flags = cursor.flags;
     this.#phase = Phase.Request;
     this.#erred = false;
+    this.#mirrorError = '';
+    this.#wasTainted = this.#tainted;
+    this.#measured = (flags & RequestFlag.CopyIn) === 0;
     if ((flags & RequestFlag.Cancelled) !== 0) this.#cancelLater(cursor.cancelAfter);
     if ((flags & RequestFlag.Simple) !== 0) {
       this.connection.statements.simpleQuery();
@@ -246,6 +264,7 @@ export class Replayer implements ConnectionUser {
       return;
     }
     const ahead = this.connection.statements.ahead(cursor, this.#running().origin.statements);
+    if (ahead.length > 0) this.#measured = false;
     if ((flags & RequestFlag.CopyIn) !== 0) {
       this.#copy = new CopyFeeder(cursor);
       this.#setDeadline(cursor.sourceTime);
@@ -263,12 +282,28 @@ export class Replayer implements ConnectionUser {
     if (!this.#erred && !cursor.errored) {
       this.#observer.timed(cursor.sourceTime, (monotonicNow() - this.#sentAt) * 1000);
     }
+    this.#tellAnswered();
     const treatment = this.#treatment();
     if (treatment?.kind === 'wrap') return this.#rollback(false);
     if (treatment?.kind === 'cut' && treatment.rollback !== 'none') {
       return this.#rollback(treatment.rollback === 'chain');
     }
     this.#compareStatus();
+  }
+
+  #tellAnswered(): void {
+    const cursor = this.#cursor;
+    this.#observer.requestAnswered(this.#running(), {
+      index: cursor.index,
+      sourceTime: cursor.sourceTime,
+      mirrorTime: (monotonicNow() - this.#sentAt) * 1000,
+      isMeasured: this.#measured,
+      isLate: this.#late,
+      sourceError: cursor.errored ? cursor.sqlstate : '',
+      mirrorError: this.#mirrorError,
+      isTainted: this.#wasTainted,
+      timedOut: this.#timedOut,
+    });
   }
 
   #rollback(chain: boolean): void {

@@ -37,7 +37,7 @@ export interface CountedRequest {
   readonly timedOut: boolean;
   /** Answers were compared, and this is what came of it: `answerClass` is undefined where they are the same. */
   readonly verdict: { readonly judged: boolean; readonly answerClass: AnswerClass | undefined } | undefined;
-  readonly example: ((answerClass: AnswerClass) => AnswerExample) | undefined;
+  readonly example: (answerClass: AnswerClass) => AnswerExample;
 }
 
 /**
@@ -69,7 +69,7 @@ export class QueryStatistics {
     if (sourceError !== '') record.error('source', sourceError);
     if (mirrorError !== '' && !request.isConsequence) record.error('mirror', mirrorError);
     const answerClass = classOf(request);
-    if (answerClass !== undefined) record.differed(answerClass, () => exampleOf(request, answerClass));
+    if (answerClass !== undefined) record.differed(answerClass, () => request.example(answerClass));
     if (request.verdict?.judged) {
       record.judged++;
       if (answerClass !== undefined && MISMATCHES.has(answerClass)) record.mismatches++;
@@ -134,14 +134,4 @@ function classOf(request: CountedRequest): AnswerClass | undefined {
   if (mirrorError !== '' && sourceError === '') return 'error_new';
   if (mirrorError === '' && sourceError !== '') return 'error_missing';
   return mirrorError === sourceError ? undefined : 'error_changed';
-}
-
-function exampleOf(request: CountedRequest, answerClass: AnswerClass): AnswerExample {
-  if (request.example !== undefined) return request.example(answerClass);
-  const said = (sqlstate: string): string => (sqlstate === '' ? 'no error' : sqlstate);
-  return {
-    at: new Date().toISOString(),
-    source: said(request.sourceError),
-    mirror: request.timedOut ? 'no answer in time' : said(request.mirrorError),
-  };
 }

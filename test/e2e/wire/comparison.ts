@@ -80,6 +80,7 @@ export class Comparison {
     const client = await this.pooled();
     try {
       const lines = await hold(client, { name: 'traces', steps: [{ send: [queryBytes(traces)], answer: 'TCZ' }] });
+      if (!lines.some((line) => line.startsWith('C'))) return lines.length > 1 ? lines : ['no answer'];
       return lines.filter((line) => !/^(step|T|C|Z)/.test(line));
     } finally {
       await client.destroy();

@@ -42,7 +42,7 @@ export function saysByteByByte(answer: string, ...parts: readonly Buffer[]): Ste
  * Holds a dialogue and returns its transcript: what came after each step, a line a message. It waits for as many messages as a step
  * announces and takes what else there is, so that a server that answers otherwise shows it in its transcript.
  */
-export async function hold(client: WireClient, dialogue: Dialogue, deadlineMs = 3_000): Promise<string[]> {
+export async function hold(client: WireClient, dialogue: Dialogue, deadlineMs = Number(process.env.WIRE_DEADLINE ?? 3_000)): Promise<string[]> {
   const lines: string[] = [];
   let closed = false;
   void client.closed.then(() => (closed = true));

@@ -42,7 +42,7 @@ export const pipelineCases: readonly Dialogue[] = [
       says('CZ', query('BEGIN')),
       says('12DDsZ', parse('', five), bind('C_1', ''), execute('C_1', 2), sync),
       says('DDsZ', execute('C_1', 2), sync),
-      says('TDZ', describe('P', 'C_1'), execute('C_1', 1), sync),
+      says('TDsZ', describe('P', 'C_1'), execute('C_1', 1), sync),
       says('CZ', query('COMMIT')),
       says('EZ', execute('C_1', 2), sync),
     ],
@@ -103,7 +103,7 @@ export const pipelineCases: readonly Dialogue[] = [
     name: '7: the unnamed statement survives an error when it runs',
     steps: [
       says('1Z', parse('', 'SELECT 1 / $1::int'), sync),
-      says('2EZ', bind('', '', '0'), execute(''), sync),
+      says('EZ', bind('', '', '0'), execute(''), sync),
       says('2DCZ', bind('', '', '1'), execute(''), sync),
     ],
   },
@@ -124,11 +124,11 @@ export const pipelineCases: readonly Dialogue[] = [
     ],
   },
   {
-    name: '7: the unnamed statement is gone after DEALLOCATE ALL? it is not',
+    name: '7: the unnamed statement outlives DEALLOCATE ALL',
     steps: [
       says('1Z', parse('', 'SELECT 1'), sync),
       says('12CZ', parse('d', 'DEALLOCATE ALL'), bind('', 'd'), execute(''), sync),
-      says('EZ', bind('', ''), execute(''), sync),
+      says('2DCZ', bind('', ''), execute(''), sync),
       says('EZ', bind('', 'd'), execute(''), sync),
     ],
   },
@@ -140,7 +140,7 @@ export const pipelineCases: readonly Dialogue[] = [
     name: '8: twenty Syncs in one write, with errors and blocks in between',
     steps: [
       says(
-        '12DCZ' + '12CZ' + '12EZ' + 'EZ' + 'EZ' + '12CZ' + '12DCZ',
+        '12DCZ' + '12CZ' + '1EZ' + 'EZ' + 'EZ' + '12CZ' + '12DCZ',
         one('SELECT 1'), one('BEGIN'), one('SELECT 1 / 0'), one('SELECT 2'), one('SELECT 3'), one('ROLLBACK'), one('SELECT 4'),
       ),
     ],
@@ -209,7 +209,7 @@ export const pipelineCases: readonly Dialogue[] = [
     name: '10: an implicit transaction of several statements is rolled back as a whole',
     steps: [
       says(
-        '12C12EZ',
+        '12C1EZ',
         parse('', "INSERT INTO t VALUES (100, 'x')"), bind('', ''), execute(''), parse('', 'SELECT 1 / 0'), bind('', ''),
         execute(''), sync,
       ),

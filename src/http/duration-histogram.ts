@@ -1,0 +1,39 @@
+import { Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
+import { HISTOGRAM_BOUNDS } from '../mirror/replay/latency-window.ts';
+import type { DurationHistogram } from '../mirror/replay/latency-window.ts';
+import type { MirrorFigures } from './http-host.ts';
+
+const NAME = 'pgmirror_request_duration_seconds';
+
+/** Registers the histogram of both sides' requests. Its counts were made elsewhere, so it is filled by what it tells. */
+export function registerDurations(registry: Registry, mirrors: readonly MirrorFigures[]): void {
+  const histogram = new Histogram({
+    name: NAME,
+    help: 'From the last byte of a request sent to its ReadyForQuery',
+    labelNames: ['source', 'destination', 'side'],
+    buckets: [...HISTOGRAM_BOUNDS],
+    registers: [registry],
+  });
+  const told = histogram.get.bind(histogram);
+  histogram.get = async () => ({ ...(await told()), values: mirrors.flatMap(valuesOf) });
+}
+
+type Value = Awaited<ReturnType<Histogram['get']>>['values'][number];
+
+function valuesOf({ summary: { source, destination }, durations }: MirrorFigures): Value[] {
+  if (durations === undefined) return [];
+  return (['source', 'mirror'] as const).flatMap((side) =>
+    samples(durations[side], { source, destination, side }),
+  );
+}
+
+function samples({ buckets, count, sumSeconds }: DurationHistogram, labels: Record<string, string>): Value[] {
+  const bounds = [...HISTOGRAM_BOUNDS.map((bound, index) => [bound, buckets[index] ?? 0] as const)];
+  return [
+    ...bounds.map(([le, value]) => ({ metricName: `${NAME}_bucket`, labels: { ...labels, le }, value })),
+    { metricName: `${NAME}_bucket`, labels: { ...labels, le: '+Inf' }, value: count },
+    { metricName: `${NAME}_sum`, labels, value: sumSeconds },
+    { metricName: `${NAME}_count`, labels, value: count },
+  ];
+}

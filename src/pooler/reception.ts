@@ -1,0 +1,143 @@
+import { chmodSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
+import { LoginFailures } from '../auth/login-failures.ts';
+import { ClientSocket } from '../net/client-socket.ts';
+import { TlsAcceptor } from '../net/tls-acceptor.ts';
+import { errorResponse } from '../protocol/backend-messages.ts';
+import type { PoolerOptions } from './pooler-options.ts';
+import { Startup } from './startup.ts';
+import type { StartupFailure, StartupHost } from './startup.ts';
+
+/** Where clients are accepted. */
+export type ReceptionAddress =
+  { readonly host: string; readonly port: number; readonly reusePort: boolean } | { readonly path: string };
+
+/** What a reception asks its owner. */
+export interface ReceptionHost extends Pick<StartupHost, 'mockSecret' | 'lookUp' | 'cancel' | 'loggedIn'> {
+  /** Counts a connection of the process that is not logged in: false, there are too many. */
+  readonly loginArrived: (limit: number) => boolean;
+  readonly loginLeft: () => void;
+  /** A login from there failed: other threads are to know. */
+  readonly loginFailed: (address: string) => void;
+  /** Somebody was refused who claimed to be this user. */
+  readonly refused: (failure: StartupFailure) => void;
+  readonly log: (level: 'debug' | 'info' | 'warn', message: string, fields: object) => void;
+}
+
+/** Who may connect to a unix socket: everybody, for they are asked who they are; its owner alone, where nobody is. */
+const SOCKET_MODE = { asked: 0o777, trusted: 0o700 } as const;
+
+/**
+ * Where clients come in: the listening sockets, TLS, and every connection up to its login. Those that are not logged in
+ * are bounded in number and time, apart from the clients that are, and so are failed logins from one address.
+ */
+export class Reception {
+  readonly #host: ReceptionHost;
+  #options: PoolerOptions;
+  #acceptor: TlsAcceptor | undefined;
+  readonly #failures: LoginFailures;
+  readonly #startups = new Set<Startup>();
+  readonly #listeners: NetServer[] = [];
+  readonly #socketPaths: string[] = [];
+
+  /** Throws where the certificate cannot be used. */
+  constructor(host: ReceptionHost, options: PoolerOptions) {
+    this.#host = host;
+    this.#options = options;
+    this.#failures = new LoginFailures(options.limits.loginFailuresPerMinute);
+    this.#acceptor = acceptorOf(options);
+  }
+
+  /** Accepts clients there; the port. Rejects with the error of listen(). */
+  listen(where: ReceptionAddress): Promise<number> {
+    const isLocal = 'path' in where;
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket, isLocal));
+    this.#listeners.push(server);
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ ...where, backlog: 1024 }, () => {
+        server.off('error', reject);
+        if (isLocal) {
+          this.#socketPaths.push(where.path);
+          this.#setSocketMode(where.path);
+        }
+        const address = server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : 0);
+      });
+    });
+  }
+
+  /** Applies changed options. Connections that are there stay as they are. Throws as the constructor does. */
+  configure(options: PoolerOptions): void {
+    const before = this.#options;
+    if (JSON.stringify(before.tls) !== JSON.stringify(options.tls)) this.#acceptor = acceptorOf(options);
+    this.#options = options;
+    this.#failures.limit = options.limits.loginFailuresPerMinute;
+    for (const path of this.#socketPaths) this.#setSocketMode(path);
+  }
+
+  /** A login from there failed in another thread. */
+  loginFailedElsewhere(address: string): void {
+    this.#failures.failed(address);
+  }
+
+  /** Lets nobody in any more; who has not logged in yet is sent away. */
+  close(): void {
+    for (const listener of this.#listeners) listener.close();
+    for (const startup of [...this.#startups]) startup.refuse('57P03', 'the database system is shutting down');
+  }
+
+  #setSocketMode(path: string): void {
+    chmodSync(path, this.#options.authType === 'trust' ? SOCKET_MODE.trusted : SOCKET_MODE.asked);
+  }
+
+  #accept(socket: Socket, isLocal: boolean): void {
+    const client = new ClientSocket(socket, { isLocal });
+    const { limits, tlsRequired } = this.#options;
+    const host = this.#host;
+    if (!host.loginArrived(limits.maxLoginConnections)) {
+      client.end(errorResponse({ severity: 'FATAL', code: '53300', message: 'too many connections are logging in' }));
+      return;
+    }
+    const startup: Startup = new Startup(
+      client,
+      {
+        mockSecret: host.mockSecret,
+        lookUp: (request) => host.lookUp(request),
+        tooManyFailures: ({ remoteAddress }) => !isLocal && this.#failures.refuses(remoteAddress),
+        cancel: (processId, secretKey) => host.cancel(processId, secretKey),
+        loggedIn: (...login) => {
+          this.#left(startup);
+          host.loggedIn(...login);
+        },
+        over: (failure) => {
+          this.#left(startup);
+          if (failure !== undefined) this.#refused(client, failure);
+        },
+      },
+      { timeoutMs: limits.clientLoginTimeoutMs, tls: { acceptor: this.#acceptor, required: tlsRequired } },
+    );
+    this.#startups.add(startup);
+  }
+
+  #left(startup: Startup): void {
+    if (this.#startups.delete(startup)) this.#host.loginLeft();
+  }
+
+  #refused(client: ClientSocket, failure: StartupFailure): void {
+    const { user, database, reason, unproven } = failure;
+    const address = client.remoteAddress;
+    this.#host.refused(failure);
+    this.#host.log('warn', 'login refused', { user, database, reason, address });
+    // Whoever comes over a unix socket has no address of its own: one of them must not lock out the rest.
+    if (!unproven || client.isLocal) return;
+    this.#host.loginFailed(address);
+    if (!this.#failures.failed(address)) return;
+    this.#host.log('warn', 'too many failed logins from one address: further ones are refused for a while', { address });
+  }
+}
+
+function acceptorOf({ tls }: PoolerOptions): TlsAcceptor | undefined {
+  return tls === undefined ? undefined : new TlsAcceptor(tls);
+}

@@ -1,0 +1,140 @@
+import { Frontend } from '../protocol/message-types.ts';
+import { INJECTED, Owed, owedByType } from '../session/answer-queue.ts';
+import type { OutputAssembly } from './output-assembly.ts';
+import type { Executed, Subject } from './request-subject.ts';
+import type { Server, SessionLink } from './session-link.ts';
+
+/** A message with a statement's name in it: `size` bytes in all, of which there is `start` to `end`. */
+export interface NamedMessage {
+  readonly start: number;
+  readonly end: number;
+  readonly size: number;
+  readonly nameStart: number;
+  /** Behind the name's zero byte. */
+  readonly nameEnd: number;
+}
+
+/**
+ * What goes to the server: puts messages together for one write, notes what each owes, and shows the recorder what the
+ * source receives. Counts requests and segments (stretches of messages up to a Sync) as they are sent.
+ */
+export class RequestOutput {
+  readonly #link: SessionLink;
+  readonly #assembly: OutputAssembly;
+  /** The current request has begun and the message that owes its ReadyForQuery has not been sent. */
+  #requestOpen = false;
+  #segment = 0;
+  #answeredSegments = 0;
+
+  constructor(link: SessionLink, assembly: OutputAssembly) {
+    this.#link = link;
+    this.#assembly = assembly;
+  }
+
+  get requestOpen(): boolean {
+    return this.#requestOpen;
+  }
+
+  /** The segment being sent, and the oldest that has not been answered. */
+  get segment(): number {
+    return this.#segment;
+  }
+
+  get answeredSegments(): number {
+    return this.#answeredSegments;
+  }
+
+  segmentAnswered(): void {
+    this.#answeredSegments++;
+  }
+
+  /** The link is given up: the next request begins anew. */
+  reset(): void {
+    this.#requestOpen = false;
+    this.#segment = this.#answeredSegments;
+  }
+
+  beginRequest(): void {
+    if (this.#requestOpen) return;
+    this.#requestOpen = true;
+    if (this.#link.answers.length === 0) this.#link.busySince = performance.now();
+    this.#link.recorder?.requestStarts();
+  }
+
+  /** The message that owes the ReadyForQuery has been sent. `simple`: the request is one Query. */
+  requestSent(simple: boolean): void {
+    this.#requestOpen = false;
+    this.#link.recorder?.requestSent(simple);
+  }
+
+  /** The message as it is. `rest`: bytes of it that are still to come. */
+  pass(
+    server: Server,
+    type: number,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    subject?: Subject | Executed,
+    rest = 0,
+  ): void {
+    this.#assembly.append(bytes, start, end);
+    const recorder = this.#link.recorder;
+    recorder?.append(bytes, start, end);
+    const owed = owedByType(type);
+    if (owed !== 0) server.state.answers.push(owed, subject, recorder === undefined ? 0 : recorder.offset + rest);
+  }
+
+  /** The message with a statement's name replaced. */
+  rename(
+    server: Server,
+    owed: number,
+    bytes: Buffer,
+    message: NamedMessage,
+    name: Buffer,
+    subject: Subject | undefined,
+  ): void {
+    const assembly = this.#assembly;
+    const { start, end, size, nameStart, nameEnd } = message;
+    assembly.appendRenamed(bytes, start, end, size, nameStart, nameEnd, name);
+    const recorder = this.#link.recorder;
+    recorder?.append(assembly.scratch, assembly.lastStart, assembly.used);
+    const rest = size - (end - start);
+    server.state.answers.push(owed, subject, recorder === undefined ? 0 : recorder.offset + rest);
+  }
+
+  /** A message of pgmirror's own: its answer is swallowed, and mirrors never see it. `owed` 0: it has none. */
+  inject(server: Server, owed: number, message: Buffer, subject: Subject | undefined): void {
+    this.#assembly.appendAll(message);
+    if (owed !== 0) server.state.answers.push(owed | INJECTED, subject, this.#link.recorder?.offset ?? 0);
+  }
+
+  /** A message of pgmirror's own in place of one of the client's. */
+  replace(server: Server, owed: number, message: Buffer, subject: Subject): void {
+    this.#assembly.appendAll(message);
+    server.state.answers.push(owed, subject, this.#link.recorder?.offset ?? 0);
+  }
+
+  sync(server: Server, bytes: Buffer, start: number, end: number): void {
+    const swallowed = server.state.answers.copyIn;
+    this.beginRequest();
+    this.pass(server, Frontend.Sync, bytes, start, end);
+    if (swallowed) return;
+    this.#segment++;
+    this.requestSent(false);
+  }
+
+  /** CopyData, CopyDone or CopyFail, or the beginning of one. */
+  copy(server: Server, type: number, bytes: Buffer, start: number, end: number): void {
+    // Data that comes when nothing is asked for belongs to a COPY that has failed: PostgreSQL ignores it too.
+    if (server.state.answers.length === 0) return;
+    this.morePieces(bytes, start, end, !this.#requestOpen);
+    if (type !== Frontend.CopyData) server.state.answers.push(Owed.CopyEnd);
+  }
+
+  /** More of a long message. `copy`: it is CopyData behind a request that has been sent. */
+  morePieces(bytes: Buffer, start: number, end: number, copy: boolean): void {
+    this.#assembly.append(bytes, start, end);
+    if (copy) this.#link.recorder?.appendCopy(bytes, start, end);
+    else this.#link.recorder?.append(bytes, start, end);
+  }
+}

@@ -1,0 +1,32 @@
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+
+/** A client in statement mode began a transaction block. */
+export const NO_BLOCKS: ErrorFields = {
+  severity: 'FATAL',
+  code: '25001',
+  message: 'transaction blocks are not allowed in statement pooling mode',
+};
+
+/** A client would have to keep its server connection, and too many do. */
+export const TOO_MANY_PINNED: ErrorFields = {
+  severity: 'FATAL',
+  code: '53300',
+  message: 'too many clients keep a server connection of their own (pinned_pool_size)',
+};
+
+/** What a CancelRequest makes of a request that has not even got a server connection. */
+export const CANCELLED: ErrorFields = {
+  severity: 'ERROR',
+  code: '57014',
+  message: 'canceling statement due to user request',
+};
+
+/** A time limit of the configuration was passed. */
+export function timeoutError(code: string, setting: string): ErrorFields {
+  return { severity: 'FATAL', code, message: `terminating connection due to ${setting}` };
+}
+
+/** A client's server connection is gone. */
+export function serverLostError(reason: string): ErrorFields {
+  return { severity: 'FATAL', code: '08006', message: `the connection to the server was lost: ${reason}` };
+}

@@ -1,0 +1,54 @@
+import { ParameterSet } from '../session/parameter-set.ts';
+import { PinReason, auditQuery, readFindings } from '../session/session-audit.ts';
+import { withoutBaseline } from '../session/settings.ts';
+import { runTask } from './server-task.ts';
+import type { TaskResult } from './server-task.ts';
+import type { Server, SessionLink } from './session-link.ts';
+
+export interface AuditOptions {
+  /** Whom a fresh session of the connection runs as. */
+  readonly loginUser: string;
+  /** The settings with which the client logged in: what RESET brings back. */
+  readonly loginSettings: ParameterSet;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Asks the session behind a server connection what the client's transaction left in it, and takes that over: the client's
+ * settings, and why it must keep the connection. `done` is called once, with the reason where the connection was lost.
+ */
+export function auditSession(
+  link: SessionLink,
+  server: Server,
+  options: AuditOptions,
+  done: (lost: string | undefined) => void,
+): void {
+  link.watch.take();
+  const rows: (string | null)[][] = [];
+  const finished = (result: TaskResult): void => {
+    if (result.outcome === 'lost') {
+      done(result.reason);
+      return;
+    }
+    takeOver(link, server, options, result.outcome === 'done' ? rows : undefined);
+    done(undefined);
+  };
+  runTask(server, auditQuery(link.watch.parameters), options.timeoutMs, finished, (values) => rows.push(values));
+}
+
+function takeOver(
+  link: SessionLink,
+  server: Server,
+  options: AuditOptions,
+  rows: readonly (readonly (string | null)[])[] | undefined,
+): void {
+  // A session that cannot be asked keeps its client: nobody knows what it would leave behind.
+  const unknown = { settings: link.settings.entries, pins: [PinReason.Load] };
+  const found = rows === undefined ? unknown : readFindings(rows, options.loginUser);
+  link.pins = link.watch.loaded ? [...found.pins, PinReason.Load] : found.pins;
+  server.state.applied = withoutBaseline(new ParameterSet(found.settings), server.state);
+  // What was reset has the value again that the client began with.
+  const settings = new Map(options.loginSettings.entries);
+  for (const [name, value] of found.settings) settings.set(name, value);
+  link.settings = withoutBaseline(new ParameterSet(settings), server.state);
+}

@@ -1,0 +1,50 @@
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { timeoutError } from './session-errors.ts';
+
+/** What a session waits for: a server's answer, its client's next request, or that within a transaction. */
+export type WaitsFor = 'answer' | 'request' | 'transaction' | undefined;
+
+/** Limits in milliseconds; 0 is off. */
+export interface SessionTimeoutLimits {
+  readonly queryTimeoutMs: number;
+  readonly clientIdleTimeoutMs: number;
+  readonly clientIdleInTransactionTimeoutMs: number;
+}
+
+/**
+ * How long a session has waited for the same thing. One sweep over all sessions counts, not a timer or a look at the
+ * clock for each request; limits are exact to a sweep.
+ */
+export class SessionTimeouts {
+  readonly #limits: SessionTimeoutLimits;
+  #active = false;
+  #waitsFor: WaitsFor;
+  #waitedMs = 0;
+
+  constructor(limits: SessionTimeoutLimits) {
+    this.#limits = limits;
+  }
+
+  /** Something was sent or answered. */
+  activity(): void {
+    this.#active = true;
+  }
+
+  /** `elapsedMs` have passed since the last call. The error of the limit that is over, if one is. */
+  sweep(waitsFor: WaitsFor, elapsedMs: number): ErrorFields | undefined {
+    this.#waitedMs = waitsFor === this.#waitsFor && !this.#active ? this.#waitedMs + elapsedMs : 0;
+    this.#waitsFor = waitsFor;
+    this.#active = false;
+    const { queryTimeoutMs, clientIdleTimeoutMs, clientIdleInTransactionTimeoutMs } = this.#limits;
+    if (waitsFor === 'answer' && this.#over(queryTimeoutMs)) return timeoutError('57014', 'query_timeout');
+    if (waitsFor === 'request' && this.#over(clientIdleTimeoutMs)) return timeoutError('57P05', 'client_idle_timeout');
+    if (waitsFor === 'transaction' && this.#over(clientIdleInTransactionTimeoutMs)) {
+      return timeoutError('25P03', 'client_idle_in_transaction_timeout');
+    }
+    return undefined;
+  }
+
+  #over(limitMs: number): boolean {
+    return limitMs > 0 && this.#waitedMs >= limitMs;
+  }
+}
