@@ -31,6 +31,15 @@ function checkGeneral({ general }: Sections, problems: ProblemList): void {
     const accepted = 'a file, since tls_client_required is true';
     problems.add({ key: `${key}.tls_certificate`, found: 'nothing', accepted });
   }
+  if (given.tls_client_ca_certificate !== undefined && given.tls_certificate === undefined) {
+    const accepted = 'a file, since tls_client_ca_certificate is given';
+    problems.add({ key: `${key}.tls_certificate`, found: 'nothing', accepted });
+  }
+  // Of the public authorities any could vouch for anybody: without the host's name that proves nothing. libpq refuses it.
+  if (given.tls_verify === 'verify_ca' && given.tls_server_ca_certificate === undefined) {
+    const accepted = 'a file, since tls_verify is "verify_ca"';
+    problems.add({ key: `${key}.tls_server_ca_certificate`, found: 'nothing', accepted });
+  }
   if (given.auth_query !== undefined && given.auth_user === undefined) {
     problems.add({ key: `${key}.auth_user`, found: 'nothing', accepted: 'a user name, since auth_query is given' });
   }

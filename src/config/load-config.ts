@@ -10,6 +10,7 @@ import type { mirroringSchema, MirroringConfig } from './mirroring-schema.ts';
 import { ProblemList } from './problem-list.ts';
 import { readTomlFile } from './read-toml-file.ts';
 import { readSections, readUserSections, type Sections, type UserSections } from './sections.ts';
+import { readTlsFiles, type TlsConfig } from './tls-files.ts';
 import type { userSchema, UserConfig } from './user-schema.ts';
 
 /**
@@ -31,21 +32,25 @@ export function loadConfig(
   const sections = 'tables' in configFile ? readSections(configFile.tables, environment, configProblems) : undefined;
   const users = 'tables' in usersFile ? readUserSections(usersFile.tables, environment, usersProblems) : undefined;
   if (sections !== undefined) checkConfigFile(sections, configProblems);
+  // Files are looked into once it is certain which are meant.
+  const isSound = sections !== undefined && configProblems.lines.length === 0;
+  const tls = isSound ? readTlsFiles(sections.general, paths.config, configProblems) : undefined;
   if (users !== undefined) checkUsersFile(users, sections, usersProblems);
 
   const unreadable = [configFile, usersFile].flatMap((file) => ('problem' in file ? [file.problem] : []));
   const problems = [...unreadable, ...configProblems.lines, ...usersProblems.lines];
   if (problems.length > 0) throw new ConfigError(problems);
-  if (sections === undefined || users === undefined) throw new Error('a file without tables and without a problem');
-  return deepFreeze(resolved({ config: paths.config, users: paths.users }, sections, users));
+  if (sections === undefined || users === undefined || tls === undefined) throw new Error('a file without tables and without a problem');
+  return deepFreeze(resolved({ config: paths.config, users: paths.users }, sections, users, tls));
 }
 
-function resolved(files: Config['files'], sections: Sections, { users }: UserSections): Config {
+function resolved(files: Config['files'], sections: Sections, { users }: UserSections, tls: TlsConfig): Config {
   const general: GeneralConfig = sound(sections.general);
   const all = [sections.general, sections.admin, ...sections.databases, ...sections.mirroring, ...users];
   return {
     files,
     general,
+    tls,
     admin: sound(sections.admin),
     databases: sections.databases.map(resolvedDatabase),
     mirroring: sections.mirroring.map((section) => resolvedMirroring(section, general)),

@@ -59,6 +59,9 @@ export class HttpServer {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(address, () => {
+        this.#server.off('error', reject);
+        // One connection that cannot be accepted is not the end of the server.
+        this.#server.on('error', () => undefined);
         const bound = this.#server.address();
         resolve(typeof bound === 'object' && bound !== null ? bound.port : address.port);
       });

@@ -27,7 +27,9 @@ function mirrorCounters(registry: Registry, mirrors: readonly MirrorFigures[]): 
   const transactions = counter(registry, 'pgmirror_mirror_transactions_total', 'Transactions by what became of them', [
     'outcome',
   ]);
-  const dropped = counter(registry, 'pgmirror_mirror_dropped_total', 'Transactions not mirrored, by reason', ['reason']);
+  const dropped = counter(registry, 'pgmirror_mirror_dropped_total', 'Transactions not mirrored, by reason', [
+    'reason',
+  ]);
   const errors = counter(registry, 'pgmirror_mirror_errors_total', 'Requests that erred on the mirror alone', [
     'sqlstate',
   ]);

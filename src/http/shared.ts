@@ -3,20 +3,23 @@ export class Shared<T> {
   readonly #freshMs: number;
   readonly #make: () => Promise<T>;
   #answer: Promise<T> | undefined;
-  #madeAt = -Infinity;
+  #freshUntil = Infinity;
 
+  /** An answer is given to those who ask until `freshMs` after it was there. */
   constructor(freshMs: number, make: () => Promise<T>) {
     this.#freshMs = freshMs;
     this.#make = make;
   }
 
   get(): Promise<T> {
-    const now = performance.now();
-    if (this.#answer === undefined || now - this.#madeAt > this.#freshMs) {
-      this.#madeAt = now;
+    if (this.#answer === undefined || performance.now() > this.#freshUntil) {
+      this.#freshUntil = Infinity;
       this.#answer = this.#make();
-      // Who asks next is not to be told of this failure.
-      this.#answer.catch(() => (this.#madeAt = -Infinity));
+      this.#answer.then(
+        () => (this.#freshUntil = performance.now() + this.#freshMs),
+        // Who asks next is not to be told of this failure.
+        () => (this.#freshUntil = -Infinity),
+      );
     }
     return this.#answer;
   }

@@ -2,23 +2,22 @@ import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { CheckoutError, Pool, Waiter } from '../pool/pool.ts';
-import { errorResponse, parameterStatus } from '../protocol/backend-messages.ts';
+import { errorResponse } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
 import type { ServerSession } from '../session/server-session.ts';
-import { settingsStatement } from '../session/settings.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import { AnswerRelay } from './answer-relay.ts';
 import { sendCancel } from './cancel.ts';
-import { departure, farewell } from './departure.ts';
+import { departure, farewell, rollBack } from './departure.ts';
 import type { PoolerMode } from './pooler-options.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import { handBack } from './hand-back.ts';
+import { giveClientSettings, hasClientSettings } from './client-settings.ts';
 import { RequestReader } from './request-reader.ts';
 import { RequestRelay } from './request-relay.ts';
-import { runTask } from './server-task.ts';
 import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED, serverLostError } from './session-errors.ts';
 import { auditSession } from './session-findings.ts';
 import { SessionLink } from './session-link.ts';
@@ -339,24 +338,15 @@ export class ClientSession implements Waiter<ServerSession> {
 
   /** Gives the server the client's settings where it has others. False: that takes a while; input waits. */
   #prepareSettings(server: Server): boolean {
-    const wanted = this.link.settings;
-    if (server.state.applied.equals(wanted)) {
-      this.#tellReported(server);
-      return true;
-    }
+    if (hasClientSettings(this.link, server)) return true;
     this.#state = 'waiting';
-    const sql = settingsStatement(server.state.applied, wanted);
-    runTask(server, sql, this.options.limits.rollbackTimeoutMs, (result) => {
-      if (result.outcome === 'done') {
-        server.state.applied = wanted;
+    giveClientSettings(this.link, server, this.options.limits.rollbackTimeoutMs, (error) => {
+      if (error === undefined) {
         this.#settingsPrepared(server);
         return;
       }
       this.link.unlink();
-      if (result.outcome === 'error') server.close('unclean');
-      this.#refuse(
-        result.outcome === 'error' ? result.error : { severity: 'ERROR', code: '08006', message: result.reason },
-      );
+      this.#refuse(error);
     });
     return false;
   }
@@ -369,20 +359,7 @@ export class ClientSession implements Waiter<ServerSession> {
       return;
     }
     this.#link(server);
-    this.#tellReported(server);
     this.#resumeInput();
-  }
-
-  /** Tells the client what the server reports differently from what it was told last. */
-  #tellReported(server: Server): void {
-    const now = server.state.reported;
-    if (now === this.link.reported) return;
-    if (!now.equals(this.link.reported)) {
-      for (const [name, value] of now.entries) {
-        if (this.link.reported.entries.get(name) !== value) this.#client.write(parameterStatus(name, value));
-      }
-    }
-    this.link.reported = now;
   }
 
   #refuse(error: ErrorFields): void {
@@ -608,31 +585,21 @@ export class ClientSession implements Waiter<ServerSession> {
 
   /** Goes on with leaving once the server has answered everything. */
   #leave(server: Server): void {
-    const answers = server.state.answers;
     if (!this.#departed || this.link.server !== server) return;
-    if (answers.uncertain) {
+    if (server.state.answers.uncertain) {
       this.#abandon(server);
       return;
     }
-    if (!answers.quiet || !this.#answers.atMessageStart) return;
+    if (!server.state.answers.quiet || !this.#answers.atMessageStart) return;
     if (server.cancels > 0) {
       // What was to be cancelled has ended: the cancel must not hit what cleans up after it.
       server.onCancelsDone = () => this.#leave(server);
       return;
     }
     this.#unlink();
-    if (server.status === TransactionStatus.Idle) {
-      this.#handBack(server);
-      this.#finish();
-      return;
-    }
-    this.link.recorder?.aborted();
-    runTask(server, 'ROLLBACK', this.options.limits.rollbackTimeoutMs, (result) => {
-      if (result.outcome === 'error' || (result.outcome === 'done' && server.status !== TransactionStatus.Idle)) {
-        server.close('cleanup_failed');
-      } else if (result.outcome === 'done') {
-        this.#handBack(server);
-      }
+    if (server.status !== TransactionStatus.Idle) this.link.recorder?.aborted();
+    rollBack(server, this.options.limits.rollbackTimeoutMs, (usable) => {
+      if (usable) this.#handBack(server);
       this.#finish();
     });
   }

@@ -1,6 +1,7 @@
 import { copyFail, sync } from '../protocol/frontend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
+import { runTask } from './server-task.ts';
 import type { Server } from './session-link.ts';
 
 /**
@@ -53,4 +54,20 @@ export function departure(
   const inBlock = server.status !== TransactionStatus.Idle && !server.state.ending;
   if (answers.requests > 0 && (inBlock || act.cancelAll)) act.cancel();
   return true;
+}
+
+/**
+ * Ends the transaction block that a client left open, if there is one. `done` is told whether the connection can be used
+ * again; where it cannot, it is closed.
+ */
+export function rollBack(server: Server, timeoutMs: number, done: (usable: boolean) => void): void {
+  if (server.status === TransactionStatus.Idle) {
+    done(true);
+    return;
+  }
+  runTask(server, 'ROLLBACK', timeoutMs, (result) => {
+    const usable = result.outcome === 'done' && server.status === TransactionStatus.Idle;
+    if (!usable) server.close('cleanup_failed');
+    done(usable);
+  });
 }

@@ -56,6 +56,8 @@ export interface PoolerHost {
 
 /** How exact timeouts are. */
 const SWEEP_MS = 250;
+/** What a client may send ahead of its welcome before it is not read from any more. */
+const EARLY_BYTES = 65_536;
 /** A client's process id: its thread above these bits, a running number below. */
 const THREAD_SHIFT = 22;
 const NUMBER_MASK = (1 << THREAD_SHIFT) - 1;

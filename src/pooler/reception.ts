@@ -134,7 +134,9 @@ export class Reception {
     if (!unproven || client.isLocal) return;
     this.#host.loginFailed(address);
     if (!this.#failures.failed(address)) return;
-    this.#host.log('warn', 'too many failed logins from one address: further ones are refused for a while', { address });
+    this.#host.log('warn', 'too many failed logins from one address: further ones are refused for a while', {
+      address,
+    });
   }
 }
 

@@ -69,7 +69,7 @@ function sumByMirrorAndUser(entries: readonly MirrorUserCounts[]): MirrorUserCou
 }
 
 /** The counts of both together. */
-function addCounts(a: MirrorCounts, b: MirrorCounts): MirrorCounts {
+export function addCounts(a: MirrorCounts, b: MirrorCounts): MirrorCounts {
   return {
     total: a.total + b.total,
     replayed: a.replayed + b.replayed,

@@ -85,6 +85,7 @@ function mirrorTarget(
     source: mirror.source_db,
     destination: mirror.destination_db,
     address: { host: destination.host, port: destination.port },
+    tls: config.tls.servers,
     database: destination.database_name,
     users,
     fallback: destination.user === undefined ? undefined : { user: destination.user, password: destination.password },
@@ -116,6 +117,7 @@ export function sourceLogins(config: Config): SourceLogin[] {
       {
         source: name,
         address: { host: database.host, port: database.port },
+        tls: config.tls.servers,
         database: database.database_name,
         user: credentials.user,
         password: credentials.password,

@@ -3,6 +3,9 @@ import { runAdminCommand } from '../admin/admin-commands.ts';
 import type { AdminHost, MirrorView } from '../admin/admin-host.ts';
 import type { Config } from '../config/config.ts';
 import { differences } from '../config/differences.ts';
+import { HttpServer } from '../http/http-server.ts';
+import type { Readiness } from '../http/http-host.ts';
+import type { QueryReport } from '../mirror/report/query-report.ts';
 import type { MirrorTargetStatus } from '../mirror/replay/mirror-process-messages.ts';
 import { socketPath } from '../net/server-socket.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
@@ -13,6 +16,7 @@ import type { MirrorProcessConfig } from './mirror-child.ts';
 import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from './mirrors.ts';
 import type { MirrorOverrides } from './mirrors.ts';
 import { PoolerThreads } from './pooler-threads.ts';
+import { stateOf, TrafficView } from './traffic-view.ts';
 import { poolerOptions } from './thread-config.ts';
 import type { ListenAddress, ThreadConfig } from './thread-messages.ts';
 
@@ -40,8 +44,11 @@ export class Supervisor implements AdminHost {
   readonly #ids = new MirrorIds();
   readonly #overrides: MirrorOverrides = { generalExposure: undefined, exposures: new Map(), disabled: new Set() };
   readonly #threads: PoolerThreads;
+  readonly #view: TrafficView;
+  readonly #http: HttpServer | undefined;
   #config: Config;
   #mirrorChild: MirrorChild | undefined;
+  #state: Readiness['state'] = 'starting';
   /** Changes of the configuration are made one after the other. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -62,6 +69,18 @@ export class Supervisor implements AdminHost {
       counters: this.#counters,
       logger: options.logger,
     });
+    this.#view = new TrafficView({
+      version: options.version,
+      ids: this.#ids,
+      counters: this.#counters,
+      overrides: this.#overrides,
+      config: () => this.#config,
+      mirrorChild: () => this.#mirrorChild,
+      snapshots: () => this.#threads.snapshots(),
+      state: () => this.#state,
+    });
+    const { http_host: httpHost, http_port: httpPort } = options.config.general;
+    this.#http = httpPort === undefined ? undefined : new HttpServer(this.#view, httpHost);
   }
 
   get uptimeSeconds(): number {
@@ -77,8 +96,10 @@ export class Supervisor implements AdminHost {
     const { host, port, reuse_port: reusePort, workers, unix_socket_dir: directory } = this.#config.general;
     if (workers > 1 && !reusePort) await claimPort(host, port);
     if (directory !== undefined) await claimSocketPath(socketPath({ host: directory, port }));
+    await this.#startHttp();
     this.#startMirrorChild();
     await this.#threads.start();
+    this.#state = 'running';
     this.#logger.info({ host, port, workers, mirrors: this.#config.mirroring.length }, 'listening');
   }
 
@@ -125,6 +146,8 @@ export class Supervisor implements AdminHost {
   resetStats(): Promise<void> {
     this.#counters.reset();
     this.#threads.resetCounters();
+    this.#mirrorChild?.resetStatistics();
+    this.#view.forget();
     return Promise.resolve();
   }
 
@@ -134,6 +157,10 @@ export class Supervisor implements AdminHost {
 
   tellPools(what: 'resume' | 'reconnect' | 'kill', database: string | undefined): void {
     this.#threads.tell(what, database);
+  }
+
+  queries(): Promise<readonly QueryReport[]> {
+    return this.#view.queries();
   }
 
   threads(): Promise<readonly ThreadSnapshot[]> {
@@ -158,6 +185,7 @@ export class Supervisor implements AdminHost {
 
   /** Lets clients finish, up to `shutdown_timeout`, and mirrors for a moment, then ends everything. */
   async stop(): Promise<{ cut: boolean }> {
+    this.#state = 'draining';
     const timeoutMs = this.#config.general.shutdown_timeout;
     this.#logger.info({ timeoutMs }, 'stopping: no new clients, running transactions finish');
     const drained = await within(this.#threads.drain(), timeoutMs);
@@ -176,8 +204,10 @@ export class Supervisor implements AdminHost {
   #stopped: Promise<void> | undefined;
 
   async #stopAll(): Promise<void> {
+    this.#state = 'draining';
     await this.#threads.stop();
     await this.#mirrorChild?.stop();
+    await this.#http?.close();
     for (const entry of this.#counters.read()) {
       const name = this.#ids.nameOf(entry.mirror);
       const { total, replayed, failed, timedOut, dropped } = entry;
@@ -193,6 +223,12 @@ export class Supervisor implements AdminHost {
     // A unix socket cannot be shared: one thread has it.
     if (thread === 0 && directory !== undefined) addresses.push({ path: socketPath({ host: directory, port }) });
     return addresses;
+  }
+
+  async #startHttp(): Promise<void> {
+    const { http_host: host, http_port: port } = this.#config.general;
+    if (this.#http === undefined || port === undefined) return;
+    this.#logger.info({ host, port: await this.#http.listen({ host, port }) }, 'serving HTTP');
   }
 
   /** There is no mirror process as long as there are no mirrors. */
@@ -235,6 +271,10 @@ export class Supervisor implements AdminHost {
       sourceLogins: sourceLogins(this.#config),
       logLevel: this.#config.general.log_level,
       queueBytes: this.#config.general.mirror_queue_bytes,
+      report: {
+        queries: this.#config.general.report_queries,
+        statements: this.#config.general.log_statements,
+      },
     };
   }
 
@@ -242,13 +282,8 @@ export class Supervisor implements AdminHost {
     destination: string,
     status: MirrorTargetStatus | undefined,
   ): Pick<MirrorView, 'state' | 'reason' | 'lagMs' | 'latencyMs'> {
-    if (this.#overrides.disabled.has(destination)) {
-      return { state: 'disabled', reason: 'DISABLE MIRROR', lagMs: status?.lagMs ?? 0, latencyMs: status?.latencyMs };
-    }
-    if (status === undefined) {
-      return { state: 'down', reason: 'the mirror process does not answer', lagMs: 0, latencyMs: undefined };
-    }
-    return { state: status.state, reason: status.reason, lagMs: status.lagMs, latencyMs: status.latencyMs };
+    const known = stateOf(destination, this.#overrides, status);
+    return { ...known, lagMs: status?.lagMs ?? 0, latencyMs: status?.latencyMs };
   }
 }
 

@@ -50,14 +50,15 @@ const reasonNames = [
 export class Mirrored {
   readonly pgmirror: Pgmirror;
   readonly files: PgmirrorFiles;
-  readonly #sourceUrl: string;
-  readonly #mirrorUrl: string;
+  /** The source and the mirror themselves, as their superuser. */
+  readonly sourceUrl: string;
+  readonly mirrorUrl: string;
 
   private constructor(pgmirror: Pgmirror, files: PgmirrorFiles, urls: { source: string; mirror: string }) {
     this.pgmirror = pgmirror;
     this.files = files;
-    this.#sourceUrl = urls.source;
-    this.#mirrorUrl = urls.mirror;
+    this.sourceUrl = urls.source;
+    this.mirrorUrl = urls.mirror;
   }
 
   /** Makes the databases, starts pgmirror, and resolves when what its clients do reaches the mirror. */
@@ -99,12 +100,12 @@ export class Mirrored {
 
   /** Runs a statement on the source without pgmirror. */
   async onSource<Row extends QueryResultRow = QueryResultRow>(sql: string): Promise<Row[]> {
-    return query<Row>(this.#sourceUrl, sql);
+    return query<Row>(this.sourceUrl, sql);
   }
 
   /** Runs a statement on the mirror without pgmirror. */
   async onMirror<Row extends QueryResultRow = QueryResultRow>(sql: string): Promise<Row[]> {
-    return query<Row>(this.#mirrorUrl, sql);
+    return query<Row>(this.mirrorUrl, sql);
   }
 
   /** SHOW MIRRORS, for one mirror. The counts are of one moment, and are checked to add up. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import type { GeneralConfig } from '../../config/general-schema.ts';
 import type { MirroringConfig } from '../../config/mirroring-schema.ts';
+import { tlsConnectOptions } from '../../net/server-tls.ts';
 import type { CheckedLogin } from './logins.ts';
 
 /** Extensions with which statements reach other servers, or run later on their own. */
@@ -73,7 +74,7 @@ async function sideEffects(mirror: Client): Promise<string[]> {
 }
 
 async function withClient<Result>(
-  { database, credentials }: CheckedLogin,
+  { database, credentials, tls }: CheckedLogin,
   { connect_timeout: timeout }: GeneralConfig,
   use: (client: Client) => Promise<Result>,
 ): Promise<Result> {
@@ -84,7 +85,7 @@ async function withClient<Result>(
     user: credentials.user,
     // Without one, pg would look in the environment and in a file.
     password: credentials.password ?? '',
-    ssl: false,
+    ssl: tls === undefined ? false : tlsConnectOptions(tls, database.host),
     application_name: 'pgmirror check',
     connectionTimeoutMillis: timeout,
     query_timeout: timeout,

@@ -19,10 +19,10 @@ export async function checkServers(config: Config, print: (line: string) => void
     const logins = loginsTo(config, database);
     if (logins.length === 0) print(`warning: ${database.name} at ${address(database)}: not tried, no login is known`);
     for (const login of logins) {
-      const problem = await loginProblem(login, config.general.connect_timeout);
-      if (problem === undefined) working.push(login);
-      else failures++;
-      print(`${described(login)}: ${problem === undefined ? 'fine' : `failed: ${problem}`}`);
+      const tried = await tryLogin(login, config);
+      if ('problem' in tried) failures++;
+      else working.push({ ...login, tls: tried.encrypted ? config.tls.servers : undefined });
+      print(`${described(login)}: ${'problem' in tried ? `failed: ${tried.problem}` : 'fine'}`);
     }
   }
   for (const mirroring of config.mirroring) failures += await checkMirror(config, mirroring, working, print);
@@ -38,23 +38,29 @@ function address({ host, port }: DatabaseConfig): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-async function loginProblem(login: CheckedLogin, timeoutMs: number): Promise<string | undefined> {
-  const { credentials, database } = login;
-  if (credentials.verifierOnly) return 'only a SCRAM verifier is known, which cannot log in before the user has';
+async function tryLogin(
+  { credentials, database }: CheckedLogin,
+  { general, tls }: Config,
+): Promise<{ readonly problem: string } | { readonly encrypted: boolean }> {
+  if (credentials.verifierOnly) {
+    return { problem: 'only a SCRAM verifier is known, which cannot log in before the user has' };
+  }
   try {
     const { socket } = await connectServer({
       address: { host: database.host, port: database.port },
+      tls: tls.servers,
       database: database.database_name,
       user: credentials.user,
       password: serverPassword(credentials),
       parameters: { ...database.parameters, application_name: 'pgmirror check' },
-      timeoutMs,
+      timeoutMs: general.connect_timeout,
     });
+    const encrypted = socket.encryption !== undefined;
     socket.write(terminate());
     socket.whenFlushed(() => socket.destroy());
-    return undefined;
+    return { encrypted };
   } catch (error) {
-    return oneLine(error);
+    return { problem: oneLine(error) };
   }
 }
 

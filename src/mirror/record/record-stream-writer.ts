@@ -81,6 +81,11 @@ export class RecordStreamWriter {
 
   /** `recording`: the requests as the stream carries them, headers filled in, in its first `length` bytes. */
   transaction(header: TransactionHeader, recording: Uint8Array, length = recording.length): void {
+    this.transactionInParts(header, [length === recording.length ? recording : recording.subarray(0, length)], length);
+  }
+
+  /** The same with the requests in several buffers, `length` bytes in all. */
+  transactionInParts(header: TransactionHeader, recording: readonly Uint8Array[], length: number): void {
     const targets = header.targets;
     const start = this.#begin(
       FrameType.Transaction,
@@ -97,7 +102,10 @@ export class RecordStreamWriter {
     at = batch.writeUInt16LE(targets.length, at);
     for (let i = 0; i < targets.length; i++) at = batch.writeUInt32LE(targets[i] ?? 0, at);
     at = batch.writeUInt32LE(header.requestCount, at);
-    batch.set(length === recording.length ? recording : recording.subarray(0, length), at);
+    for (const part of recording) {
+      batch.set(part, at);
+      at += part.length;
+    }
   }
 
   /** The frames appended since the last time. They are the caller's until it gives them back with `recycle()`. */

@@ -30,8 +30,9 @@ export interface FinishedTransaction {
   readonly statements: ReadonlySet<PreparedText>;
   readonly unnamed: PreparedText | undefined;
   readonly requestCount: number;
-  /** Requests as the record stream carries them; valid during the call. */
-  readonly recording: Buffer;
+  /** Requests as the record stream carries them, `bytes` long together; valid during the call. */
+  readonly recording: readonly Buffer[];
+  readonly bytes: number;
 }
 
 /** Handed over, and not finished on all of its mirrors. */
@@ -170,7 +171,7 @@ export class RecordingDesk {
   }
 
   handOver(recorder: TransactionRecorder, routes: readonly MirrorRoute[], transaction: FinishedTransaction): void {
-    const bytes = transaction.recording.length;
+    const { bytes } = transaction;
     const targets: number[] = [];
     for (const route of routes) {
       targets.push(route.id);
@@ -181,7 +182,7 @@ export class RecordingDesk {
     this.#unfinished[slot] = { recorder, bytes, targets, left: targets.length };
     this.#declare(recorder, transaction);
     const writer = this.#link.writer;
-    writer.transaction(
+    writer.transactionInParts(
       {
         slot,
         client: recorder.id,
@@ -194,6 +195,7 @@ export class RecordingDesk {
         requestCount: transaction.requestCount,
       },
       transaction.recording,
+      bytes,
     );
     for (const text of transaction.statements) if (text.references === 0) this.forgetStatement(text);
     this.#link.flushSoon();

@@ -3,31 +3,12 @@ import type { ParameterSet } from '../../session/parameter-set.ts';
 import type { PreparedText } from '../../session/statement-names.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { dropReasonIndex } from './drop-reason-names.ts';
-import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset, TransactionFlag } from './record-stream.ts';
+import { REQUEST_HEADER_LENGTH, RequestFlag, TransactionFlag } from './record-stream.ts';
 import type { MirrorRoute, RecordingDesk } from './recording-desk.ts';
+import { RequestRecording } from './request-recording.ts';
 
 /** A mirror is to get the transaction; any other value is the index of the reason why not. */
 const MIRROR = -1;
-/** A request that is not recorded. */
-const NOT_RECORDED = -1;
-const SYNC_LENGTH = 5;
-/** So much at the recording's front is no longer needed before it is taken out. */
-const COMPACT_FROM = 65_536;
-
-/** What is known of a request whose ReadyForQuery has not come. */
-interface PendingRequest {
-  /** Where its header is in the recording, or NOT_RECORDED. */
-  start: number;
-  firstByteAt: number;
-  sentAt: number;
-  sent: boolean;
-  flags: number;
-  /** Milliseconds of the clock, 0: none was. */
-  cancelledAt: number;
-  sqlstate: string;
-  /** Bytes of the recording that the source ran, from the request's messages on; -1: all of them. */
-  ranUntil: number;
-}
 
 /**
  * Records one client's transactions, as the session sends requests and gets them answered.
@@ -36,7 +17,7 @@ interface PendingRequest {
  * ends with the ReadyForQuery that returns to idle, which is when it is handed over or counted as dropped. Requests may
  * be sent ahead of the answers to earlier ones, before anybody can say which transaction they belong to: they are
  * recorded if anybody might want them, and decided on when it shows. Recording never waits and never fails: what does
- * not fit is dropped as a whole.
+ * not fit is given up, and with it every transaction that any of it belongs to, as a whole.
  */
 export class TransactionRecorder {
   readonly #desk: RecordingDesk;
@@ -49,38 +30,39 @@ export class TransactionRecorder {
   readonly depths: number[] = [];
   /** The mirror process (by incarnation) that knows of this client. */
   announced = 0;
+
   #routes: readonly MirrorRoute[] = [];
-  #decisions: number[] = [];
+  readonly #decisions: number[] = [];
   #inTransaction = false;
+  /** Some mirror is to get the current transaction. */
   #wanted = false;
   #startedAt = 0;
   #settingsAtStart: ParameterSet;
+  /** Why what is in flight is not recorded any more: index of the reason. */
+  #givenUp: number | undefined;
   #statusBefore: number = TransactionStatus.Idle;
   #lastReadyAt = 0;
+  #failed = false;
 
-  #pending: PendingRequest[] = [];
-  #current: PendingRequest | undefined;
-  /** The last transaction has ended, and waits for `concluded`. */
-  #deferred: { readonly now: number; readonly request: PendingRequest } | undefined;
-  /** The client keeps its server connection, and kept it when the current transaction began. */
-  #pinned = false;
-  #pinnedAtStart = false;
+  /** Requests of the current transaction that have been answered, and those in flight, oldest first. */
+  #answered: RequestRecording[] = [];
+  #pending: RequestRecording[] = [];
+  /** The request whose messages are being sent. */
+  #current: RequestRecording | undefined;
   #requestCount = 0;
-  #lastRolledBack = false;
-
-  #buffer: Buffer | undefined;
-  #length = 0;
-  /** What `offset` counts besides: bytes that were taken out at the recording's front. */
-  #base = 1;
-  /** Where the current transaction's first request is in the recording. */
-  #transactionStart = 0;
-  /** Bytes taken from the budget for what is in the recording. */
+  /** Bytes of messages ever recorded. */
+  #offset = 1;
+  /** Bytes taken from the budget for what is recorded and not handed over. */
   #taken = 0;
-  /** The recording was given up in this transaction: index of the reason. */
-  #overflow: number | undefined;
   /** Statements prepared earlier that requests refer to. */
   readonly #statements = new Set<PreparedText>();
   #unnamed: PreparedText | undefined;
+
+  /** The last transaction has ended, and waits for `concluded`. */
+  #deferredSince: number | undefined;
+  /** The client keeps its server connection, and kept it when the current transaction began. */
+  #pinned = false;
+  #pinnedAtStart = false;
 
   constructor(
     desk: RecordingDesk,
@@ -96,78 +78,56 @@ export class TransactionRecorder {
 
   /** Bytes recorded so far: where a message ends. Only for comparison with what `erred` is told. */
   get offset(): number {
-    return this.#base + this.#length;
+    return this.#offset;
   }
 
   /** The first message of a request is about to be sent. */
   requestStarts(): void {
     this.#conclude();
-    const ahead = this.#pending.length > 0;
     const now = monotonicNow();
-    if (!this.#inTransaction) this.#begin(now);
+    const ahead = this.#pending.length > 0;
+    if (!this.#inTransaction) this.#begin(now, this.#desk.routes(this.database));
     // Sent ahead of an answer it may belong to a transaction that has not been decided on.
-    const record = this.#overflow === undefined && (ahead ? this.#desk.anyRoute(this.database) : this.#wanted);
-    const request: PendingRequest = {
-      start: NOT_RECORDED,
-      firstByteAt: now,
-      sentAt: now,
-      sent: false,
-      flags: 0,
-      cancelledAt: 0,
-      sqlstate: '',
-      ranUntil: -1,
-    };
-    if (record && this.#room(REQUEST_HEADER_LENGTH)) {
-      request.start = this.#length;
-      const buffer = this.#buffer;
-      buffer?.fill(0, this.#length, this.#length + REQUEST_HEADER_LENGTH);
-      const think = ahead || this.#requestCount === 0 ? 0 : (now - this.#lastReadyAt) * 1000;
-      buffer?.writeUInt32LE(
-        Math.min(Math.max(0, Math.round(think)), 0xffff_ffff),
-        this.#length + RequestOffset.ThinkTime,
-      );
-      this.#length += REQUEST_HEADER_LENGTH;
-    }
+    const useful = ahead ? this.#desk.anyRoute(this.database) : this.#wanted && this.#givenUp === undefined;
+    const request = new RequestRecording(this.#desk, {
+      recorded: useful && this.#take(REQUEST_HEADER_LENGTH),
+      startOffset: this.#offset,
+      now,
+      thinkTime: ahead || this.#requestCount === 0 ? 0 : now - this.#lastReadyAt,
+    });
     this.#pending.push(request);
     this.#current = request;
   }
 
   /** Bytes of the current request as the source receives them. */
   append(bytes: Buffer, start: number, end: number): void {
-    if (this.#current === undefined || this.#current.start === NOT_RECORDED) return;
-    if (!this.#room(end - start)) return;
-    bytes.copy(this.#buffer as Buffer, this.#length, start, end);
-    this.#length += end - start;
+    if (this.#current !== undefined) this.#append(this.#current, bytes, start, end);
   }
 
   /** CopyData, CopyDone or CopyFail behind a request that has been sent. */
   appendCopy(bytes: Buffer, start: number, end: number): void {
     const last = this.#pending.at(-1);
-    if (last === undefined || last.start === NOT_RECORDED) return;
+    if (last === undefined) return;
     last.flags |= RequestFlag.CopyIn;
     last.flags &= ~RequestFlag.Simple;
-    this.#current = last;
-    this.append(bytes, start, end);
-    this.#current = undefined;
-    if (last.start !== NOT_RECORDED) this.#writeLength(last, this.#length);
+    this.#append(last, bytes, start, end);
   }
 
-  /** The message that owes the ReadyForQuery has been sent. `simple`: it is a Query. */
+  /** The message that owes the ReadyForQuery has been sent. `simple`: the request is one Query. */
   requestSent(simple: boolean): void {
     const request = this.#current;
     this.#current = undefined;
     if (request === undefined) return;
     request.sent = true;
     if (simple) request.flags |= RequestFlag.Simple;
-    if (request.start === NOT_RECORDED || this.#buffer === undefined) return;
+    if (!request.recorded) return;
     request.sentAt = monotonicNow();
-    this.#buffer.writeDoubleLE(this.#desk.nextSequence(), request.start + RequestOffset.SentSequence);
-    this.#writeLength(request, this.#length);
+    request.sentSequence = this.#desk.nextSequence();
   }
 
   /** The current request refers to a statement prepared earlier. */
   usesStatement(text: PreparedText): void {
-    if (this.#wanted || this.#pending.length > 1) this.#statements.add(text);
+    if (this.#current?.recorded === true) this.#statements.add(text);
   }
 
   /** The current request needs the unnamed statement of an earlier one. */
@@ -185,11 +145,13 @@ export class TransactionRecorder {
     if (request === undefined || request.sqlstate !== '') return;
     request.sqlstate = sqlstate;
     request.flags |= RequestFlag.Errored;
-    if (request.start === NOT_RECORDED || offset === 0) return;
-    const body = request.start + REQUEST_HEADER_LENGTH;
-    if (offset > 0) request.ranUntil = offset - this.#base - body;
-    else if (request.sent) request.ranUntil = 0;
-    else request.ranUntil = this.#length - body;
+    if (offset === 0) return;
+    request.ranUntil = (offset > 0 ? offset : this.#offset) - request.startOffset;
+  }
+
+  /** After an error the server skips requests that were taken for sent: they are part of the one that erred. */
+  requestsSkipped(count: number): void {
+    for (let skipped = 0; skipped < count; skipped++) this.#joinNext();
   }
 
   /** A CommandComplete with the tag ROLLBACK. */
@@ -204,15 +166,7 @@ export class TransactionRecorder {
     if (request === undefined) return;
     request.flags |= RequestFlag.CopyIn;
     request.flags &= ~RequestFlag.Simple;
-    for (let count = 0; count < swallowed; count++) this.#joinNext(request);
-  }
-
-  /** After an error the server skips requests that were taken for sent: they are part of the one that erred. */
-  requestsSkipped(count: number): void {
-    const request = this.#pending[0];
-    if (request === undefined) return;
-    request.flags &= ~RequestFlag.Simple;
-    for (let skipped = 0; skipped < count; skipped++) this.#joinNext(request);
+    for (let count = 0; count < swallowed; count++) this.#joinNext();
   }
 
   /** A CancelRequest was sent for what runs. */
@@ -230,14 +184,19 @@ export class TransactionRecorder {
     const request = this.#pending.shift();
     if (request === undefined) return;
     const now = monotonicNow();
-    if (request.start !== NOT_RECORDED) this.#completeHeader(request, status, now);
+    const statusBefore = this.#statusBefore;
+    if (request.recorded) {
+      const doneSequence = this.#desk.nextSequence();
+      request.complete({ statusBefore, statusAfter: status, answeredAt: now, doneSequence });
+    }
+    this.#answered.push(request);
     this.#requestCount++;
-    this.#lastRolledBack = (request.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
+    this.#failed = (request.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
     this.#statusBefore = status;
     this.#lastReadyAt = now;
     if (status !== TransactionStatus.Idle) return;
-    if (defer && this.#pending.length === 0) this.#deferred = { now, request };
-    else this.#end(now, request);
+    if (defer && this.#pending.length === 0) this.#deferredSince = now;
+    else this.#end(now);
   }
 
   /** What a deferred transaction was waiting for. `pinned`: the client keeps its server connection. */
@@ -246,27 +205,23 @@ export class TransactionRecorder {
     this.#conclude();
   }
 
-  #conclude(): void {
-    const deferred = this.#deferred;
-    this.#deferred = undefined;
-    if (deferred !== undefined) this.#end(deferred.now, deferred.request);
-  }
-
   /** The outcome of what is unfinished will not be seen, or was forced by pgmirror. */
   aborted(): void {
     this.#conclude();
     if (!this.#inTransaction) return;
-    this.#count(dropReasonIndex.aborted);
-    this.#inTransaction = false;
+    const reason = this.#givenUp ?? dropReasonIndex.aborted;
+    this.#count(reason);
     // Requests that were sent ahead in status idle are transactions of their own.
     const more = this.#statusBefore === TransactionStatus.Idle ? this.#pending.length - 1 : 0;
     for (let index = 0; index < more; index++) {
-      this.#decide();
-      this.#count(dropReasonIndex.aborted);
+      this.#decide(this.#routes);
+      this.#count(reason);
     }
+    for (const request of this.#pending) request.discard();
     this.#pending = [];
     this.#current = undefined;
     this.#statusBefore = TransactionStatus.Idle;
+    this.#inTransaction = false;
     this.#forget();
   }
 
@@ -278,20 +233,18 @@ export class TransactionRecorder {
 
   // A transaction
 
-  #begin(now: number): void {
+  #begin(now: number, routes: readonly MirrorRoute[]): void {
     this.#inTransaction = true;
     this.#startedAt = now;
     this.#requestCount = 0;
     this.#pinnedAtStart = this.#pinned;
     this.#settingsAtStart = this.settings;
-    this.#transactionStart = this.#length;
-    this.#decide();
+    this.#decide(routes);
   }
 
-  #decide(): void {
-    this.#routes = this.#desk.routes(this.database);
+  #decide(routes: readonly MirrorRoute[]): void {
+    this.#routes = routes;
     this.#wanted = false;
-    const routes = this.#routes;
     for (let index = 0; index < routes.length; index++) {
       const route = routes[index];
       if (route === undefined) continue;
@@ -301,43 +254,34 @@ export class TransactionRecorder {
     }
   }
 
-  #end(now: number, last: PendingRequest): void {
-    const recorded = this.#wanted && this.#overflow === undefined && last.start !== NOT_RECORDED;
-    const end = recorded ? last.start + REQUEST_HEADER_LENGTH + this.#bodyLength(last) : 0;
-    if (recorded) this.#offer(now, end);
-    else this.#count(this.#overflow ?? dropReasonIndex.bytes_full);
+  #conclude(): void {
+    const since = this.#deferredSince;
+    this.#deferredSince = undefined;
+    if (since !== undefined) this.#end(since);
+  }
+
+  #end(now: number): void {
+    const whole = this.#wanted && this.#answered.every((request) => request.recorded);
+    if (whole) this.#offer(now);
+    else this.#count(this.#givenUp ?? dropReasonIndex.bytes_full);
     this.#inTransaction = false;
-    if (this.#pending.length === 0) this.#forget();
-    else this.#nextBegins();
-  }
-
-  /** Requests were sent ahead: the next transaction begins with the oldest of them. */
-  #nextBegins(): void {
     const next = this.#pending[0];
-    if (next === undefined) return;
-    this.#overflow = undefined;
-    const start = next.start === NOT_RECORDED ? this.#length : next.start;
-    this.#begin(next.firstByteAt);
-    this.#transactionStart = start;
-    const surplus = this.#taken - (this.#length - start);
-    if (surplus > 0) {
-      this.#desk.bytes.giveBack(surplus);
-      this.#taken -= surplus;
+    if (next === undefined) {
+      this.#forget();
+      return;
     }
-    if (start >= COMPACT_FROM) this.#compact(start);
+    this.#discardAnswered();
+    // The next transaction began when its first request was sent: a mirror that is new since has no part in it.
+    if (next.recorded) this.#givenUp = undefined;
+    this.#begin(
+      next.startedAt,
+      this.#desk.routes(this.database).filter((route) => this.#routes.includes(route)),
+    );
   }
 
-  /** Takes out what lies before `start`: a client that always sends ahead would have the recording grow for ever. */
-  #compact(start: number): void {
-    this.#buffer?.copyWithin(0, start, this.#length);
-    this.#length -= start;
-    this.#base += start;
-    this.#transactionStart -= start;
-    for (const request of this.#pending) if (request.start !== NOT_RECORDED) request.start -= start;
-  }
-
-  #offer(now: number, end: number): void {
-    const length = end - this.#transactionStart;
+  #offer(now: number): void {
+    const recording = this.#answered.map((request) => request.bytes);
+    const length = recording.reduce((sum, part) => sum + part.length, 0);
     const targets: MirrorRoute[] = [];
     for (let index = 0; index < this.#routes.length; index++) {
       const route = this.#routes[index];
@@ -360,12 +304,15 @@ export class TransactionRecorder {
       statements: this.#statements,
       unnamed: this.#unnamed,
       requestCount: this.#requestCount,
-      recording: (this.#buffer as Buffer).subarray(this.#transactionStart, end),
+      recording,
+      bytes: length,
     });
+    for (const request of this.#answered) request.discard();
+    this.#answered = [];
   }
 
   #transactionFlags(): number {
-    let flags = this.#lastRolledBack ? 0 : TransactionFlag.Committed;
+    let flags = this.#failed ? 0 : TransactionFlag.Committed;
     if (this.#pinnedAtStart) flags |= TransactionFlag.NeedsSession;
     if (this.#pinned) flags |= TransactionFlag.KeepsSession;
     return flags;
@@ -382,80 +329,54 @@ export class TransactionRecorder {
 
   // The recording
 
-  /** Makes room for more bytes, within the budget. False: the recording is given up. */
-  #room(more: number): boolean {
-    if (this.#overflow !== undefined) return false;
-    const tooLarge = this.#length - this.#transactionStart + more > this.#desk.largestTransaction;
-    if (tooLarge || !this.#desk.bytes.take(more)) {
-      this.#giveUp(tooLarge ? dropReasonIndex.too_large : dropReasonIndex.bytes_full);
-      return false;
-    }
+  #append(request: RequestRecording, bytes: Buffer, start: number, end: number): void {
+    if (!request.recorded || !this.#take(end - start)) return;
+    request.append(bytes, start, end);
+    this.#offset += end - start;
+  }
+
+  /** Takes bytes from the budget. False: the recording is given up. */
+  #take(more: number): boolean {
+    let transaction = more;
+    for (const request of this.#answered) transaction += request.length;
+    const current = this.#pending.at(-1);
+    if (current !== undefined) transaction += current.length;
+    if (transaction > this.#desk.largestTransaction) return this.#giveUp(dropReasonIndex.too_large);
+    if (!this.#desk.bytes.take(more)) return this.#giveUp(dropReasonIndex.bytes_full);
     this.#taken += more;
-    const buffer = this.#buffer ?? this.#desk.takeBuffer();
-    this.#buffer = buffer;
-    if (this.#length + more > buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(buffer.length * 2, this.#length + more));
-      buffer.copy(grown, 0, 0, this.#length);
-      this.#buffer = grown;
-    }
     return true;
   }
 
-  #giveUp(reason: number): void {
-    this.#overflow = reason;
-    for (const request of this.#pending) request.start = NOT_RECORDED;
-    this.#release();
+  #giveUp(reason: number): false {
+    this.#givenUp = reason;
+    for (const request of this.#pending) request.discard();
+    this.#discardAnswered();
+    return false;
   }
 
-  #release(): void {
-    if (this.#buffer !== undefined) this.#desk.giveBuffer(this.#buffer);
-    this.#buffer = undefined;
-    if (this.#taken !== 0) this.#desk.bytes.giveBack(this.#taken);
-    this.#taken = 0;
-    this.#length = 0;
-    this.#transactionStart = 0;
+  #discardAnswered(): void {
+    for (const request of this.#answered) request.discard();
+    this.#answered = [];
+    let kept = 0;
+    for (const request of this.#pending) kept += request.length;
+    if (this.#taken > kept) this.#desk.bytes.giveBack(this.#taken - kept);
+    this.#taken = kept;
   }
 
   /** Nothing is unfinished: the next request begins anew. */
   #forget(): void {
-    this.#overflow = undefined;
+    this.#discardAnswered();
+    this.#givenUp = undefined;
     if (this.#statements.size > 0) this.#statements.clear();
     if (this.#unnamed !== undefined) this.#desk.registry.release(this.#unnamed);
     this.#unnamed = undefined;
-    this.#release();
   }
 
-  #bodyLength(request: PendingRequest): number {
-    return this.#buffer?.readUInt32LE(request.start + RequestOffset.Bytes) ?? 0;
-  }
-
-  #writeLength(request: PendingRequest, end: number): void {
-    this.#buffer?.writeUInt32LE(end - request.start - REQUEST_HEADER_LENGTH, request.start + RequestOffset.Bytes);
-  }
-
-  #completeHeader(request: PendingRequest, status: number, now: number): void {
-    const buffer = this.#buffer;
-    if (buffer === undefined) return;
-    const at = request.start;
-    const cancelled = request.cancelledAt > 0 && request.sqlstate === '57014';
-    buffer.writeUInt32LE(microseconds(now - request.sentAt), at + RequestOffset.SourceTime);
-    buffer.writeDoubleLE(this.#desk.nextSequence(), at + RequestOffset.DoneSequence);
-    buffer[at + RequestOffset.StatusBefore] = this.#statusBefore;
-    buffer[at + RequestOffset.StatusAfter] = status;
-    buffer.writeUInt16LE(request.flags | (cancelled ? RequestFlag.Cancelled : 0), at + RequestOffset.Flags);
-    if (request.sqlstate !== '') buffer.write(request.sqlstate.slice(0, 5), at + RequestOffset.Sqlstate, 'latin1');
-    if (cancelled)
-      buffer.writeUInt32LE(microseconds(request.cancelledAt - request.sentAt), at + RequestOffset.CancelAfter);
-    const skipTo = this.#bodyLength(request) - SYNC_LENGTH;
-    if (request.ranUntil >= 0 && request.ranUntil < skipTo) {
-      buffer.writeUInt32LE(request.ranUntil, at + RequestOffset.SkipFrom);
-      buffer.writeUInt32LE(skipTo, at + RequestOffset.SkipTo);
-    }
-  }
-
-  /** A Sync that was taken for the request's end was none: what was sent behind it belongs to the request. */
-  #joinNext(request: PendingRequest): void {
+  /** What was taken for the end of the oldest unanswered request was none: the next is part of it. */
+  #joinNext(): void {
+    const request = this.#pending[0];
     const next = this.#pending[1];
+    if (request === undefined) return;
     if (next === undefined) {
       // Nothing was sent behind it yet: what comes is appended.
       request.sent = false;
@@ -464,17 +385,10 @@ export class TransactionRecorder {
     }
     this.#pending.splice(1, 1);
     if (this.#current === next) this.#current = request;
-    request.sent = next.sent;
-    request.sentAt = next.sentAt;
-    if (request.start === NOT_RECORDED || next.start === NOT_RECORDED || this.#buffer === undefined) return;
-    this.#buffer.copyWithin(next.start, next.start + REQUEST_HEADER_LENGTH, this.#length);
-    this.#length -= REQUEST_HEADER_LENGTH;
-    for (const later of this.#pending) if (later.start > next.start) later.start -= REQUEST_HEADER_LENGTH;
-    const end = this.#pending[1]?.start ?? this.#length;
-    this.#writeLength(request, end);
+    request.join(next);
+    next.discard();
+    if (!request.recorded || this.#taken < REQUEST_HEADER_LENGTH) return;
+    this.#taken -= REQUEST_HEADER_LENGTH;
+    this.#desk.bytes.giveBack(REQUEST_HEADER_LENGTH);
   }
-}
-
-function microseconds(milliseconds: number): number {
-  return Math.min(Math.max(0, Math.round(milliseconds * 1000)), 0xffff_ffff);
 }

@@ -1,4 +1,6 @@
 import type { ServerAddress } from '../../net/server-socket.ts';
+import type { ServerTlsOptions } from '../../net/server-tls.ts';
+import type { ComparisonCounts } from '../report/mirror-summary.ts';
 import type { QueryReport } from '../report/query-report.ts';
 import type { ReportOptions } from '../report/report-options.ts';
 import type { DurationHistogram, Percentiles } from './latency-window.ts';
@@ -19,6 +21,7 @@ export interface MirrorTargetConfig {
   readonly source: string;
   readonly destination: string;
   readonly address: ServerAddress;
+  readonly tls?: ServerTlsOptions | undefined;
   readonly database: string;
   /** As whom the transactions of a client user are replayed. */
   readonly users: readonly (MirrorLogin & { readonly name: string })[];
@@ -47,6 +50,7 @@ export interface MirrorTargetConfig {
 export interface SourceLogin extends MirrorLogin {
   readonly source: string;
   readonly address: ServerAddress;
+  readonly tls?: ServerTlsOptions | undefined;
   readonly database: string;
 }
 
@@ -82,6 +86,8 @@ export interface MirrorTargetStatus {
   readonly connections: number;
   readonly latencyMs: { readonly source: Percentiles; readonly mirror: Percentiles };
   readonly duration: { readonly source: DurationHistogram; readonly mirror: DurationHistogram };
+  /** What came of comparing answers. */
+  readonly comparison?: ComparisonCounts;
 }
 
 /** Mirror process → supervisor. */

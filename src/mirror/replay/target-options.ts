@@ -17,15 +17,25 @@ export function replayOptionsOf(config: MirrorTargetConfig): ReplayOptions {
 
 /** What a connection was made with: another one is needed when this changes. */
 export function connectionKey(config: MirrorTargetConfig): string {
-  const { address, database, users, fallback, parameters, level, preparedStatementsLimit } = config;
-  return JSON.stringify([address, database, users, fallback, parameters, level === 'read', preparedStatementsLimit]);
+  const { address, tls, database, users, fallback, parameters, level, preparedStatementsLimit } = config;
+  return JSON.stringify([
+    address,
+    tls,
+    database,
+    users,
+    fallback,
+    parameters,
+    level === 'read',
+    preparedStatementsLimit,
+  ]);
 }
 
 /** How to log in to a target. */
 export function serverLoginOf(config: MirrorTargetConfig, login: MirrorLogin): ServerLogin {
-  const { address, database, parameters, connectTimeoutMs, level } = config;
+  const { address, tls, database, parameters, connectTimeoutMs, level } = config;
   return {
     address,
+    tls,
     database,
     user: login.user,
     password: passwordOf(login),

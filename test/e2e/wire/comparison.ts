@@ -70,7 +70,7 @@ export class Comparison {
     await this.prepare(restore);
     const direct = await this.#hold(await this.direct(dialogue.startup), dialogue);
     const pooled = await this.#hold(await this.pooled(dialogue.startup), dialogue);
-    assert.deepEqual(pooled, direct);
+    if (dialogue.differs === undefined) assert.deepEqual(pooled, direct);
     assert.equal(typesOf(direct), dialogue.steps.map((step) => step.answer).join(' ').trim(), 'what PostgreSQL answers');
     assert.deepEqual(await this.traces(), []);
   }

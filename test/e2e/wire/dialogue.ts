@@ -6,7 +6,8 @@ import type { WireClient } from '../../support/wire-client.ts';
 
 /**
  * One step of a dialogue: bytes to send, and the types of the messages that answer them, in order and without spaces:
- * `12DCZ`. `!` at the end stands for the end of the connection. An answer of no messages means that nothing comes.
+ * `12DCZ`. Notices, notifications and reported settings are compared but not announced: which settings are reported depends on the
+ * version. `!` at the end stands for the end of the connection. An answer of no messages means that nothing comes.
  */
 export interface Step {
   /** Each is a write of its own. */
@@ -20,9 +21,14 @@ export interface Dialogue {
   readonly steps: readonly Step[];
   /** Parameters of the StartupMessage. */
   readonly startup?: Readonly<Record<string, string>>;
-  /** SQL that prepares each of the two databases, before either is spoken to. */
-  readonly prepare?: string;
+  /** Why pgmirror answers something else than PostgreSQL: then only what is left behind is judged. */
+  readonly differs?: string;
 }
+
+/** OIDs from here on are of what users made (FirstNormalObjectId). */
+const firstMadeOid = 16_384;
+
+const atAnyMoment = new Set(['N', 'A', 'S']);
 
 /** So long nothing may come where nothing is to come. */
 const silenceMs = 40;
@@ -74,10 +80,13 @@ async function receive(
 ): Promise<Message[]> {
   const messages: Message[] = [];
   const deadline = performance.now() + timeoutMs;
-  while (messages.length < count) {
+  let left = count;
+  while (left > 0) {
     if (over() && !wholeMessage(client.unread)) break;
     try {
-      messages.push(await client.read(Math.max(deadline - performance.now(), 1)));
+      const message = await client.read(Math.max(deadline - performance.now(), 1));
+      messages.push(message);
+      if (!atAnyMoment.has(message.type)) left -= 1;
     } catch {
       break;
     }
@@ -101,6 +110,8 @@ export function describeMessage(message: Message): string {
       const fields = Object.entries(errorFields(message)).filter(([field]) => !sourceFields.has(field));
       return `${type} ${fields.map(([field, text]) => `${field}=${text}`).join(' ')}`;
     }
+    case 'T':
+      return `T ${columns(message).join(', ')}`;
     case 'A': // NotificationResponse: who sent it is another process on each side
       return `A ${body.toString('latin1', 4)}`;
     case 'D':
@@ -112,9 +123,23 @@ export function describeMessage(message: Message): string {
   }
 }
 
+/** The columns of a RowDescription, but for the OID of their table: tables that dialogues make have different ones. */
+function columns({ body }: Message): string[] {
+  let at = 2;
+  return Array.from({ length: body.readInt16BE(0) }, () => {
+    const end = body.indexOf(0, at);
+    const name = body.toString('utf8', at, end);
+    const made = body.readInt32BE(end + 1) >= firstMadeOid;
+    const rest = body.toString('hex', made ? end + 5 : end + 1, end + 19);
+    at = end + 19;
+    return `${name} ${made ? 'of a table ' : ''}${rest}`;
+  });
+}
+
 /** The types of a transcript's messages, in the notation of {@link Step.answer}, a word a step. */
 export function typesOf(transcript: readonly string[]): string {
   return transcript
+    .filter((line) => !atAnyMoment.has(line.slice(0, line.indexOf(' '))))
     .map((line) => (line.startsWith('step ') ? ' ' : line === 'closed' ? '!' : line.slice(0, 1)))
     .join('')
     .trim();

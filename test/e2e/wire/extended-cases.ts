@@ -150,7 +150,7 @@ export const pipelineCases: readonly Dialogue[] = [
     steps: [
       says(
         'TDCZ' + '12DCZ' + 'Z' + 'EZ' + 'Z' + 'VZ' + 'TDCZ',
-        query('SELECT 1'), one('SELECT 2'), sync, query('broken'), sync, msg('F', int32(1598), int16(0), int16(0), int16(0)).subarray(0, 0), 
+        query('SELECT 1'), one('SELECT 2'), sync, query('broken'), sync,
         msg('F', int32(89), int16(0), int16(0), int16(0)), query('SELECT 5'),
       ),
     ],
@@ -446,7 +446,7 @@ export const nameCases: readonly Dialogue[] = [
       says('EZ', msg('C', Buffer.from('Sabc')), sync),
       says('EZ', msg('E', cstr('')), sync),
       says('EZ', msg('E', cstr(''), int32(0), int32(0)), sync),
-      says('EZ', msg('Q', Buffer.from('SELECT 1')), sync.subarray(0, 0)),
+      says('EZ', msg('Q', Buffer.from('SELECT 1'))),
       says('EZ', msg('Q', cstr('SELECT 1'), cstr('SELECT 2'))),
       says('EZ', msg('Q')),
       says('TDCZ', query('SELECT 1')),

@@ -1,0 +1,130 @@
+import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from './record-stream.ts';
+
+const SYNC_LENGTH = 5;
+const MAX_UINT32 = 0xffff_ffff;
+
+/** Where recordings take their buffers, and give them back. */
+export interface BufferShelf {
+  takeBuffer(): Buffer;
+  giveBuffer(buffer: Buffer): void;
+}
+
+/** What is known of a request when it has been answered. */
+export interface RequestAnswer {
+  readonly statusBefore: number;
+  readonly statusAfter: number;
+  readonly answeredAt: number;
+  readonly doneSequence: number;
+}
+
+/**
+ * One request as the record stream carries it: room for its header, and its messages as the source receives them. Also
+ * what must be known of it until it is answered, whether it is recorded or not.
+ */
+export class RequestRecording {
+  readonly #shelf: BufferShelf;
+  #buffer: Buffer | undefined;
+  #length = REQUEST_HEADER_LENGTH;
+  /** Bytes recorded by the client before this request: what offsets of its messages are counted from. */
+  readonly startOffset: number;
+  readonly startedAt: number;
+  sentAt: number;
+  sentSequence = 0;
+  sent = false;
+  flags = 0;
+  /** Moment of the first CancelRequest for it; 0: there was none. */
+  cancelledAt = 0;
+  /** SQLSTATE of its first error; empty: none came. */
+  sqlstate = '';
+  /** How much of its messages the source ran; -1: all. */
+  ranUntil = -1;
+  readonly #thinkTime: number;
+
+  constructor(
+    shelf: BufferShelf,
+    options: {
+      readonly recorded: boolean;
+      readonly startOffset: number;
+      readonly now: number;
+      readonly thinkTime: number;
+    },
+  ) {
+    this.#shelf = shelf;
+    this.#buffer = options.recorded ? shelf.takeBuffer() : undefined;
+    this.startOffset = options.startOffset;
+    this.startedAt = options.now;
+    this.sentAt = options.now;
+    this.#thinkTime = options.thinkTime;
+  }
+
+  get recorded(): boolean {
+    return this.#buffer !== undefined;
+  }
+
+  /** Length with the header; 0 where it is not recorded. */
+  get length(): number {
+    return this.#buffer === undefined ? 0 : this.#length;
+  }
+
+  /** The whole, once it has been answered. */
+  get bytes(): Buffer {
+    return (this.#buffer ?? Buffer.alloc(0)).subarray(0, this.length);
+  }
+
+  append(bytes: Buffer, start: number, end: number): void {
+    const buffer = this.#room(end - start);
+    if (buffer === undefined) return;
+    bytes.copy(buffer, this.#length, start, end);
+    this.#length += end - start;
+  }
+
+  /** What was taken for the next request belongs to this one. */
+  join(next: RequestRecording): void {
+    if (this.recorded && next.recorded) this.append(next.bytes, REQUEST_HEADER_LENGTH, next.length);
+    this.sent = next.sent;
+    this.sentAt = next.sentAt;
+    this.flags &= ~RequestFlag.Simple;
+  }
+
+  /** Gives the buffer back: it is not recorded any more. */
+  discard(): void {
+    if (this.#buffer !== undefined) this.#shelf.giveBuffer(this.#buffer);
+    this.#buffer = undefined;
+  }
+
+  /** Fills in the header. */
+  complete(answer: RequestAnswer): void {
+    const buffer = this.#buffer;
+    if (buffer === undefined) return;
+    const bodyLength = this.#length - REQUEST_HEADER_LENGTH;
+    const cancelled = this.cancelledAt > 0 && this.sqlstate === '57014';
+    const skipTo = bodyLength - SYNC_LENGTH;
+    const skips = this.ranUntil >= 0 && this.ranUntil < skipTo;
+    buffer.writeUInt32LE(bodyLength, RequestOffset.Bytes);
+    buffer.writeUInt32LE(microseconds(this.#thinkTime), RequestOffset.ThinkTime);
+    buffer.writeUInt32LE(microseconds(answer.answeredAt - this.sentAt), RequestOffset.SourceTime);
+    buffer.writeDoubleLE(this.sentSequence, RequestOffset.SentSequence);
+    buffer.writeDoubleLE(answer.doneSequence, RequestOffset.DoneSequence);
+    buffer[RequestOffset.StatusBefore] = answer.statusBefore;
+    buffer[RequestOffset.StatusAfter] = answer.statusAfter;
+    buffer.writeUInt16LE(this.flags | (cancelled ? RequestFlag.Cancelled : 0), RequestOffset.Flags);
+    for (let i = 0; i < 5; i++) buffer[RequestOffset.Sqlstate + i] = this.sqlstate.charCodeAt(i) || 0;
+    buffer.writeUInt32LE(skips ? this.ranUntil : 0, RequestOffset.SkipFrom);
+    buffer.writeUInt32LE(skips ? skipTo : 0, RequestOffset.SkipTo);
+    buffer.writeUInt32LE(cancelled ? microseconds(this.cancelledAt - this.sentAt) : 0, RequestOffset.CancelAfter);
+  }
+
+  #room(more: number): Buffer | undefined {
+    const buffer = this.#buffer;
+    if (buffer === undefined || this.#length + more <= buffer.length) return buffer;
+    const grown = Buffer.allocUnsafeSlow(Math.max(buffer.length * 2, this.#length + more));
+    buffer.copy(grown, 0, 0, this.#length);
+    this.#shelf.giveBuffer(buffer);
+    this.#buffer = grown;
+    return grown;
+  }
+}
+
+function microseconds(milliseconds: number): number {
+  return Math.min(Math.max(0, Math.round(milliseconds * 1000)), MAX_UINT32);
+}

@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+import type { ServerLogin } from '../../pool/connect-server.ts';
+import { quoteLiteral } from '../../util/sql-quote.ts';
+import { LOOP_SQLSTATE } from '../record/loop-name.ts';
+import type { Connect } from './connect.ts';
+import { ControlSession } from './control-session.ts';
+import type { Level } from './level.ts';
+import { EXTENSIONS_REACHING_OUT } from './reaching-out.ts';
+
+/** What decides whether a destination may be mirrored to. */
+export interface SafetyRules {
+  readonly level: Level;
+  readonly allowSideEffects: boolean;
+}
+
+/**
+ * Why a destination must not be mirrored to, each reason a clause; none: it may. Rejects where it cannot be found out,
+ * because one of the two cannot be reached, or does not answer as PostgreSQL does.
+ */
+export async function mirrorObjections(
+  connect: Connect,
+  logins: { readonly source: ServerLogin; readonly mirror: ServerLogin },
+  rules: SafetyRules,
+): Promise<string[]> {
+  try {
+    return await ControlSession.with(connect, logins.mirror, async (onMirror) =>
+      ControlSession.with(connect, logins.source, async (onSource) => objections(onSource, onMirror, rules)),
+    );
+  } catch (error) {
+    if ((error as { code?: unknown }).code === LOOP_SQLSTATE) return ['it is this pgmirror itself'];
+    throw error;
+  }
+}
+
+async function objections(source: ControlSession, mirror: ControlSession, rules: SafetyRules): Promise<string[]> {
+  const { isSame, isRecovering } = await compare(source, mirror);
+  if (isSame) return ['it is the same database as the source'];
+  const found = isRecovering && rules.level !== 'read' ? ['it is in recovery, and level is not "read"'] : [];
+  return rules.allowSideEffects ? found : [...found, ...(await sideEffects(mirror))];
+}
+
+/**
+ * Proof by a lock: what is held on the source in an open transaction cannot be had on the same database, by whatever
+ * address, pooler or tunnel it is reached. Locks of the transaction, so that poolers between leave none behind.
+ */
+async function compare(
+  source: ControlSession,
+  mirror: ControlSession,
+): Promise<{ readonly isSame: boolean; readonly isRecovering: boolean }> {
+  const key = randomBytes(8).readBigInt64BE().toString();
+  await source.query(`BEGIN; SELECT pg_catalog.pg_advisory_xact_lock('${key}'::bigint)`);
+  const [row] = await mirror.query(
+    `SELECT pg_catalog.pg_try_advisory_xact_lock('${key}'::bigint), pg_catalog.pg_is_in_recovery()`,
+  );
+  await source.query('ROLLBACK');
+  if (row === undefined) throw new Error('the mirror does not answer the safety check as PostgreSQL does');
+  return { isSame: row[0] !== 't', isRecovering: row[1] !== 'f' };
+}
+
+/** What lets a replayed statement act outside the mirror, or others write to it. */
+async function sideEffects(mirror: ControlSession): Promise<string[]> {
+  const extensions = EXTENSIONS_REACHING_OUT.map(quoteLiteral).join(', ');
+  const rows = await mirror.query(
+    `SELECT 'subscription ' || subname AS reason FROM pg_catalog.pg_subscription
+       WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+     UNION ALL SELECT 'foreign server ' || srvname FROM pg_catalog.pg_foreign_server
+     UNION ALL SELECT 'extension ' || extname FROM pg_catalog.pg_extension WHERE extname IN (${extensions})
+     ORDER BY reason`,
+  );
+  return rows.map(([reason]) => `it has ${reason}, and allow_side_effects is false`);
+}

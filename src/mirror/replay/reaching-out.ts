@@ -1,0 +1,23 @@
+/** Extensions through which a database reaches other systems, or does something by itself later on. */
+export const EXTENSIONS_REACHING_OUT: readonly string[] = [
+  'aws_lambda',
+  'aws_s3',
+  'azure_storage',
+  'dblink',
+  'http',
+  'mongo_fdw',
+  'multicorn',
+  'mysql_fdw',
+  'oracle_fdw',
+  'pg_background',
+  'pg_cron',
+  'pg_net',
+  'pglogical',
+  'plproxy',
+  'plsh',
+  'postgres_fdw',
+  'redis_fdw',
+  'sqlite_fdw',
+  'tds_fdw',
+  'wrappers',
+];

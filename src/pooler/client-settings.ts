@@ -1,0 +1,49 @@
+import { parameterStatus } from '../protocol/backend-messages.ts';
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { settingsStatement } from '../session/settings.ts';
+import { runTask } from './server-task.ts';
+import type { Server, SessionLink } from './session-link.ts';
+
+/** Whether the server's session has the client's settings already; the client is then told what it reports. */
+export function hasClientSettings(link: SessionLink, server: Server): boolean {
+  if (!server.state.applied.equals(link.settings)) return false;
+  tellReported(link, server);
+  return true;
+}
+
+/** Gives the server's session the client's settings. `done` is called once, with an error where it could not have them. */
+export function giveClientSettings(
+  link: SessionLink,
+  server: Server,
+  timeoutMs: number,
+  done: (error: ErrorFields | undefined) => void,
+): void {
+  const wanted = link.settings;
+  runTask(server, settingsStatement(server.state.applied, wanted), timeoutMs, (result) => {
+    if (result.outcome === 'lost') {
+      done({ severity: 'ERROR', code: '08006', message: result.reason });
+      return;
+    }
+    if (result.outcome === 'error') {
+      // Some of the settings may have been made.
+      server.close('unclean');
+      done(result.error);
+      return;
+    }
+    server.state.applied = wanted;
+    tellReported(link, server);
+    done(undefined);
+  });
+}
+
+/** Tells the client what the server reports differently from what it was told last. */
+function tellReported(link: SessionLink, server: Server): void {
+  const now = server.state.reported;
+  if (now === link.reported) return;
+  if (!now.equals(link.reported) && !link.clientGone) {
+    for (const [name, value] of now.entries) {
+      if (link.reported.entries.get(name) !== value) link.client.write(parameterStatus(name, value));
+    }
+  }
+  link.reported = now;
+}

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+
+import { bind, cstr, execute, msg, parse, query, sync } from '../support/bytes.ts';
+import { inReverse, type Cleanup } from '../support/cleanup.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { Mirrored } from '../support/mirrored.ts';
+import { startTestPostgres } from '../support/postgres.ts';
+import { WireClient } from '../support/wire-client.ts';
+
+const copy = 'COPY item FROM STDIN';
+const data = (text: string): Buffer => msg('d', Buffer.from(text));
+const done = msg('c');
+
+describe('COPY … FROM STDIN', () => {
+  const cleanup = inReverse({ after });
+  let mirrored: Mirrored;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    const schema = 'CREATE TABLE item (id integer PRIMARY KEY, note text)';
+    mirrored = await Mirrored.start(cleanup, { source: await startTestPostgres(cleanup) }, { schema });
+  });
+
+  beforeEach(async () => {
+    await mirrored.onSource('TRUNCATE item');
+    await mirrored.onMirror('TRUNCATE item');
+    await mirrored.pgmirror.admin('RESET STATS');
+  });
+
+  async function login(test: Cleanup): Promise<WireClient> {
+    const options = { user: 'alice', database: 'app', password: 'alice-password' };
+    const client = await WireClient.login(mirrored.pgmirror, options);
+    test.after(async () => client.destroy());
+    return client;
+  }
+
+  async function assertMirrored(rows: readonly { id: number; note: string }[], transactions: number): Promise<void> {
+    const counts = await mirrored.drained();
+    assert.deepEqual([counts.mirrored, counts.errors, counts.reasons], [transactions, 0, {}]);
+    assert.deepEqual(await mirrored.onMirror('SELECT * FROM item ORDER BY id'), rows);
+    assert.deepEqual(await mirrored.onSource('SELECT * FROM item ORDER BY id'), rows);
+  }
+
+  it('by a simple query brings its rows to the mirror', async (t) => {
+    const client = await login(inReverse(t));
+    client.send(query(copy));
+    await client.expect('G');
+    client.send(data('1\tone\n2\t'), data('two\n'), done);
+    await client.expect('C', 'Z');
+    await client.query(`INSERT INTO item VALUES (3, 'three')`);
+    const three = [
+      { id: 1, note: 'one' },
+      { id: 2, note: 'two' },
+      { id: 3, note: 'three' },
+    ];
+    await assertMirrored(three, 2);
+  });
+
+  it('by the extended protocol does so, too, data and Sync sent at once or after the answer', async (t) => {
+    const client = await login(inReverse(t));
+    client.send(parse('', copy), bind('', ''), execute(''), data('1\tone\n'), done, sync);
+    await client.expect('1', '2', 'G', 'C', 'Z');
+    client.send(parse('', copy), bind('', ''), execute(''), sync);
+    await client.expect('1', '2', 'G');
+    client.send(data('2\ttwo\n'), done, sync);
+    await client.expect('C', 'Z');
+    const two = [
+      { id: 1, note: 'one' },
+      { id: 2, note: 'two' },
+    ];
+    await assertMirrored(two, 2);
+  });
+
+  it('within a block is committed with the block', async (t) => {
+    const client = await login(inReverse(t));
+    for (const [id, end] of [
+      [1, 'ROLLBACK'],
+      [2, 'COMMIT'],
+    ] as const) {
+      await client.query('BEGIN');
+      client.send(query(copy));
+      await client.expect('G');
+      client.send(data(`${id}\tblock\n`), done);
+      await client.expect('C', 'Z');
+      await client.query(end);
+    }
+    await assertMirrored([{ id: 2, note: 'block' }], 2);
+  });
+
+  it('that the client gave up or the source refused brings nothing', async (t) => {
+    const client = await login(inReverse(t));
+    client.send(query(copy));
+    await client.expect('G');
+    client.send(data('1\tone\n'), msg('f', cstr('changed my mind')));
+    await client.expect('E', 'Z');
+    client.send(query(copy));
+    await client.expect('G');
+    client.send(data('1\tone\nnot a number\ttwo\n'), data('3\tthree\n'), done);
+    await client.expect('E', 'Z');
+    await client.query(`INSERT INTO item VALUES (4, 'four')`);
+    const { errors } = await mirrored.drained();
+    assert.equal(errors, 0);
+    await assertMirrored([{ id: 4, note: 'four' }], 3);
+  });
+
+  it('whose client vanished brings nothing, and the connection serves the next', async (t) => {
+    const client = await login(inReverse(t));
+    client.send(query(copy));
+    await client.expect('G');
+    client.send(data('1\tone\n'));
+    await client.reset();
+    await mirrored.query(`INSERT INTO item VALUES (2, 'two')`);
+    await mirrored.drained();
+    assert.deepEqual(await mirrored.onMirror('SELECT id FROM item'), [{ id: 2 }]);
+    assert.deepEqual(await mirrored.onSource('SELECT id FROM item'), [{ id: 2 }]);
+  });
+});

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { freePort } from '../../src/cli/embedded/free-port.ts';
+import { inReverse } from '../support/cleanup.ts';
+import { eventually } from '../support/eventually.ts';
+import { ask, askMetrics, askMirrors, askQueries, sample } from '../support/http.ts';
+import { Mirrored } from '../support/mirrored.ts';
+import { withClient, startTestPostgres } from '../support/postgres.ts';
+import { childrenOf, skipWithoutProc } from '../support/processes.ts';
+
+const schema = `CREATE TABLE thing (id integer PRIMARY KEY, name text);
+  INSERT INTO thing SELECT n, 'thing ' || n FROM generate_series(1, 1000) n`;
+
+describe('The HTTP server', () => {
+  const cleanup = inReverse({ after });
+  let mirrored: Mirrored;
+  let port: number;
+
+  before(async () => {
+    port = await freePort();
+    mirrored = await Mirrored.start(
+      cleanup,
+      { source: await startTestPostgres(cleanup) },
+      { schema, general: { http_port: port } },
+    );
+    await withClient(mirrored.url, async (client) => {
+      for (let id = 1; id <= 50; id++) await client.query('SELECT name FROM thing WHERE id = $1', [id]);
+      for (let id = 1; id <= 20; id++)
+        await client.query(`/* secret */ SELECT * FROM thing WHERE name = 'thing ${id}'`);
+      await client.query('SELECT 1/0').catch(() => undefined);
+      await client.query('BEGIN');
+      await client.query("UPDATE thing SET name = 'new' WHERE id = 7");
+      await client.query('COMMIT');
+    });
+    await mirrored.onMirror('DROP TABLE thing');
+    await mirrored.query('SELECT count(*) FROM thing');
+    await mirrored.drained();
+  });
+
+  it('tells of its mirrors as JSON', async () => {
+    const [mirror, ...others] = await askMirrors(port);
+    assert.deepEqual(others, []);
+    assert.ok(mirror);
+    assert.equal(mirror.source, 'app');
+    assert.equal(mirror.destination, 'shadow');
+    assert.equal(mirror.state, 'up');
+    assert.equal(mirror.total, 73);
+    assert.equal(mirror.mirrored, 73);
+    assert.equal(mirror.replayed, 72);
+    assert.equal(mirror.failed, 1);
+    assert.deepEqual(mirror.errors, { '42P01': 1 });
+    assert.equal(mirror.dropped.exposure, 0);
+    assert.equal(mirror.queue_length, 0);
+    assert.ok((mirror.latency_ms.source.p50 ?? 0) > 0 && (mirror.latency_ms.mirror.p95 ?? 0) > 0);
+  });
+
+  it('tells of each kind of query, without literals and comments', async () => {
+    const queries = await askQueries(port);
+    const byText = new Map(queries.map((query) => [query.query, query]));
+    const byId = byText.get('SELECT name FROM thing WHERE id = $1');
+    assert.ok(byId);
+    assert.match(byId.fingerprint, /^[0-9a-f]{16}$/);
+    assert.equal(byId.calls, 50);
+    assert.ok(byId.samples >= 49, `${byId.samples} samples`);
+    assert.equal(
+      byId.histograms.source.reduce((sum, [, count]) => sum + count, 0),
+      byId.samples,
+    );
+    assert.ok((byId.p95_ratio ?? 0) > 0);
+    assert.equal(byText.get('SELECT * FROM thing WHERE name = $1')?.calls, 20);
+    assert.deepEqual(byText.get('SELECT $1/$2')?.errors, { source: { '22012': 1 }, mirror: { '22012': 1 } });
+    assert.deepEqual(byText.get('SELECT $1/$2')?.classes, {});
+    assert.equal(byText.get('COMMIT')?.calls, 1);
+    const broken = byText.get('SELECT count(*) FROM thing');
+    assert.equal(broken?.error_new, 1);
+    assert.deepEqual(broken?.errors, { source: {}, mirror: { '42P01': 1 } });
+    assert.equal(broken?.examples.error_new?.[0]?.mirror, '42P01');
+    assert.doesNotMatch(JSON.stringify(queries), /secret|thing 1/);
+  });
+
+  it('gives Prometheus its metrics', async () => {
+    const metrics = await askMetrics(port);
+    const mirror = { source: 'app', destination: 'shadow' };
+    assert.equal(sample(metrics, 'pgmirror_mirror_transactions_total', { ...mirror, outcome: 'replayed' }), 72);
+    assert.equal(sample(metrics, 'pgmirror_mirror_transactions_total', { ...mirror, outcome: 'failed' }), 1);
+    assert.equal(sample(metrics, 'pgmirror_mirror_dropped_total', { ...mirror, reason: 'queue_full' }), 0);
+    assert.equal(sample(metrics, 'pgmirror_mirror_errors_total', { ...mirror, sqlstate: '42P01' }), 1);
+    assert.equal(sample(metrics, 'pgmirror_mirror_up', mirror), 1);
+    assert.equal(sample(metrics, 'pgmirror_mirror_queue_length', mirror), 0);
+    assert.equal(sample(metrics, 'pgmirror_mirror_queued_bytes', mirror), 0);
+    assert.equal(sample(metrics, 'pgmirror_mirror_queue_bytes_limit'), 268_435_456);
+    assert.equal(sample(metrics, 'pgmirror_mirror_lag_seconds', mirror), 0);
+    assert.equal(sample(metrics, 'pgmirror_mirror_comparisons_total', { ...mirror, result: 'match' }), 0);
+    assert.equal(sample(metrics, 'pgmirror_clients_waiting'), 0);
+    assert.equal(sample(metrics, 'pgmirror_checkout_wait_seconds'), 0);
+    assert.ok(sample(metrics, 'pgmirror_server_connections', { state: 'idle' }) >= 1);
+    await mirrored.query('SELECT 1');
+    await withClient(mirrored.url, async () => {
+      await eventually(async () => sample(await askMetrics(port), 'pgmirror_client_connections') === 1);
+    });
+    for (const side of ['source', 'mirror']) {
+      const count = sample(metrics, 'pgmirror_request_duration_seconds_count', { ...mirror, side });
+      assert.ok(count >= 70, `${count} on the ${side}`);
+      const [all, sum] = [
+        sample(metrics, 'pgmirror_request_duration_seconds_bucket', { ...mirror, side, le: '+Inf' }),
+        sample(metrics, 'pgmirror_request_duration_seconds_sum', { ...mirror, side }),
+      ];
+      assert.equal(all, count);
+      assert.ok(sum > 0);
+    }
+  });
+
+  it('answers a scrape in less than 20 ms', async () => {
+    await ask(port, '/metrics');
+    const times: number[] = [];
+    for (let n = 0; n < 10; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 220)); // else it is the answer before
+      const begun = performance.now();
+      await ask(port, '/metrics');
+      times.push(performance.now() - begun);
+    }
+    const median = times.toSorted((a, b) => a - b)[5] ?? Infinity;
+    assert.ok(median < 20, `median ${median} ms`);
+  });
+
+  it('is ready as long as there is a source, and tells of health', async () => {
+    assert.equal((await ask(port, '/healthz')).status, 200);
+    const { status, body } = await ask(port, '/readyz');
+    assert.equal(status, 200, body);
+    assert.deepEqual(JSON.parse(body), { ready: true, state: 'running', sources: { app: true }, refused: {} });
+  });
+
+  it('serves only GET and HEAD, only what there is, only by its own name', async () => {
+    assert.equal((await ask(port, '/mirrors', { method: 'POST' })).status, 405);
+    assert.equal((await ask(port, '/nothing')).status, 404);
+    const head = await ask(port, '/mirrors', { method: 'HEAD' });
+    assert.equal(head.status, 200);
+    assert.equal(head.body, '');
+    assert.equal((await ask(port, '/mirrors', { headers: { Host: 'evil.example.com' } })).status, 403);
+    assert.equal((await ask(port, '/mirrors', { headers: { Host: `localhost:${port}` } })).status, 200);
+  });
+
+  it('forgets queries at RESET STATS', async () => {
+    await mirrored.pgmirror.admin('RESET STATS');
+    await eventually(async () => (await askQueries(port)).length === 0);
+    await mirrored.query('SELECT 2');
+    await mirrored.drained();
+    const queries = await eventually(async () => {
+      const told = await askQueries(port);
+      return told.length > 0 && told;
+    });
+    assert.deepEqual(
+      queries.map(({ query, calls }) => [query, calls]),
+      [['SELECT $1', 1]],
+    );
+  });
+
+  it('tells what is known while the mirror process restarts', { skip: skipWithoutProc }, async () => {
+    const before = await askQueries(port);
+    assert.equal(before.length, 1);
+    const [mirrorProcess] = childrenOf(mirrored.pgmirror.processId);
+    assert.ok(mirrorProcess);
+    process.kill(mirrorProcess, 'SIGKILL');
+    const down = await eventually(async () => (await askMirrors(port)).find(({ state }) => state === 'down'));
+    assert.equal(down.reason, 'the mirror process does not answer');
+    assert.ok((down.latency_ms.source.p50 ?? 0) > 0);
+    assert.equal((await ask(port, '/metrics')).status, 200);
+    await mirrored.whenMirroring();
+    assert.equal((await askMirrors(port))[0]?.state, 'up');
+  });
+});

@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+
+import { Client } from 'pg';
+
+import { query as queryMessage } from '../support/bytes.ts';
+import { inReverse, type Cleanup } from '../support/cleanup.ts';
+import { eventually } from '../support/eventually.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { Mirrored } from '../support/mirrored.ts';
+import { startTestPostgres, withClient } from '../support/postgres.ts';
+import { WireClient } from '../support/wire-client.ts';
+
+/** `ran` counts statements, committed or not: a sequence is not rolled back. */
+const schema = `
+  CREATE SEQUENCE ran;
+  CREATE TABLE item (id integer PRIMARY KEY, ran bigint DEFAULT nextval('ran'));
+  CREATE TABLE parent (id integer PRIMARY KEY);
+  CREATE TABLE child (id integer PRIMARY KEY, ran bigint DEFAULT nextval('ran'),
+    parent_id integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED);`;
+
+/** An INSERT that fails on the source and would succeed on the mirror. */
+const onlyOnMirror = 'INSERT INTO item VALUES (99)';
+
+describe('What the source did not commit is not committed on the mirror:', () => {
+  const cleanup = inReverse({ after });
+  let mirrored: Mirrored;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    mirrored = await Mirrored.start(cleanup, { source: await startTestPostgres(cleanup) }, { schema });
+  });
+
+  beforeEach(async () => {
+    const empty = `TRUNCATE item, child, parent; SELECT setval('ran', 1, false)`;
+    await mirrored.onSource(`${empty}; INSERT INTO item VALUES (99, 0)`);
+    await mirrored.onMirror(`${empty}; INSERT INTO parent VALUES (7)`);
+    await mirrored.pgmirror.admin('RESET STATS');
+  });
+
+  /** Runs statements on one connection, ignoring what fails. Returns how many failed. */
+  async function run(...statements: readonly string[]): Promise<number> {
+    return withClient(mirrored.url, async (client) => {
+      let failed = 0;
+      for (const sql of statements) await client.query(sql).catch(() => (failed += 1));
+      return failed;
+    });
+  }
+
+  /** What the mirror has when it has finished: rows, and how many INSERTs were run, committed or not. */
+  async function onMirror(): Promise<{ items: number[]; children: number[]; ran: number }> {
+    await mirrored.drained();
+    const ids = async (table: string): Promise<number[]> => {
+      const rows = await mirrored.onMirror<{ id: number }>(`SELECT id FROM ${table} ORDER BY id`);
+      return rows.map(({ id }) => id);
+    };
+    const [{ ran } = { ran: 0 }] = await mirrored.onMirror<{ ran: number }>(
+      'SELECT CASE WHEN is_called THEN last_value ELSE 0 END::int AS ran FROM ran',
+    );
+    return { items: await ids('item'), children: await ids('child'), ran };
+  }
+
+  it('a block that the client rolled back is replayed with its ROLLBACK', async () => {
+    assert.equal(await run('BEGIN', 'INSERT INTO item VALUES (1)', 'ROLLBACK'), 0);
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 1 });
+    const { mirrored: replayed, errors } = await mirrored.counts();
+    assert.deepEqual({ replayed, errors }, { replayed: 1, errors: 0 });
+  });
+
+  it('ROLLBACK AND CHAIN undoes the first of two blocks only', async () => {
+    const [first, second] = ['INSERT INTO item VALUES (1)', 'INSERT INTO item VALUES (2)'];
+    assert.equal(await run('BEGIN', first, 'ROLLBACK AND CHAIN', second, 'COMMIT'), 0);
+    assert.deepEqual(await onMirror(), { items: [2], children: [], ran: 2 });
+  });
+
+  it('a statement that failed by itself is run and undone', async () => {
+    assert.equal(await run(onlyOnMirror), 1);
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 1 });
+    assert.equal((await mirrored.counts()).mirrored, 1);
+  });
+
+  it('the same in the extended protocol', async () => {
+    await assert.rejects(mirrored.query('INSERT INTO item VALUES ($1)', [99]), { code: '23505' });
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 1 });
+  });
+
+  it('a query of several statements, the last of which failed, is run and undone as one', async () => {
+    assert.equal(await run(`INSERT INTO item VALUES (1); ${onlyOnMirror}`), 1);
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 2 });
+  });
+
+  it('a query that failed between a BEGIN and a COMMIT of its own is dropped as unsafe', async () => {
+    assert.equal(await run(`BEGIN; INSERT INTO item VALUES (1); COMMIT; ${onlyOnMirror}`), 1);
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
+    assert.deepEqual((await mirrored.counts()).reasons, { unsafe: 1 });
+  });
+
+  for (const end of ['COMMIT', 'END']) {
+    it(`a block that had failed when ${end} came is rolled back`, async () => {
+      assert.equal(await run('BEGIN', 'INSERT INTO item VALUES (1)', onlyOnMirror, end), 1);
+      assert.deepEqual(await onMirror(), { items: [], children: [], ran: 2 });
+    });
+  }
+
+  it('a block whose COMMIT failed on a deferred constraint is rolled back', async () => {
+    assert.equal(await run('BEGIN', 'INSERT INTO child (id, parent_id) VALUES (1, 7)', 'COMMIT'), 1);
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 1 });
+  });
+
+  it('a statement that failed by itself on a deferred constraint is undone', async () => {
+    assert.equal(await run('INSERT INTO child (id, parent_id) VALUES (1, 7)'), 1);
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 1 });
+  });
+
+  it('after a savepoint was recovered only what is left of the block is committed', async () => {
+    const [first, second] = ['INSERT INTO item VALUES (1)', 'INSERT INTO item VALUES (2)'];
+    assert.equal(await run('BEGIN', first, 'SAVEPOINT s', onlyOnMirror, 'ROLLBACK TO s', second, 'COMMIT'), 1);
+    assert.deepEqual(await onMirror(), { items: [1, 2], children: [], ran: 3 });
+    assert.deepEqual(await mirrored.onSource('SELECT id FROM item ORDER BY id'), [{ id: 1 }, { id: 2 }, { id: 99 }]);
+  });
+
+  it('a block whose client vanished is dropped', async (t) => {
+    const client = await vanishing(inReverse(t));
+    await client.query('BEGIN');
+    await client.query('INSERT INTO item VALUES (1)');
+    await client.reset();
+    const counts = await eventually(async () => {
+      const now = await mirrored.counts();
+      return now.total === 1 && now;
+    });
+    assert.deepEqual(counts.reasons, { aborted: 1 });
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
+    assert.deepEqual(await mirrored.onSource('SELECT id FROM item'), [{ id: 99 }]);
+  });
+
+  it('but a statement by itself is finished on both sides although its client vanished', async (t) => {
+    const client = await vanishing(inReverse(t));
+    client.send(queryMessage('INSERT INTO item SELECT 1 FROM pg_sleep(0.3)'));
+    await eventually(async () => {
+      const running = `SELECT 1 FROM pg_stat_activity WHERE query LIKE 'INSERT INTO item SELECT%' AND state = 'active'
+        AND datname = current_database()`;
+      return (await mirrored.onSource(running)).length === 1;
+    });
+    await client.reset();
+    await eventually(async () => (await mirrored.onSource('SELECT id FROM item WHERE id = 1')).length === 1);
+    await eventually(async () => (await mirrored.counts()).total === 1);
+    assert.deepEqual(await onMirror(), { items: [1], children: [], ran: 1 });
+    assert.deepEqual((await mirrored.counts()).reasons, {});
+  });
+
+  it('and a connection to the source that is lost drops what ran there', async () => {
+    const client = new Client({ connectionString: mirrored.url });
+    client.on('error', () => {});
+    await client.connect();
+    await client.query('BEGIN');
+    await client.query('INSERT INTO item VALUES (1)');
+    await mirrored.onSource(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE state = 'idle in transaction' AND datname = current_database()`,
+    );
+    await assert.rejects(client.query('COMMIT'));
+    await client.end().catch(() => {});
+    await eventually(async () => (await mirrored.counts()).total === 1);
+    assert.deepEqual((await mirrored.counts()).reasons, { aborted: 1 });
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
+  });
+
+  async function vanishing(test: Cleanup): Promise<WireClient> {
+    const login = { user: 'alice', database: 'app', password: 'alice-password' };
+    const client = await WireClient.login(mirrored.pgmirror, login);
+    test.after(async () => client.destroy());
+    return client;
+  }
+});

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import type { Client } from 'pg';
+
+import { ClientLoad } from '../support/client-load.ts';
+import { inReverse } from '../support/cleanup.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { Mirrored } from '../support/mirrored.ts';
+import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+
+const transactions = 1_500;
+
+describe('Prepared statements', () => {
+  const cleanup = inReverse({ after });
+  let mirror: RunningPostgres;
+  let mirrored: Mirrored;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    const settings = { log_line_prefix: '%e ' }; // the SQLSTATE
+    mirror = await startTestPostgres(cleanup, { settings });
+    mirrored = await Mirrored.start(
+      cleanup,
+      { source: mirror },
+      {
+        schema: 'CREATE TABLE item (id integer PRIMARY KEY, amount integer NOT NULL)',
+        general: { mirror_exposure: 0.3, mirror_queue: transactions, prepared_statements_limit: 3 },
+        source: { pool_size: 2 },
+        mirror: { pool_size: 2 },
+      },
+    );
+  });
+
+  it('reach the mirror although it sees 30 % of the transactions and few of those that prepared them', async (t) => {
+    const errorsBefore = sqlstates(mirror);
+    // More statements than a connection keeps, on more clients than there are connections.
+    const load = ClientLoad.start(inReverse(t), mirrored.url, {
+      clients: 6,
+      limit: transactions,
+      transaction: async (client, number) => (number % 3 === 0 ? block(client, number) : statement(client, number)),
+    });
+    await load.finished();
+    assert.deepEqual(load.errors, []);
+    const counts = await mirrored.drained();
+    assert.deepEqual(counts.reasons, { exposure: counts.dropped });
+    assert.equal(counts.errors, 0);
+    assert.equal(counts.total, load.done);
+    const share = counts.mirrored / counts.total;
+    assert.ok(Math.abs(share - 0.3) < 0.06, `mirrored a share of ${share}`);
+    const [row] = await mirrored.onMirror('SELECT count(*)::int AS count, sum(amount)::int AS sum FROM item');
+    assert.deepEqual(row, { count: counts.mirrored, sum: counts.mirrored * 2 });
+    assert.deepEqual(sqlstates(mirror), errorsBefore);
+  });
+
+  it('that one client closed or replaced are the new ones on the mirror', async () => {
+    await mirrored.pgmirror.admin('SET mirror_exposure = 1');
+    await withClient(mirrored.url, async (client) => {
+      await client.query('PREPARE put AS INSERT INTO item VALUES ($1, 10)');
+      await client.query('EXECUTE put(-1)');
+      await client.query('DEALLOCATE put');
+      await client.query('PREPARE put AS INSERT INTO item VALUES ($1, 20)');
+      await client.query('EXECUTE put(-2)');
+      await client.query('DEALLOCATE ALL');
+    });
+    const { errors } = await mirrored.drained();
+    assert.equal(errors, 0);
+    const put = 'SELECT id, amount FROM item WHERE id < 0 ORDER BY id';
+    assert.deepEqual(await mirrored.onMirror(put), await mirrored.onSource(put));
+    assert.equal((await mirrored.onMirror(put)).length, 2);
+  });
+});
+
+async function statement(client: Client, id: number): Promise<void> {
+  const name = `insert-${id % 5}`;
+  await client.query({ name, text: `INSERT INTO item VALUES ($1, 2) /* ${id % 5} */`, values: [id] });
+}
+
+async function block(client: Client, id: number): Promise<void> {
+  await client.query('BEGIN');
+  await client.query({ name: 'insert', text: 'INSERT INTO item VALUES ($1, $2)', values: [id, 1] });
+  await client.query({ name: 'update', text: 'UPDATE item SET amount = amount + 1 WHERE id = $1', values: [id] });
+  await client.query('COMMIT');
+}
+
+/** What the server logged as errors, without those that are none. */
+function sqlstates(server: RunningPostgres): string[] {
+  return server.log.filter((line) => /\b(ERROR|FATAL|PANIC):/.test(line)).map((line) => line.slice(0, 5));
+}

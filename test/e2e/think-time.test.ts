@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { inReverse } from '../support/cleanup.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { Mirrored } from '../support/mirrored.ts';
+import { databaseEntry } from '../support/pgmirror.ts';
+import { createDatabase, query, startTestPostgres, withClient } from '../support/postgres.ts';
+
+const thinkMs = 50;
+const sleepMs = 100;
+const rounds = 3;
+/** A busy machine makes single runs longer, never shorter. */
+const attempts = 4;
+
+const schema = 'CREATE TABLE stamp (run integer, at timestamptz DEFAULT clock_timestamp())';
+
+describe('The time between a transaction’s requests', () => {
+  const cleanup = inReverse({ after });
+  let mirrored: Mirrored;
+  let hurried: string;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    const source = await startTestPostgres(cleanup);
+    mirrored = await Mirrored.start(cleanup, { source }, { schema });
+    const database = await createDatabase(source, 'hurried');
+    hurried = source.url(database);
+    await query(hurried, schema);
+    await mirrored.pgmirror.reload({
+      databases: [...(mirrored.files.databases ?? []), databaseEntry('hurried', source, database)],
+      mirroring: [...(mirrored.files.mirroring ?? []), { source_db: 'app', destination_db: 'hurried', timing: 'none' }],
+    });
+    await mirrored.whenMirroring('hurried');
+  });
+
+  it('is kept on the mirror, without the time that the source took to answer', async () => {
+    await withClient(mirrored.url, async (client) => {
+      for (let run = 1; run <= attempts; run += 1) {
+        await client.query('BEGIN');
+        await client.query(`INSERT INTO stamp VALUES (${run})`);
+        for (let round = 0; round < rounds; round += 1) {
+          await client.query(`SELECT pg_sleep(${sleepMs / 1000})`);
+          await delay(thinkMs);
+        }
+        await client.query(`INSERT INTO stamp VALUES (${run})`);
+        await client.query('COMMIT');
+      }
+    });
+    await mirrored.drained();
+    await mirrored.drained({ destination: 'hurried' });
+    const expected = rounds * (thinkMs + sleepMs);
+    const counted = expected + rounds * sleepMs; // were the source's time slept, too
+
+    const source = await durations(mirrored.sourceUrl);
+    const realistic = await durations(mirrored.mirrorUrl);
+    const told = JSON.stringify({ source, realistic });
+    assert.equal(realistic.length, attempts);
+    for (const duration of realistic) assert.ok(duration > expected - 40, told);
+    assert.ok(Math.min(...realistic) < (expected + counted) / 2, told);
+  });
+
+  it('is left out with timing = "none"', async () => {
+    const none = await durations(hurried);
+    assert.equal(none.length, attempts);
+    for (const duration of none) assert.ok(duration >= rounds * sleepMs, JSON.stringify(none));
+    assert.ok(Math.min(...none) < rounds * (sleepMs + thinkMs / 2), JSON.stringify(none));
+  });
+});
+
+/** Milliseconds from the first statement of each run to its last. */
+async function durations(url: string): Promise<number[]> {
+  const sql = `SELECT extract(epoch FROM max(at) - min(at))::float8 * 1000 AS ms FROM stamp GROUP BY run ORDER BY run`;
+  return (await query<{ ms: number }>(url, sql)).map(({ ms }) => Math.round(ms));
+}
