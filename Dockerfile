@@ -1,4 +1,5 @@
 # pgmirror in a container: its files are /etc/pgmirror/pgmirror.toml and /etc/pgmirror/users.toml.
+# Clients reach it only if [general] has host = "0.0.0.0". `docker run … check --connect` runs another command.
 
 FROM node:26-slim AS build
 WORKDIR /build

@@ -1,11 +1,13 @@
 import type { AdminAnswer } from './admin-answer.ts';
 import type { AdminHost } from './admin-host.ts';
 import { nearestName } from '../config/nearest-name.ts';
+import { explain } from './explain.ts';
 import { showClients, showServers } from './show-connections.ts';
 import { showConfig, showVersion } from './show-config.ts';
 import { showDatabases, showLists, showUsers } from './show-databases.ts';
 import { showMirrors } from './show-mirrors.ts';
 import { showPools } from './show-pools.ts';
+import { showQueries } from './show-queries.ts';
 import { showStats, showStatsAverages, showStatsTotals } from './show-stats.ts';
 
 type Show = (host: AdminHost) => AdminAnswer | Promise<AdminAnswer>;
@@ -13,6 +15,7 @@ type Show = (host: AdminHost) => AdminAnswer | Promise<AdminAnswer>;
 /** What SHOW shows, in the order of SHOW HELP. */
 const shows: ReadonlyMap<string, Show> = new Map<string, Show>([
   ['MIRRORS', showMirrors],
+  ['QUERIES', showQueries],
   ['POOLS', showPools],
   ['CLIENTS', showClients],
   ['SERVERS', showServers],
@@ -43,6 +46,7 @@ const commands: readonly { readonly syntax: string; readonly pattern: RegExp; re
     run: (host, name) => tellPools(host, 'reconnect', name),
   },
   { syntax: 'KILL [database]', pattern: /^kill(?:\s+(.+))?$/i, run: (host, name) => tellPools(host, 'kill', name) },
+  { syntax: 'EXPLAIN fingerprint', pattern: /^explain\s+'?([0-9a-f]{16})'?$/i, run: explain },
   { syntax: 'RESET STATS', pattern: /^reset\s+stats$/i, run: resetStats },
   {
     syntax: 'SET exposure = share FOR MIRROR name',
@@ -56,6 +60,7 @@ const commands: readonly { readonly syntax: string; readonly pattern: RegExp; re
   },
   { syntax: 'DISABLE MIRROR name', pattern: /^disable\s+mirror\s+(.+)$/i, run: disable },
   { syntax: 'ENABLE MIRROR name', pattern: /^enable\s+mirror\s+(.+)$/i, run: enable },
+  { syntax: 'RESET MIRROR name', pattern: /^reset\s+mirror\s+(.+)$/i, run: resetMirror },
 ];
 
 type Run = (host: AdminHost, ...groups: (string | undefined)[]) => AdminAnswer | Promise<AdminAnswer>;
@@ -166,6 +171,13 @@ async function disable(host: AdminHost, name = ''): Promise<AdminAnswer> {
 
 async function enable(host: AdminHost, name = ''): Promise<AdminAnswer> {
   return switchMirror(host, name, true);
+}
+
+async function resetMirror(host: AdminHost, name = ''): Promise<AdminAnswer> {
+  const destination = mirrorOf(host, name);
+  if (typeof destination !== 'string') return destination;
+  await host.resetMirror(destination);
+  return { kind: 'done', tag: 'RESET' };
 }
 
 async function switchMirror(host: AdminHost, name: string, enabled: boolean): Promise<AdminAnswer> {

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { MirrorCounts } from '../mirror/record/mirror-counters.ts';
+import type { QueryReport } from '../mirror/report/query-report.ts';
 import type { MirrorState } from '../mirror/replay/mirror-process-messages.ts';
 import type { Percentiles } from '../mirror/replay/latency-window.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
@@ -18,12 +19,25 @@ export interface MirrorView extends MirrorCounts {
   readonly latencyMs: { readonly source: Percentiles; readonly mirror: Percentiles } | undefined;
 }
 
+/** How one database would run a query; or, in one line, why that is not known. */
+export interface Plan {
+  readonly side: 'source' | 'mirror';
+  readonly database: string;
+  readonly lines: readonly string[];
+}
+
+/** Plans of a query, or the SQLSTATE and the reason why there are none. */
+export type Plans = { readonly plans: readonly Plan[] } | { readonly code: string; readonly refusal: string };
+
 /** What the admin database shows, and what it can do. */
 export interface AdminHost {
   readonly config: Config;
   readonly version: string;
   readonly uptimeSeconds: number;
   mirrors(): Promise<readonly MirrorView[]>;
+  queries(): Promise<readonly QueryReport[]>;
+  /** Plans of the query with this fingerprint. */
+  explain(fingerprint: string): Promise<Plans>;
   threads(): Promise<readonly ThreadSnapshot[]>;
   /** Reads both files again. Rejects with the reason why nothing was changed. */
   reload(): Promise<void>;
@@ -32,6 +46,8 @@ export interface AdminHost {
   setGeneralExposure(exposure: number): Promise<void>;
   setExposure(destination: string, exposure: number): Promise<void>;
   setEnabled(destination: string, enabled: boolean): Promise<void>;
+  /** The destination is a fresh copy of its source: what was missed before counts no more. */
+  resetMirror(destination: string): Promise<void>;
   resetStats(): Promise<void>;
   /** PAUSE: settles when no client of the database (undefined: of any) is in a transaction. */
   pause(database: string | undefined): Promise<void>;

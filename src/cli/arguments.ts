@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util';
+import { parseCondition, CONDITION_SYNTAX, type Condition } from './report/condition.ts';
+import { REPORT_FORMATS, type ReportFormat } from './report/report-format.ts';
 
 /** Where both configuration files are. */
 export interface ConfigFiles {
@@ -6,10 +8,23 @@ export interface ConfigFiles {
   readonly users: string;
 }
 
+/** What `pgmirror report` is asked. */
+export interface ReportCommand extends ConfigFiles {
+  /** In place of the address that the configuration has. */
+  readonly url: string | undefined;
+  readonly format: ReportFormat;
+  readonly failOn: readonly Condition[];
+  /** Undefined: not told. */
+  readonly minCalls: number | undefined;
+  /** The fingerprint of a query whose plans are shown in place of the report. */
+  readonly explain: string | undefined;
+}
+
 /** What the command line asks for; `refused` is the one line that says what was found and what is accepted. */
 export type Command =
   | ({ readonly name: 'run' } & ConfigFiles)
   | ({ readonly name: 'check'; readonly connect: boolean } & ConfigFiles)
+  | ({ readonly name: 'report' } & ReportCommand)
   | { readonly name: 'demo'; readonly seconds: number }
   | { readonly name: 'help' }
   | { readonly name: 'version' }
@@ -23,17 +38,21 @@ Usage:
       Run until a signal (SIGTERM, SIGINT: stop; SIGHUP: reload). Logs JSON lines.
   pgmirror check [--config FILE] [--users FILE] [--connect]
       Validate both files; with --connect log in to every source and mirror as well.
+  pgmirror report [--config FILE] [--users FILE] [--url URL] [--format FORMAT]
+                  [--fail-on CONDITION]… [--min-calls N] [--explain FINGERPRINT]
+      What a running pgmirror found: which queries became slower, fail, or answer differently.
   pgmirror demo [--seconds N]
-      A source and a mirror of its own with sample traffic, for 20 seconds unless told.
+      A source and a mirror of its own with sample traffic, for 20 seconds unless told (1 to 86400).
   pgmirror --help | --version
 
 Options:
   --config FILE   sections [general], [admin], [[databases]], [[mirroring]]  (pgmirror.toml)
   --users FILE    sections [[users]]                                         (users.toml)
-  --connect       check only: connect to the servers too
-  --seconds N     demo only: how long, 1 to 86400
+  --url URL, --format table|json|markdown|html, --min-calls N: leave out queries that ran less often,
+  --fail-on CONDITION   report only: 'p95_ratio>1.2', 'error_new>0', 'mismatch>0' …
+  --explain FINGERPRINT report only: the plans of that query on both sides
 
-Exit status: 0 fine, 1 failed while running, 2 bad arguments or bad configuration.
+Exit status: 0 fine, 1 failed while running, 2 bad arguments or bad configuration, 3 --fail-on met.
 `;
 
 const COMMANDS = ['run', 'check', 'report', 'demo'] as const;
@@ -43,7 +62,7 @@ type CommandName = (typeof COMMANDS)[number];
 const optionsOf: { readonly [Name in CommandName]: readonly string[] } = {
   run: ['config', 'users'],
   check: ['config', 'users', 'connect'],
-  report: [],
+  report: ['config', 'users', 'url', 'format', 'fail-on', 'min-calls', 'explain'],
   demo: ['seconds'],
 };
 const spelling: Readonly<Record<string, string>> = {
@@ -51,6 +70,11 @@ const spelling: Readonly<Record<string, string>> = {
   users: '--users FILE',
   connect: '--connect',
   seconds: '--seconds N',
+  url: '--url URL',
+  format: '--format FORMAT',
+  'fail-on': '--fail-on CONDITION',
+  'min-calls': '--min-calls N',
+  explain: '--explain FINGERPRINT',
 };
 
 const DEFAULT_SECONDS = 20;
@@ -70,22 +94,22 @@ export function parseArguments(words: readonly string[]): Command {
   }
   const positionals = tokens.filter((token) => token.kind === 'positional').map((token) => token.value);
   const [word = 'run', extra] = positionals;
-  const accepted = COMMANDS.filter((command) => command !== 'report').join(', ');
+  const accepted = COMMANDS.join(', ');
   const name = COMMANDS.find((command) => command === word);
   if (name === undefined) return refused(`found command "${word}", accepted: ${accepted}`);
-  if (name === 'report')
-    return refused(`found command "report", but this version has no report; accepted: ${accepted}`);
 
   const values = new Map<string, string | undefined>();
+  const conditions: string[] = [];
   for (const { name: option, rawName, value } of given) {
     if (!optionsOf[name].includes(option)) {
       return refused(`found ${rawName} with ${name}, accepted: ${acceptedOptions(name)}`);
     }
-    if (values.has(option)) return refused(`found ${rawName} twice, accepted: once`);
+    if (option === 'fail-on') conditions.push(value ?? '');
+    else if (values.has(option)) return refused(`found ${rawName} twice, accepted: once`);
     values.set(option, value);
   }
   if (extra !== undefined) return refused(`found "${extra}" after ${name}, accepted: ${acceptedOptions(name)}`);
-  return completed(name, values);
+  return completed(name, values, conditions);
 }
 
 const options = {
@@ -93,6 +117,11 @@ const options = {
   users: { type: 'string' },
   connect: { type: 'boolean' },
   seconds: { type: 'string' },
+  url: { type: 'string' },
+  format: { type: 'string' },
+  'fail-on': { type: 'string', multiple: true },
+  'min-calls': { type: 'string' },
+  explain: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'V' },
 } as const;
@@ -115,7 +144,11 @@ function spellingProblem({ name, rawName, value }: OptionToken): string | undefi
   return missing ? `found ${rawName} without a value, accepted: ${accepted}` : undefined;
 }
 
-function completed(name: Exclude<CommandName, 'report'>, values: ReadonlyMap<string, string | undefined>): Command {
+function completed(
+  name: CommandName,
+  values: ReadonlyMap<string, string | undefined>,
+  conditions: readonly string[],
+): Command {
   if (name === 'demo') {
     const text = values.get('seconds') ?? String(DEFAULT_SECONDS);
     const seconds = /^\d{1,6}$/.test(text) ? Number(text) : 0;
@@ -123,7 +156,50 @@ function completed(name: Exclude<CommandName, 'report'>, values: ReadonlyMap<str
     return refused(`found --seconds ${text}, accepted: an integer from 1 to ${MAX_SECONDS}`);
   }
   const files = { config: values.get('config') ?? 'pgmirror.toml', users: values.get('users') ?? 'users.toml' };
+  if (name === 'report') return reportCommand(files, values, conditions);
   return name === 'run' ? { name, ...files } : { name, connect: values.has('connect'), ...files };
+}
+
+function reportCommand(
+  files: ConfigFiles,
+  values: ReadonlyMap<string, string | undefined>,
+  conditions: readonly string[],
+): Command {
+  const url = values.get('url');
+  if (url !== undefined && !/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
+    return refused(`found --url ${url}, accepted: an http:// or https:// address`);
+  }
+  if (url !== undefined && values.has('config')) return refused('found --config and --url, accepted: one of them');
+  const format = REPORT_FORMATS.find((one) => one === (values.get('format') ?? 'table'));
+  if (format === undefined) {
+    return refused(`found --format ${values.get('format')}, accepted: ${REPORT_FORMATS.join(', ')}`);
+  }
+  const failOn: Condition[] = [];
+  for (const text of conditions) {
+    const condition = parseCondition(text);
+    if (condition === undefined) return refused(`found --fail-on ${text}, accepted: ${CONDITION_SYNTAX}`);
+    failOn.push(condition);
+  }
+  const minCalls = values.get('min-calls');
+  if (minCalls !== undefined && !/^\d{1,12}$/.test(minCalls)) {
+    return refused(`found --min-calls ${minCalls}, accepted: an integer`);
+  }
+  const explain = values.get('explain');
+  if (explain !== undefined && !/^[0-9a-f]{16}$/.test(explain)) {
+    return refused(`found --explain ${explain}, accepted: a fingerprint, 16 hexadecimal digits`);
+  }
+  if (explain !== undefined && url !== undefined) {
+    return refused('found --explain with --url, accepted: --explain with --config, for the admin login');
+  }
+  return {
+    name: 'report',
+    ...files,
+    url,
+    format,
+    failOn,
+    minCalls: minCalls === undefined ? undefined : Number(minCalls),
+    explain,
+  };
 }
 
 function acceptedOptions(name: CommandName): string {

@@ -5,4 +5,6 @@ export const ExitStatus = {
   Failed: 1,
   /** Bad arguments or bad configuration. */
   Refused: 2,
+  /** `report --fail-on`: a condition was met. */
+  ConditionMet: 3,
 } as const;

@@ -28,6 +28,14 @@ async function perform(command: Command): Promise<number> {
       const { check } = await import('./check.ts');
       return await check(command, { environment: process.env, print: (line) => console.log(line) });
     }
+    case 'report': {
+      const { report } = await import('./report.ts');
+      return await report(command, {
+        environment: process.env,
+        print: (text) => process.stdout.write(text),
+        complain: (line) => console.error(`pgmirror: ${line}`),
+      });
+    }
     case 'demo': {
       const { demo } = await import('./demo/demo.ts');
       return await demo({ seconds: command.seconds });

@@ -84,14 +84,15 @@ export function texts() {
   return part((error) => z.array(text(), { error }).min(1, { error }), 'a list of at least one string');
 }
 
-/** A JavaScript regular expression, as text. */
+/** A regular expression that no text makes slow, as text. */
 export function regularExpression() {
-  return part((error) => text(error).refine(compiles, { error }), 'a JavaScript regular expression');
+  const accepted = 'a regular expression in the syntax of RE2 (no lookaround, no references back)';
+  return part((error) => text(error).refine(compiles, { error }), accepted);
 }
 
 function compiles(source: string): boolean {
   try {
-    return new RegExp(source) instanceof RegExp;
+    return new LinearPattern(source) instanceof LinearPattern;
   } catch {
     return false;
   }

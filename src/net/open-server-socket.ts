@@ -44,9 +44,10 @@ export async function openServerSocket(address: ServerAddress, options: OpenOpti
     return socket;
   } catch (error) {
     socket.destroy();
-    if (!may || error instanceof ProtocolError || monotonicNow() >= deadline) throw error;
+    const left = deadline - monotonicNow();
+    if (!may || error instanceof ProtocolError || error === late.error || left <= 0) throw error;
     // As libpq has it: what cannot be encrypted is done without.
-    return await ServerSocket.connect(address, { timeoutMs: deadline - monotonicNow() });
+    return await ServerSocket.connect(address, { timeoutMs: left });
   } finally {
     late.clear();
   }
@@ -74,12 +75,13 @@ function askForTls(socket: ServerSocket): Promise<'S' | 'N'> {
   });
 }
 
-function timeLimit(ms: number, told: number): { readonly passed: Promise<never>; clear(): void } {
+function timeLimit(
+  ms: number,
+  told: number,
+): { readonly passed: Promise<never>; readonly error: Error; clear(): void } {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => undefined);
-  const timer = setTimeout(
-    () => reject(Object.assign(new Error(`no connection within ${told} ms`), { code: 'ETIMEDOUT' })),
-    Math.max(ms, 0),
-  );
-  return { passed: promise, clear: () => clearTimeout(timer) };
+  const error = Object.assign(new Error(`no connection within ${told} ms`), { code: 'ETIMEDOUT' });
+  const timer = setTimeout(() => reject(error), Math.max(ms, 0));
+  return { passed: promise, error, clear: () => clearTimeout(timer) };
 }

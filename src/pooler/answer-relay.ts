@@ -2,6 +2,7 @@ import { errorFieldMap, errorResponse, sqlstateOf } from '../protocol/backend-me
 import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
+import type { ClientStatement } from '../session/client-statements.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
 import { resultShape } from '../session/result-shape.ts';
 import { isSettable } from '../session/settings.ts';
@@ -9,8 +10,9 @@ import { readParameterStatus } from './parameter-status.ts';
 import type { RequestRelay } from './request-relay.ts';
 import type { Executed, Subject } from './request-subject.ts';
 import { stateTag } from './state-tag.ts';
+import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
-import { stalePlanError, withClientName } from './statement-errors.ts';
+import { poolNameIn, stalePlanError, withClientName } from './statement-errors.ts';
 
 /** The longest message that is held until it is whole; rows and COPY data pass in pieces, whatever their length. */
 const HELD_LIMIT = 64 * 1024 * 1024;
@@ -178,8 +180,7 @@ export class AnswerRelay {
         this.#parameterStatus(server, bytes, at, end);
         return undefined;
       case Backend.CopyInResponse:
-        this.#link.recorder?.copyInStarted(answers.enterCopyIn());
-        this.#progress = true;
+        this.#copyInStarted(server);
         return undefined;
       case Backend.CopyOutResponse:
       case Backend.CopyDone:
@@ -192,6 +193,13 @@ export class AnswerRelay {
     }
   }
 
+  #copyInStarted(server: Server): void {
+    const swallowed = server.state.answers.enterCopyIn();
+    if (swallowed > 0) this.#requests.segmentsSwallowed(swallowed);
+    this.#link.recorder?.copyInStarted(swallowed);
+    this.#progress = true;
+  }
+
   #expect(server: Server, owed: number): void {
     if (server.state.answers.head !== owed) throw new ProtocolError('answer from the server out of order');
   }
@@ -200,6 +208,13 @@ export class AnswerRelay {
     const link = this.#link;
     const answers = server.state.answers;
     const head = answers.head;
+    if (head === 0 && answers.uncertain) {
+      // The Sync amid the data of a COPY that failed was answered after all.
+      answers.uncertain = false;
+      server.status = status;
+      this.#progress = true;
+      return undefined;
+    }
     if (head === 0 || head > Owed.Sync) throw new ProtocolError('unexpected ReadyForQuery from the server');
     answers.shift();
     answers.copyIn = false;
@@ -248,10 +263,13 @@ export class AnswerRelay {
 
   /** A DEALLOCATE, perhaps of a statement that was prepared by message. */
   #deallocated(server: Server): void {
-    const subject = server.state.answers.headSubject as Subject | undefined;
-    if (subject?.kind !== 'deallocate') return;
-    server.state.prepared.delete(subject.statement.text);
-    this.#link.statements.closed(subject.statement);
+    const subject = server.state.answers.headSubject as Subject | Executed | undefined;
+    let statement: ClientStatement | undefined;
+    if (subject instanceof StatementText) statement = subject.deallocates;
+    else if (subject !== undefined && 'kind' in subject && subject.kind === 'deallocate') statement = subject.statement;
+    if (statement === undefined) return;
+    server.state.prepared.delete(statement.text);
+    this.#link.statements.closed(statement);
   }
 
   #forgetStatements(server: Server): void {
@@ -265,7 +283,9 @@ export class AnswerRelay {
     const injected = answers.headInjected;
     const subject = answers.headSubject as Subject | undefined;
     answers.shift();
-    if (subject?.kind === 'parse') {
+    if (subject?.kind === 'parse again') {
+      this.#parsedAgain(server, subject.statement, subject.definition);
+    } else if (subject?.kind === 'parse') {
       this.#link.statements.parsed(subject.statement);
       server.state.prepared.set(subject.statement.text, { shape: undefined });
     } else if (subject?.kind === 'prepare') {
@@ -274,6 +294,13 @@ export class AnswerRelay {
       this.#link.unnamed = subject.unnamed;
     }
     return injected ? NOTHING : undefined;
+  }
+
+  /** The name was free after all (a DEALLOCATE ALL sent ahead of it was run): the server has another text under it. */
+  #parsedAgain(server: Server, former: ClientStatement, definition: Buffer): void {
+    const statement = this.#link.statements.parsing(former.name, definition, former.segment);
+    this.#link.statements.parsed(statement);
+    server.state.unclean = true;
   }
 
   #closeComplete(server: Server): Buffer | undefined {
@@ -315,7 +342,7 @@ export class AnswerRelay {
     if (head === Owed.Query || head === Owed.FunctionCall) {
       this.#link.recorder?.erred(sqlstateOf(bytes, at, end), 0);
       this.#deallocateFailed(server);
-      answers.copyIn = false;
+      answers.copyFailed();
       return undefined;
     }
     const subject = answers.headSubject as Subject | undefined;
@@ -327,14 +354,12 @@ export class AnswerRelay {
       // A Parse that fails destroys the unnamed statement that was there before.
       this.#link.unnamed = undefined;
     }
-    const copying = answers.copyIn;
     const skipped = answers.failSegment();
     if (skipped > 0) this.#link.recorder?.requestsSkipped(skipped);
-    if (copying && answers.requests > 1) answers.uncertain = true;
     server.state.unnamedOwner = undefined;
     this.#requests.segmentFailed();
     this.#progress = true;
-    if (stale) return stalePlanError(errorFieldMap(message).get('S') ?? 'ERROR');
+    if (stale) return Buffer.concat([subject.before, stalePlanError(errorFieldMap(message).get('S') ?? 'ERROR')]);
     if (subject?.kind === 'refused') return errorResponse(subject.error);
     return this.#inClientsWords(message, subject);
   }
@@ -347,9 +372,11 @@ export class AnswerRelay {
 
   /** The error as the client would have had it: its statements have its own names. */
   #inClientsWords(message: Buffer, subject: Subject | undefined): Buffer | undefined {
-    if (subject?.kind !== 'parse' && subject?.kind !== 'parse again') return undefined;
-    const renamed = withClientName(message, subject.statement.text.name, subject.statement.name);
-    return renamed === message ? undefined : renamed;
+    const poolName = poolNameIn(message, this.#link.statements.prefix);
+    if (poolName === undefined) return undefined;
+    const parsed = subject?.kind === 'parse' ? subject.statement.name : undefined;
+    const name = parsed ?? this.#link.statements.nameOf(poolName);
+    return name === undefined ? undefined : withClientName(message, poolName, name);
   }
 
   #parameterStatus(server: Server, bytes: Buffer, at: number, end: number): void {

@@ -2,7 +2,7 @@ import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { CheckoutError, Pool, Waiter } from '../pool/pool.ts';
-import { errorResponse } from '../protocol/backend-messages.ts';
+import { errorResponse, readyForQuery } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
@@ -18,6 +18,7 @@ import { handBack } from './hand-back.ts';
 import { giveClientSettings, hasClientSettings } from './client-settings.ts';
 import { RequestReader } from './request-reader.ts';
 import { RequestRelay } from './request-relay.ts';
+import { settleAnswers } from './settle-answers.ts';
 import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED, serverLostError } from './session-errors.ts';
 import { auditSession } from './session-findings.ts';
 import { SessionLink } from './session-link.ts';
@@ -93,6 +94,8 @@ export class ClientSession implements Waiter<ServerSession> {
   #inputEnded = false;
   #closeWhenIdle: ErrorFields | undefined;
   #closeReason = '';
+  /** What the client is told at the very end. */
+  #parting: Buffer | undefined;
   /** The server was brought to come to a ReadyForQuery without its client. */
   #departed = false;
   #recordWith: RecordingDesk | undefined;
@@ -262,7 +265,7 @@ export class ClientSession implements Waiter<ServerSession> {
     if (server !== undefined) {
       return this.#state === 'active' && this.#requests.forward(server, type, bytes, start, end);
     }
-    if (this.#withoutServer.takes(type)) return true;
+    if (this.#withoutServer.takes(type, end - start)) return true;
     const granted = this.#checkout();
     return granted !== undefined && this.#requests.forward(granted, type, bytes, start, end);
   }
@@ -284,13 +287,10 @@ export class ClientSession implements Waiter<ServerSession> {
   }
 
   #violation(error: ProtocolError): void {
-    const server = this.link.server;
-    // Half a conversation cannot be finished: what is behind the violation is unknown.
-    if (server !== undefined) this.#flushToServer();
+    // What came before it is answered first. PostgreSQL has no word for a length that cannot be.
     const fatal = { severity: 'FATAL', code: error.code, message: error.message };
-    if (error.message === 'invalid message length') this.#client.end();
-    else this.#client.end(errorResponse(fatal));
-    this.#clientGone(error.message);
+    if (error.message !== 'invalid message length') this.#parting = errorResponse(fatal);
+    this.#inputEnded = true;
   }
 
   #pauseInput(): void {
@@ -390,9 +390,34 @@ export class ClientSession implements Waiter<ServerSession> {
     if (this.#reader.blocked) this.#resumeInput();
     const answers = server.state.answers;
     const done = answers.quiet && server.status === TransactionStatus.Idle && !this.#reader.streaming;
-    if (this.link.server !== server || !this.#answers.atMessageStart || answers.uncertain) return;
+    if (this.link.server !== server || !this.#answers.atMessageStart) return;
+    if (answers.uncertain && answers.quiet) {
+      this.#settleAnswers(server);
+      return;
+    }
     if (done) this.#transactionEnded(server);
     else if (this.#inputEnded && answers.quiet) this.#clientGone('client closed the connection');
+  }
+
+  /** Nobody can say whether one more ReadyForQuery is to come: the server is asked something else to find out. */
+  #settleAnswers(server: Server): void {
+    if (this.#outputPaused) return;
+    this.#state = 'waiting';
+    server.state.answers.uncertain = false;
+    const late = (status: number): void => {
+      if (!this.link.clientGone) this.#client.write(readyForQuery(status));
+    };
+    settleAnswers(server, this.options.limits.rollbackTimeoutMs, late, (result) => {
+      if (result.outcome === 'lost') {
+        this.#serverGone(serverLostError(result.reason));
+        return;
+      }
+      const leaving = this.#state !== 'waiting';
+      this.#link(server);
+      if (leaving) this.#abandon(server);
+      else this.#resumeInput();
+      if (this.link.server === server) this.#progress();
+    });
   }
 
   /** The server is idle and owes nothing: what the transaction left in its session decides what becomes of it. */
@@ -616,7 +641,7 @@ export class ClientSession implements Waiter<ServerSession> {
     this.#state = 'closed';
     this.link.clientGone = true;
     this.#reader.stop();
-    if (!this.#client.over) this.#client.end();
+    if (!this.#client.over) this.#client.end(this.#parting);
     this.link.statements.dispose();
     this.link.recorder?.closed();
     this.options.onClosed(this, this.#closeReason);

@@ -1,11 +1,13 @@
 import { timingSafeEqual, randomBytes } from 'node:crypto';
 import type { ServerPassword } from '../auth/server-password.ts';
+import { LOOP_SQLSTATE } from '../mirror/record/loop-name.ts';
 import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
 import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
@@ -38,6 +40,8 @@ export interface PoolerHost {
   readonly thread: number;
   readonly registry: StatementRegistry;
   readonly mockSecret: Buffer;
+  /** The `application_name` with which this very pgmirror comes to look at a mirror. */
+  readonly loopName: string;
   readonly desk: RecordingDesk;
   readonly special: SpecialDatabase;
   readonly budget: (key: string, shared: boolean) => Promise<PoolBudget>;
@@ -233,6 +237,9 @@ export class Pooler {
   }
 
   #lookUp(request: LoginRequest): LookedUp | Promise<LookedUp> {
+    if (request.settings.get('application_name') === this.#host.loopName) {
+      throw new ProtocolError('a pgmirror cannot be its own mirror', LOOP_SQLSTATE);
+    }
     const { admin, authType } = this.#options;
     if (admin.names.includes(request.database)) {
       const secret = request.user === admin.user ? this.#directory.adminSecret : undefined;

@@ -48,6 +48,10 @@ export class RequestOutput {
     this.#answeredSegments++;
   }
 
+  segmentsSwallowed(count: number): void {
+    this.#segment -= count;
+  }
+
   /** The link is given up: the next request begins anew. */
   reset(): void {
     this.#requestOpen = false;
@@ -115,12 +119,19 @@ export class RequestOutput {
   }
 
   sync(server: Server, bytes: Buffer, start: number, end: number): void {
-    const swallowed = server.state.answers.copyIn;
+    if (server.state.answers.copyIn) {
+      this.amidCopy(bytes, start, end);
+      return;
+    }
     this.beginRequest();
     this.pass(server, Frontend.Sync, bytes, start, end);
-    if (swallowed) return;
     this.#segment++;
     this.requestSent(false);
+  }
+
+  /** A message that a server in COPY ignores. */
+  amidCopy(bytes: Buffer, start: number, end: number): void {
+    this.morePieces(bytes, start, end, !this.#requestOpen);
   }
 
   /** CopyData, CopyDone or CopyFail, or the beginning of one. */

@@ -156,7 +156,8 @@ export class RequestReader {
       this.#violation(new ProtocolError(`invalid frontend message type ${type}`));
       return false;
     }
-    if (size < HEADER_LENGTH || size > limit || size > this.#maxMessageSize) {
+    // PostgreSQL compares the length word, which does not count the type byte.
+    if (size < HEADER_LENGTH || size - 1 > limit || size - 1 > this.#maxMessageSize) {
       this.#violation(new ProtocolError('invalid message length'));
       return false;
     }

@@ -38,6 +38,11 @@ export class RequestRelay {
     this.#output.segmentAnswered();
   }
 
+  /** Syncs that were sent are ignored by a COPY: what they seemed to end goes on. */
+  segmentsSwallowed(count: number): void {
+    this.#output.segmentsSwallowed(count);
+  }
+
   /** An error ended the oldest unanswered segment. */
   segmentFailed(): void {
     this.#statements.segmentFailed();
@@ -82,6 +87,10 @@ export class RequestRelay {
         this.#output.requestSent(false);
         return true;
       default:
+        if (answers.copyIn) {
+          this.#output.amidCopy(bytes, start, end);
+          return true;
+        }
         this.#output.beginRequest();
         this.#output.pass(server, type, bytes, start, end);
         return true;

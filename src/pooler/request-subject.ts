@@ -7,7 +7,7 @@ import type { StatementText } from './session-link.ts';
 export type Subject =
   | { readonly kind: 'parse'; readonly statement: ClientStatement }
   /** Parse under a name that is taken: it is to fail. */
-  | { readonly kind: 'parse again'; readonly statement: ClientStatement }
+  | { readonly kind: 'parse again'; readonly statement: ClientStatement; readonly definition: Buffer }
   | { readonly kind: 'prepare'; readonly text: PreparedText }
   | { readonly kind: 'describe'; readonly text: PreparedText; readonly statement: ClientStatement | undefined }
   | { readonly kind: 'close'; readonly statement: ClientStatement }
@@ -15,7 +15,7 @@ export type Subject =
   | { readonly kind: 'drop'; readonly text: PreparedText }
   | { readonly kind: 'unnamed'; readonly unnamed: StatementText | undefined }
   /** The statement's result is of another shape than the client was told: the server's error is made PostgreSQL's. */
-  | { readonly kind: 'stale' }
+  | { readonly kind: 'stale'; readonly before: Buffer }
   /** A statement too many: the server's error is made this one. */
   | { readonly kind: 'refused'; readonly error: ErrorFields };
 

@@ -18,16 +18,24 @@ export type TaskResult =
   /** The connection was lost, or did not answer in time and was closed. */
   | { readonly outcome: 'lost'; readonly reason: string };
 
+/** What else is to be seen of a task's answers. */
+export interface TaskWatch {
+  /** Each row's values, as text. */
+  readonly row?: (values: (string | null)[]) => void;
+  /** Every message; true: it is none of the task's. */
+  readonly before?: (type: number, message: Buffer) => boolean;
+}
+
 /**
  * Runs a simple query of pgmirror's own on a server connection that nobody else uses, and calls `done` once. Parameters
- * that change with it are followed; rows, as text, go to `row`. The server's unnamed statement is gone afterwards.
+ * that change with it are followed; rows go to `watch`. The server's unnamed statement is gone afterwards.
  */
 export function runTask(
   server: ServerConnection<ServerSession>,
   sql: string,
   timeoutMs: number,
   done: (result: TaskResult) => void,
-  row?: (values: (string | null)[]) => void,
+  watch: TaskWatch = {},
 ): void {
   let error: ErrorFields | undefined;
   const collector = new MessageCollector({ maxLength: MESSAGE_LIMIT });
@@ -41,7 +49,8 @@ export function runTask(
     done(result);
   };
   const each = (type: number, message: Buffer): false | void => {
-    if (type === Backend.DataRow) row?.(dataRowValues(message));
+    if (watch.before?.(type, message) === true) return;
+    if (type === Backend.DataRow) watch.row?.(dataRowValues(message));
     if (type === Backend.ErrorResponse) error ??= parseErrorFields(message);
     if (type === Backend.ParameterStatus) {
       const { name, value } = readParameterStatus(message, 0, message.length);

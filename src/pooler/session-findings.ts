@@ -33,7 +33,9 @@ export function auditSession(
     takeOver(link, server, options, result.outcome === 'done' ? rows : undefined);
     done(undefined);
   };
-  runTask(server, auditQuery(link.watch.parameters), options.timeoutMs, finished, (values) => rows.push(values));
+  runTask(server, auditQuery(link.watch.parameters), options.timeoutMs, finished, {
+    row: (values) => rows.push(values),
+  });
 }
 
 function takeOver(

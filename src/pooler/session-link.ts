@@ -3,6 +3,7 @@ import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import type { ServerConnection } from '../pool/server-connection.ts';
 import { AnswerQueue } from '../session/answer-queue.ts';
 import { ClientStatements } from '../session/client-statements.ts';
+import type { ClientStatement } from '../session/client-statements.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
 import type { PinReason } from '../session/session-audit.ts';
 import type { ServerSession } from '../session/server-session.ts';
@@ -21,11 +22,14 @@ export class StatementText {
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
+  /** It is SQL's DEALLOCATE of this statement, which was prepared by message. */
+  readonly deallocates: ClientStatement | undefined;
 
-  constructor(bytes: Buffer, start: number, end: number) {
+  constructor(bytes: Buffer, start: number, end: number, deallocates?: ClientStatement) {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
+    this.deallocates = deallocates;
   }
 
   get text(): string {

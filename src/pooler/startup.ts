@@ -8,6 +8,7 @@ import type { TlsAcceptor } from '../net/tls-acceptor.ts';
 import { errorResponse, negotiateProtocolVersion } from '../protocol/backend-messages.ts';
 import { PROTOCOL_3_0 } from '../protocol/frontend-messages.ts';
 import { MessageCollector } from '../protocol/message-collector.ts';
+import { Frontend } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { parseStartupPacket, startupPacketLength } from '../protocol/startup-packet.ts';
 import type { StartupPacket } from '../protocol/startup-packet.ts';
@@ -87,6 +88,8 @@ export class Startup {
   #collector = new MessageCollector({ maxLength: MAX_AUTH_MESSAGE });
   #verifier: ClientVerifier | undefined;
   #verifying = false;
+  /** A message has begun to come. */
+  #collecting = false;
   #request: LoginRequest | undefined;
 
   constructor(
@@ -261,7 +264,13 @@ export class Startup {
   #authenticationBytes(chunk: Buffer): void {
     // Nobody sends ahead of an answer here, and nothing is kept for who does.
     if (this.#verifying) throw new ProtocolError('unexpected message during authentication');
+    // Known by its first byte, what is no password message is not waited for.
+    if (!this.#collecting && chunk[0] !== Frontend.Password) {
+      throw new ProtocolError(`expected password response, got message type ${chunk[0]}`);
+    }
+    this.#collecting = true;
     this.#collector.push(chunk, (type, message) => {
+      this.#collecting = false;
       if (this.#phase !== 'authentication' || this.#verifying) return false;
       const step = this.#verifier?.receive(type, message);
       if (step instanceof Promise) {

@@ -22,6 +22,13 @@ export function stalePlanError(severity: string): Buffer {
 /** The ErrorResponse with a pool-wide statement name replaced by the client's own; the same bytes where none occurs. */
 export function withClientName(message: Buffer, poolName: string, clientName: string): Buffer {
   if (!message.includes(poolName, 5, 'latin1')) return message;
-  const text = message.toString('latin1', 5, message.length).replaceAll(poolName, clientName);
+  const text = message.toString('latin1', 5, message.length).replaceAll(poolName, () => clientName);
   return new MessageWriter(Backend.ErrorResponse).bytes(Buffer.from(text, 'latin1')).finish();
+}
+
+/** The pool-wide statement name that an ErrorResponse speaks of, if it does. */
+export function poolNameIn(message: Buffer, prefix: string): string | undefined {
+  const start = message.indexOf(prefix, 5, 'latin1');
+  if (start < 0) return undefined;
+  return /^\w+/.exec(message.toString('latin1', start, Math.min(message.length, start + prefix.length + 20)))?.[0];
 }

@@ -1,8 +1,10 @@
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { bindAbsent, close, describe, flush, parse, query } from '../protocol/frontend-messages.ts';
-import { Frontend, Target } from '../protocol/message-types.ts';
+import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
+import { toldParameters } from '../session/result-shape.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
+import { deallocatedName } from '../session/deallocated-name.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import type { PreparedText } from '../session/statement-names.ts';
@@ -11,6 +13,8 @@ import type { NamedMessage, RequestOutput } from './request-output.ts';
 import type { Executed } from './request-subject.ts';
 import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
+
+const NOTHING = Buffer.alloc(0);
 
 const TOO_MANY_BYTES: ErrorFields = {
   severity: 'ERROR',
@@ -150,6 +154,8 @@ export class StatementRelay {
       return true;
     }
     const there = server.state.use(statement.text);
+    // Parsed in a way that was not described at once: it is told now.
+    if (statement.ready && statement.shape === undefined) statement.shape = there?.shape;
     // Parsed in this very segment: the server has it, or skips this message too.
     const inSegment = !statement.ready;
     const suits = inSegment || (there !== undefined && there.shape === statement.shape);
@@ -161,7 +167,9 @@ export class StatementRelay {
     this.#stale = undefined;
     this.#output.beginRequest();
     if (stale) {
-      this.#output.rename(server, owed, bytes, range, this.#absent, { kind: 'stale' });
+      // Describe tells the parameters before it finds out that the plan is stale.
+      const before = owed === Owed.Describe ? toldParameters(statement.shape ?? '') : NOTHING;
+      this.#output.rename(server, owed, bytes, range, this.#absent, { kind: 'stale', before });
       return true;
     }
     this.#link.recorder?.usesStatement(statement.text);
@@ -207,15 +215,7 @@ export class StatementRelay {
     const nameStart = start + 5;
     const nameEnd = bytes.indexOf(0, nameStart);
     if (nameEnd < 0 || nameEnd >= end) return this.#malformed(server, bytes, start, end, end - start) ?? true;
-    if (nameEnd === nameStart) {
-      server.state.unnamedOwner = this.#link;
-      server.state.ending = endsTransaction(bytes, nameEnd + 1);
-      this.#output.beginRequest();
-      const unnamed = new StatementText(bytes, nameEnd + 1, end);
-      this.#parsed = unnamed;
-      this.#output.pass(server, Frontend.Parse, bytes, start, end, { kind: 'unnamed', unnamed });
-      return true;
-    }
+    if (nameEnd === nameStart) return this.#parseUnnamed(server, bytes, start, nameEnd + 1, end);
     if (!this.#options.prepared) return this.#asItIs(server, bytes, start, end);
     const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
     const existing = this.#link.statements.find(bytes, nameStart, nameEnd);
@@ -244,6 +244,45 @@ export class StatementRelay {
     return true;
   }
 
+  /** Parse of the unnamed statement, whose text begins at `textStart`. */
+  #parseUnnamed(server: Server, bytes: Buffer, start: number, textStart: number, end: number): boolean {
+    const statement = this.#deallocatedBy(bytes, textStart, end);
+    if (statement !== undefined && !this.#isHere(server, statement)) return false;
+    server.state.unnamedOwner = this.#link;
+    server.state.ending = endsTransaction(bytes, textStart);
+    this.#output.beginRequest();
+    let message = bytes.subarray(start, end);
+    if (statement !== undefined) {
+      const text = `DEALLOCATE ${quoteIdentifier(statement.text.name)}\0`;
+      message = parse('', Buffer.concat([Buffer.from(text), bytes.subarray(bytes.indexOf(0, textStart) + 1, end)]));
+    }
+    const unnamed =
+      statement === undefined
+        ? new StatementText(bytes, textStart, end)
+        : new StatementText(message, HEADER_LENGTH + 1, message.length, statement);
+    this.#parsed = unnamed;
+    const subject = { kind: 'unnamed', unnamed } as const;
+    if (statement === undefined) this.#output.pass(server, Frontend.Parse, bytes, start, end, subject);
+    else this.#output.pass(server, Frontend.Parse, message, 0, message.length, subject);
+    return true;
+  }
+
+  /** The client's statement that a text deallocates by SQL. */
+  #deallocatedBy(bytes: Buffer, textStart: number, end: number): ClientStatement | undefined {
+    if (this.#link.statements.size === 0) return undefined;
+    const name = deallocatedName(bytes, textStart, Math.min(end, bytes.indexOf(0, textStart) + 1));
+    const statement = name === undefined ? undefined : this.#link.statements.find(name, 0, name.length);
+    return statement?.closing === true ? undefined : statement;
+  }
+
+  /** Whether what the statement means is decided, and the server has it; where it has not, it is prepared first. */
+  #isHere(server: Server, statement: ClientStatement): boolean {
+    if (this.#undecided(statement)) return false;
+    if (!statement.ready || server.state.use(statement.text) !== undefined) return true;
+    this.#prepareThenWait(server, statement);
+    return false;
+  }
+
   /** Parse under a name that is taken: the server itself is to refuse it, and so must have that name. */
   #parseAgain(server: Server, bytes: Buffer, range: NamedMessage, existing: ClientStatement): boolean {
     if (existing.ready && server.state.use(existing.text) === undefined) {
@@ -254,6 +293,7 @@ export class StatementRelay {
     this.#output.rename(server, Owed.Parse, bytes, range, existing.text.nameBytes, {
       kind: 'parse again',
       statement: existing,
+      definition: Buffer.from(bytes.subarray(range.nameEnd, range.end)),
     });
     return true;
   }
@@ -297,11 +337,7 @@ export class StatementRelay {
 
   /** SQL's DEALLOCATE of a statement that was prepared by message, under the name that it has on the server. */
   deallocate(server: Server, statement: ClientStatement): boolean {
-    if (this.#undecided(statement)) return false;
-    if (statement.ready && server.state.use(statement.text) === undefined) {
-      this.#prepareThenWait(server, statement);
-      return false;
-    }
+    if (!this.#isHere(server, statement)) return false;
     this.#output.beginRequest();
     server.state.unnamedOwner = undefined;
     this.#link.unnamed = undefined;

@@ -1,7 +1,7 @@
 import type { ClientSocket } from '../net/client-socket.ts';
 import { errorResponse, readyForQuery } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
-import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
+import { Frontend, HEADER_LENGTH, TransactionStatus } from '../protocol/message-types.ts';
 
 const READY = readyForQuery(TransactionStatus.Idle);
 
@@ -30,7 +30,7 @@ export class WithoutServer {
   }
 
   /** Whether the message is dealt with; otherwise it needs a server. */
-  takes(type: number): boolean {
+  takes(type: number, length: number): boolean {
     const refusal = this.#refusal;
     if (refusal !== undefined) {
       this.#refusal = undefined;
@@ -42,7 +42,8 @@ export class WithoutServer {
       }
       return true;
     }
-    if (type === Frontend.Sync) {
+    // A Sync with a body is the server's to refuse.
+    if (type === Frontend.Sync && length === HEADER_LENGTH) {
       this.#skipping = false;
       this.#client.write(READY);
       return true;

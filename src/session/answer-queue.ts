@@ -61,6 +61,8 @@ export class AnswerQueue {
   skipping = false;
   /** The server reads COPY data. */
   copyIn = false;
+  /** Syncs that a running COPY is taken to have swallowed. */
+  #swallowed = 0;
   /** What is in doubt: how many ReadyForQuerys are to come (a Sync amid failed COPY data). */
   uncertain = false;
 
@@ -90,7 +92,10 @@ export class AnswerQueue {
   push(kind: number, subject?: unknown, offset = 0): void {
     const bare = kind & KIND;
     if (bare === Owed.Sync) {
-      if (this.copyIn) return;
+      if (this.copyIn) {
+        this.#swallowed++;
+        return;
+      }
       this.segmentOpen = false;
       this.skipping = false;
       this.requests++;
@@ -136,10 +141,18 @@ export class AnswerQueue {
   shift(): void {
     if (this.#length === 0) return;
     const kind = (this.#kinds[this.#first] ?? 0) & KIND;
+    this.#swallowed = 0;
     if (kind <= Owed.Sync) this.requests--;
     this.#subjects[this.#first] = undefined;
     this.#first = (this.#first + 1) & this.#mask;
     this.#length--;
+  }
+
+  /** An ErrorResponse came: perhaps before the COPY had read a Sync that it was taken to ignore, which is answered then. */
+  copyFailed(): void {
+    if (this.#swallowed > 0) this.uncertain = true;
+    this.#swallowed = 0;
+    this.copyIn = false;
   }
 
   /**
@@ -148,6 +161,7 @@ export class AnswerQueue {
    */
   failSegment(): number {
     let skipped = 0;
+    this.copyFailed();
     while (this.#length > 0) {
       const kind = (this.#kinds[this.#first] ?? 0) & KIND;
       if (kind === Owed.Sync) return skipped;
@@ -186,6 +200,7 @@ export class AnswerQueue {
       kept++;
     }
     if (this.#length > 0) this.#length = Math.min(this.#length, kept);
+    this.#swallowed += swallowed;
     if (swallowed > 0) this.segmentOpen = !closed;
     if (!ended) this.copyIn = true;
     return swallowed;

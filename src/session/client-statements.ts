@@ -58,6 +58,17 @@ export class ClientStatements {
     return this.#byName.size;
   }
 
+  /** What the names of texts begin with on servers. */
+  get prefix(): string {
+    return this.#registry.prefix;
+  }
+
+  /** The client's own name of a statement that is called `poolName` on servers. Looks at all of them. */
+  nameOf(poolName: string): string | undefined {
+    for (const statement of this.#byName.values()) if (statement.text.name === poolName) return statement.name;
+    return undefined;
+  }
+
   /** The statement under the name at `start`–`end` (without its zero byte). */
   find(bytes: Buffer, start: number, end: number): ClientStatement | undefined {
     const last = this.#last;

@@ -1,3 +1,6 @@
+import { Backend } from '../protocol/message-types.ts';
+import { MessageWriter } from '../protocol/message-writer.ts';
+
 /**
  * The shape of a statement as Describe tells it: parameter types, and for each column its name, type, size and
  * modifier. Which table and column it came from is left out (PostgreSQL's equalRowTypes does not look at it either: a
@@ -17,4 +20,11 @@ export function resultShape(parameterDescription: Buffer, rowDescription: Buffer
     at = nameEnd + 19;
   }
   return shape;
+}
+
+/** The ParameterDescription that a shape begins with. */
+export function toldParameters(shape: string): Buffer {
+  const count = (shape.charCodeAt(0) << 8) | shape.charCodeAt(1);
+  const body = Buffer.from(shape.slice(0, 2 + 4 * count), 'latin1');
+  return new MessageWriter(Backend.ParameterDescription).bytes(body).finish();
 }

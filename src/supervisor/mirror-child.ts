@@ -26,6 +26,7 @@ const ANSWER_MS = 1_000;
 export interface MirrorProcessConfig {
   readonly targets: readonly MirrorTargetConfig[];
   readonly sourceLogins: readonly SourceLogin[];
+  readonly instance: string;
   readonly logLevel: string;
   /** `mirror_queue_bytes`: the heap is to hold it. */
   readonly queueBytes: number;
@@ -71,10 +72,18 @@ export class MirrorChild {
     return this.#child?.pid;
   }
 
-  /** Tells it the mirrors there are; settles when it has taken them over, or cannot. */
-  configure(config: MirrorProcessConfig): Promise<void> {
+  /**
+   * Tells it the mirrors there are; settles when it has taken them over and looked at those it has to look at (at all,
+   * where `look` says so), or cannot.
+   */
+  configure(config: MirrorProcessConfig, look = false): Promise<void> {
     this.#config = config;
-    return this.#ready === undefined ? Promise.resolve() : this.#sendConfig();
+    return this.#ready === undefined ? Promise.resolve() : this.#sendConfig(look);
+  }
+
+  /** RESET MIRROR. */
+  resetMirror(target: number): void {
+    this.#send({ type: 'resetMirror', target });
   }
 
   /** What it knows of its mirrors; undefined where it does not answer. */
@@ -200,9 +209,9 @@ export class MirrorChild {
     });
   }
 
-  #sendConfig(): Promise<void> {
+  #sendConfig(look = false): Promise<void> {
     const epoch = ++this.#epoch;
-    const { targets, sourceLogins, report } = this.#config;
+    const { targets, sourceLogins, instance, report } = this.#config;
     this.#send({ type: 'configureReport', report });
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#configured.get(epoch)?.(), ANSWER_MS);
@@ -211,7 +220,7 @@ export class MirrorChild {
         this.#configured.delete(epoch);
         resolve();
       });
-      this.#send({ type: 'configure', epoch, targets, sourceLogins });
+      this.#send({ type: 'configure', epoch, targets, sourceLogins, instance, look });
     });
   }
 

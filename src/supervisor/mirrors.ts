@@ -110,9 +110,10 @@ export function sourceLogins(config: Config): SourceLogin[] {
   const sources = new Set(config.mirroring.map((mirror) => mirror.source_db));
   return [...sources].flatMap((name) => {
     const database = config.databases.find((candidate) => candidate.name === name);
-    const user = config.users.find((candidate) => candidate.all_databases || candidate.databases.includes(name));
-    if (database === undefined || user === undefined) return [];
-    const credentials = sourceCredentials(user, database);
+    if (database === undefined) return [];
+    const users = config.users.filter((candidate) => candidate.all_databases || candidate.databases.includes(name));
+    const credentials = users.map((user) => sourceCredentials(user, database)).find((login) => !login.verifierOnly);
+    if (credentials === undefined) return [];
     return [
       {
         source: name,

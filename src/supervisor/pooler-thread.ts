@@ -59,6 +59,7 @@ const pooler = await Pooler.start(
   {
     thread: start.thread,
     mockSecret: Buffer.from(start.mockSecret),
+    loopName: start.loopName,
     registry,
     desk,
     special: admin,

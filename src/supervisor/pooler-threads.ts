@@ -47,6 +47,7 @@ export class PoolerThreads {
   readonly #logger: Logger;
   readonly #memory: SharedMemory;
   readonly #mockSecret = randomBytes(32);
+  readonly #loopName: string;
   readonly #prefix = `pgmirror_${randomBytes(4).toString('hex')}`;
   readonly #threads: (RunningThread | undefined)[] = [];
   readonly #backoffs: Backoff[] = [];
@@ -62,6 +63,7 @@ export class PoolerThreads {
     readonly count: number;
     readonly listen: (thread: number) => readonly ListenAddress[];
     readonly config: ThreadConfig;
+    readonly loopName: string;
     readonly host: PoolerThreadsHost;
     readonly counters: CounterBook;
     readonly logger: Logger;
@@ -69,6 +71,7 @@ export class PoolerThreads {
     this.#count = options.count;
     this.#listen = options.listen;
     this.#config = options.config;
+    this.#loopName = options.loopName;
     this.#host = options.host;
     this.#counters = options.counters;
     this.#logger = options.logger;
@@ -157,6 +160,7 @@ export class PoolerThreads {
       generation,
       statementPrefix: `${this.#prefix}_${generation}_`,
       mockSecret: this.#mockSecret,
+      loopName: this.#loopName,
       listen: this.#listen(thread),
       config: this.#config,
       memory: this.#memory,

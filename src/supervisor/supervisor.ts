@@ -1,11 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { runAdminCommand } from '../admin/admin-commands.ts';
-import type { AdminHost, MirrorView } from '../admin/admin-host.ts';
+import type { AdminHost, MirrorView, Plans } from '../admin/admin-host.ts';
 import type { Config } from '../config/config.ts';
 import { differences } from '../config/differences.ts';
 import { HttpServer } from '../http/http-server.ts';
 import type { Readiness } from '../http/http-host.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
+import { loopName } from '../mirror/record/loop-name.ts';
 import type { MirrorTargetStatus } from '../mirror/replay/mirror-process-messages.ts';
 import { socketPath } from '../net/server-socket.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
@@ -16,6 +18,7 @@ import type { MirrorProcessConfig } from './mirror-child.ts';
 import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from './mirrors.ts';
 import type { MirrorOverrides } from './mirrors.ts';
 import { PoolerThreads } from './pooler-threads.ts';
+import { QueryPlans } from './query-plans.ts';
 import { stateOf, TrafficView } from './traffic-view.ts';
 import { poolerOptions } from './thread-config.ts';
 import type { ListenAddress, ThreadConfig } from './thread-messages.ts';
@@ -42,9 +45,12 @@ export class Supervisor implements AdminHost {
   readonly #onShutdown: () => void;
   readonly #counters = new CounterBook();
   readonly #ids = new MirrorIds();
+  /** Names this pgmirror among all. */
+  readonly #instance = randomBytes(16).toString('hex');
   readonly #overrides: MirrorOverrides = { generalExposure: undefined, exposures: new Map(), disabled: new Set() };
   readonly #threads: PoolerThreads;
   readonly #view: TrafficView;
+  readonly #plans = new QueryPlans(() => this.#config);
   readonly #http: HttpServer | undefined;
   #config: Config;
   #mirrorChild: MirrorChild | undefined;
@@ -62,6 +68,7 @@ export class Supervisor implements AdminHost {
       count: options.config.general.workers,
       listen: (thread) => this.#listenAddresses(thread),
       config: this.#threadConfig(),
+      loopName: loopName(this.#instance),
       host: {
         admin: (command) => runAdminCommand(this, command),
         mirrorPath: () => this.#mirrorChild?.path,
@@ -115,12 +122,15 @@ export class Supervisor implements AdminHost {
     const { needsRestart } = differences(this.#config, after);
     if (needsRestart.length > 0)
       this.#logger.warn({ keys: needsRestart }, 'changed keys take effect at the next start');
-    await this.#change(() => {
-      this.#config = keepingWhatNeedsRestart(this.#config, after);
-      this.#overrides.generalExposure = undefined;
-      this.#overrides.exposures.clear();
-      this.#logger.level = after.general.log_level;
-    });
+    await this.#change(
+      () => {
+        this.#config = keepingWhatNeedsRestart(this.#config, after);
+        this.#overrides.generalExposure = undefined;
+        this.#overrides.exposures.clear();
+        this.#logger.level = after.general.log_level;
+      },
+      { look: true },
+    );
     this.#logger.info('reloaded');
   }
 
@@ -143,6 +153,14 @@ export class Supervisor implements AdminHost {
     });
   }
 
+  resetMirror(destination: string): Promise<void> {
+    for (const target of this.#mirrorConfig().targets) {
+      if (target.destination === destination) this.#mirrorChild?.resetMirror(target.id);
+    }
+    this.#logger.info({ destination }, 'mirror reset: it counts as a fresh copy');
+    return Promise.resolve();
+  }
+
   resetStats(): Promise<void> {
     this.#counters.reset();
     this.#threads.resetCounters();
@@ -161,6 +179,10 @@ export class Supervisor implements AdminHost {
 
   queries(): Promise<readonly QueryReport[]> {
     return this.#view.queries();
+  }
+
+  async explain(fingerprint: string): Promise<Plans> {
+    return this.#plans.of(fingerprint, await this.#view.queries());
   }
 
   threads(): Promise<readonly ThreadSnapshot[]> {
@@ -237,21 +259,22 @@ export class Supervisor implements AdminHost {
     this.#mirrorChild = new MirrorChild(this.#mirrorConfig(), this.#logger, (path) => this.#threads.mirrorAt(path));
   }
 
-  #change(change: () => void): Promise<void> {
-    const changed = this.#changing.then(() => this.#apply(change));
+  /** `look`: the mirrors are looked at anew. */
+  #change(change: () => void, options = { look: false }): Promise<void> {
+    const changed = this.#changing.then(() => this.#apply(change, options.look));
     this.#changing = changed.catch(() => undefined);
     return changed;
   }
 
   /** A mirror is known to the mirror process before, and until after, anybody records for it. */
-  async #apply(change: () => void): Promise<void> {
+  async #apply(change: () => void, look: boolean): Promise<void> {
     const before = this.#mirrorConfig();
     change();
     const after = this.#mirrorConfig();
     this.#startMirrorChild();
     const kept = new Set(after.targets.map(({ id }) => id));
     const removed = before.targets.filter(({ id }) => !kept.has(id));
-    await this.#mirrorChild?.configure({ ...after, targets: [...after.targets, ...removed] });
+    await this.#mirrorChild?.configure({ ...after, targets: [...after.targets, ...removed] }, look);
     await this.#threads.configure(this.#threadConfig());
     if (removed.length > 0) await this.#mirrorChild?.configure(after);
   }
@@ -269,6 +292,7 @@ export class Supervisor implements AdminHost {
     return {
       targets: mirrorTargets(this.#config, this.#ids, this.#overrides),
       sourceLogins: sourceLogins(this.#config),
+      instance: this.#instance,
       logLevel: this.#config.general.log_level,
       queueBytes: this.#config.general.mirror_queue_bytes,
       report: {

@@ -39,6 +39,8 @@ export interface ThreadStart {
   readonly generation: number;
   readonly statementPrefix: string;
   readonly mockSecret: Uint8Array;
+  /** The `application_name` with which this pgmirror looks at its mirrors. */
+  readonly loopName: string;
   readonly listen: readonly ListenAddress[];
   readonly config: ThreadConfig;
   readonly memory: SharedMemory;

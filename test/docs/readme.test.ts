@@ -91,7 +91,8 @@ describe('The README', () => {
 
   it('has every command and exit status that --help has', () => {
     const part = partUnder(readme, 'Commands, signals, exit statuses');
-    const commands = [...HELP.matchAll(/^ {2}(pgmirror .*)$/gm)].map(([, command = '']) => command);
+    const whole = HELP.replaceAll(/\n {10,}(?=\[)/g, ' ');
+    const commands = [...whole.matchAll(/^ {2}(pgmirror .*)$/gm)].map(([, command = '']) => command);
     const inReadme = part.replaceAll('`, `--version', ' | --version');
     assert.deepEqual(
       commands.filter((command) => !inReadme.includes(`\`${command}\``)),

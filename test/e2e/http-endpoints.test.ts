@@ -157,8 +157,8 @@ describe('The HTTP server', () => {
   });
 
   it('tells what is known while the mirror process restarts', { skip: skipWithoutProc }, async () => {
-    const before = await askQueries(port);
-    assert.equal(before.length, 1);
+    const known = await askQueries(port);
+    assert.equal(known.length, 1);
     const [mirrorProcess] = childrenOf(mirrored.pgmirror.processId);
     assert.ok(mirrorProcess);
     process.kill(mirrorProcess, 'SIGKILL');

@@ -6,7 +6,15 @@ import { monotonicNow } from '../../src/util/clock.ts';
 import { errorResponse, terminate } from '../support/bytes.ts';
 import { eventually } from '../support/eventually.ts';
 import type { MessageSocket } from '../support/message-socket.ts';
-import { acceptLogin, expectBytes, expectStartup, ScriptedPostgres, send, until, waitForClose } from '../support/scripted-postgres.ts';
+import {
+  acceptLogin,
+  expectBytes,
+  expectStartup,
+  ScriptedPostgres,
+  send,
+  until,
+  waitForClose,
+} from '../support/scripted-postgres.ts';
 import type { Step } from '../support/scripted-postgres.ts';
 import { PoolBench } from './pool-bench.ts';
 
@@ -213,7 +221,11 @@ describe('a server that cannot be reached', () => {
   });
 
   it('is one for which a login cannot be made, too', async (t) => {
-    const server = await ScriptedPostgres.start(t, [expectStartup(), send(Buffer.from('R\0\0\0\x08\0\0\0\x03')), waitForClose()]);
+    const server = await ScriptedPostgres.start(t, [
+      expectStartup(),
+      send(Buffer.from('R\0\0\0\x08\0\0\0\x03')),
+      waitForClose(),
+    ]);
     const bench = new PoolBench(t, server.port);
     const asker = bench.ask();
     await eventually(() => asker.error !== undefined);

@@ -125,7 +125,10 @@ describe('"not now"', () => {
     session.reader.push(query('c').subarray(4));
     assert.deepEqual([session.taken, session.reader.pending], [[], 3 * query('a').length]);
     session.reader.resume();
-    assert.deepEqual([session.taken, session.reader.blocked, session.reader.pending], [[query('a'), query('b'), query('c')], false, 0]);
+    assert.deepEqual(
+      [session.taken, session.reader.blocked, session.reader.pending],
+      [[query('a'), query('b'), query('c')], false, 0],
+    );
   });
 
   it('may be said again and again', () => {
@@ -161,7 +164,15 @@ describe('a long message', () => {
     const session = new Session();
     const all = Buffer.concat([sync, long, sync]);
     for (let at = 0; at < all.length; at += 50_000) session.reader.push(all.subarray(at, at + 50_000));
-    assert.deepEqual(session.calls, ['message S', `long Q ${long.length}`, 'piece', 'piece', 'piece', 'last piece', 'message S']);
+    assert.deepEqual(session.calls, [
+      'message S',
+      `long Q ${long.length}`,
+      'piece',
+      'piece',
+      'piece',
+      'last piece',
+      'message S',
+    ]);
     assert.deepEqual(session.bytes, all);
   });
 

@@ -24,7 +24,11 @@ describe('an error that names a statement', () => {
 
   it('has a name with any characters as it is', () => {
     for (const name of ['$$', '$&', "$'", '$`', '$1', 'a\\b', '"']) {
-      assert.deepEqual(told('prepared statement "pm_1"', name), errorResponse('42P05', `prepared statement "${name}"`), name);
+      assert.deepEqual(
+        told('prepared statement "pm_1"', name),
+        errorResponse('42P05', `prepared statement "${name}"`),
+        name,
+      );
     }
   });
 
@@ -42,7 +46,14 @@ describe('an error that names a statement', () => {
 
 describe('the error for a stale plan', () => {
   it('is that of PostgreSQL, in the severity word of the server', () => {
-    const fields = ['SFEHLER', 'VERROR', 'C0A000', 'Mcached plan must not change result type', 'Fplancache.c', 'RRevalidateCachedQuery'];
+    const fields = [
+      'SFEHLER',
+      'VERROR',
+      'C0A000',
+      'Mcached plan must not change result type',
+      'Fplancache.c',
+      'RRevalidateCachedQuery',
+    ];
     assert.deepEqual(stalePlanError('FEHLER'), msg('E', ...fields.map(cstr), Buffer.from([0])));
   });
 });
@@ -55,8 +66,16 @@ describe('a ParameterStatus', () => {
   });
 
   it('without two strings is refused, whatever follows it', () => {
-    for (const message of [msg('S'), msg('S', Buffer.from('a')), msg('S', cstr('a')), msg('S', cstr('a'), Buffer.from('b'))]) {
-      assert.throws(() => readParameterStatus(Buffer.concat([message, cstr('x'), cstr('y')]), 0, message.length), RangeError);
+    for (const message of [
+      msg('S'),
+      msg('S', Buffer.from('a')),
+      msg('S', cstr('a')),
+      msg('S', cstr('a'), Buffer.from('b')),
+    ]) {
+      assert.throws(
+        () => readParameterStatus(Buffer.concat([message, cstr('x'), cstr('y')]), 0, message.length),
+        RangeError,
+      );
     }
   });
 });

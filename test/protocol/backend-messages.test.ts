@@ -99,7 +99,13 @@ describe('the fields of an ErrorResponse', () => {
     assert.equal(backend.parseErrorFields(msg('E', cstr('SFATAL'), ZERO)).severity, 'FATAL');
   });
 
-  const nothing = { severity: 'ERROR', code: 'XX000', message: 'missing error text', detail: undefined, hint: undefined };
+  const nothing = {
+    severity: 'ERROR',
+    code: 'XX000',
+    message: 'missing error text',
+    detail: undefined,
+    hint: undefined,
+  };
   const malformed: readonly (readonly [string, Buffer])[] = [
     ['is empty', msg('E')],
     ['has the terminator alone', msg('E', ZERO)],

@@ -39,7 +39,11 @@ describe('a startup packet', () => {
     assert.deepEqual(parseStartupPacket(sslRequest), { kind: 'ssl' });
     assert.deepEqual(parseStartupPacket(untyped(int32(80877104))), { kind: 'gssenc' });
     const secretKey = Buffer.from([1, 2, 3, 4]);
-    assert.deepEqual(parseStartupPacket(cancelRequest(4711, secretKey)), { kind: 'cancel', processId: 4711, secretKey });
+    assert.deepEqual(parseStartupPacket(cancelRequest(4711, secretKey)), {
+      kind: 'cancel',
+      processId: 4711,
+      secretKey,
+    });
   });
 
   it('may cancel with a key of 256 bytes, as protocol 3.2 has it, and none that is longer', () => {
@@ -53,11 +57,14 @@ describe('a startup packet', () => {
     const packet = parseStartupPacket(startup({ user: 'anna', database: 'käse', options: '' }));
     assert.ok(packet.kind === 'startup');
     assert.equal(packet.version, 0x30000);
-    assert.deepEqual([...packet.parameters], [
-      ['user', 'anna'],
-      ['database', 'käse'],
-      ['options', ''],
-    ]);
+    assert.deepEqual(
+      [...packet.parameters],
+      [
+        ['user', 'anna'],
+        ['database', 'käse'],
+        ['options', ''],
+      ],
+    );
   });
 
   it('may have no parameters at all', () => {

@@ -326,7 +326,10 @@ describe('COPY FROM STDIN in the extended query flow', () => {
 describe('the end of COPY data', () => {
   it('owes nothing, wherever it stands', () => {
     const queue = queueOf(CopyEnd, Query, CopyEnd, CopyEnd, Sync, CopyEnd);
-    assert.deepEqual([queue.head, queue.headSubject, queue.headOffset, queue.headInjected], [Query, 'subject 1', 20, false]);
+    assert.deepEqual(
+      [queue.head, queue.headSubject, queue.headOffset, queue.headInjected],
+      [Query, 'subject 1', 20, false],
+    );
     assert.deepEqual(drain(queue), [Query, Sync]);
     assert.equal(queue.length, 0);
     assert.ok(quietAndClosed(queue));

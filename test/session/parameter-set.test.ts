@@ -35,10 +35,13 @@ describe('a set of parameters', () => {
     const set = setOf(['a', '1']);
     const more = set.with('b', '2');
     assert.deepEqual([...set.entries], [['a', '1']]);
-    assert.deepEqual([...more.entries], [
-      ['a', '1'],
-      ['b', '2'],
-    ]);
+    assert.deepEqual(
+      [...more.entries],
+      [
+        ['a', '1'],
+        ['b', '2'],
+      ],
+    );
     assert.deepEqual([...more.with('a', '3').entries.values()], ['3', '2']);
     assert.equal(more.without('b').key, set.key);
   });

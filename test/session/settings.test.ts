@@ -20,10 +20,7 @@ describe('the statement that gives a session its settings', () => {
 
   it('resets what is not wanted any more, before it sets', () => {
     const sql = settingsStatement(setOf({ timezone: 'UTC', work_mem: '4MB' }), setOf({ datestyle: 'ISO' }));
-    assert.equal(
-      sql,
-      `RESET "timezone"; RESET "work_mem"; SELECT pg_catalog.set_config('datestyle', 'ISO', false)`,
-    );
+    assert.equal(sql, `RESET "timezone"; RESET "work_mem"; SELECT pg_catalog.set_config('datestyle', 'ISO', false)`);
   });
 
   it('quotes values and names, so that nobody says more with them than a value', () => {

@@ -58,7 +58,14 @@ describe('command-line options of a StartupMessage', () => {
     ['-c with its setting', '-c work_mem=4MB', [['work_mem', '4MB']]],
     ['-c and its setting written together', '-cwork_mem=4MB', [['work_mem', '4MB']]],
     ['a long option', '--work_mem=4MB', [['work_mem', '4MB']]],
-    ['dashes in a name', '--search-path=a -c statement-timeout=5', [['search_path', 'a'], ['statement_timeout', '5']]],
+    [
+      'dashes in a name',
+      '--search-path=a -c statement-timeout=5',
+      [
+        ['search_path', 'a'],
+        ['statement_timeout', '5'],
+      ],
+    ],
     ['capitals in a name', '-c TimeZone=UTC', [['timezone', 'UTC']]],
     ['an empty value', '-c search_path=', [['search_path', '']]],
     ['a value with an equals sign', '-c a=b=c', [['a', 'b=c']]],
@@ -67,7 +74,14 @@ describe('command-line options of a StartupMessage', () => {
     ['a backslash behind a backslash', '-c a=b\\\\c', [['a', 'b\\c']]],
     ['a backslash before another character', '-c a=b\\nc', [['a', 'bnc']]],
     ['a backslash at the end, which escapes nothing and goes', '-c a=b\\', [['a', 'b']]],
-    ['several kinds of white space', '-c\ta=1\n\v-c\f b=2\r', [['a', '1'], ['b', '2']]],
+    [
+      'several kinds of white space',
+      '-c\ta=1\n\v-c\f b=2\r',
+      [
+        ['a', '1'],
+        ['b', '2'],
+      ],
+    ],
     ['a space that is none to C, as it is part of the value', '-c a=b\u00a0c', [['a', 'b\u00a0c']]],
     ['quotes, which mean nothing', `-c a='b'`, [['a', `'b'`]]],
     ['one setting twice, of which the last counts', '-c a=1 -c a=2', [['a', '2']]],

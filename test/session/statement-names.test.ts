@@ -55,7 +55,7 @@ describe('the registry of statement texts', () => {
 
   it('knows which texts end a transaction block', () => {
     const registry = new StatementRegistry('p');
-    const ends = ['COMMIT', '  end', ';rollback', 'abort', 'prepare transaction \'a\'', 'Rollback to a'];
+    const ends = ['COMMIT', '  end', ';rollback', 'abort', "prepare transaction 'a'", 'Rollback to a'];
     const others = ['select 1', 'begin', 'committed', 'prepare a as select 1', 'explain commit', 'ended', ''];
     for (const text of ends) assert.equal(registry.acquire(definition(text)).endsTransaction, true, text);
     for (const text of others) assert.equal(registry.acquire(definition(text)).endsTransaction, false, text);

@@ -98,6 +98,12 @@ export class MessageSocket {
     return messages;
   }
 
+  /** Takes everything up to and including these bytes. */
+  async readThrough(ending: Buffer, timeoutMs = defaultTimeoutMs): Promise<Buffer> {
+    await this.#until(() => this.#received.includes(ending), 'the end of the answers', timeoutMs);
+    return this.readBytes(this.#received.indexOf(ending) + ending.length);
+  }
+
   /** Waits until the other end has closed. */
   async waitForClose(timeoutMs = defaultTimeoutMs): Promise<void> {
     await within(this.closed, timeoutMs, 'the other end to close');

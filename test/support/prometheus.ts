@@ -39,7 +39,7 @@ export function parseMetrics(text: string): Map<string, MetricFamily> {
       families.set(name, family);
     } else {
       const sample = parseSample(line);
-      const key = JSON.stringify([sample.name, Object.entries(sample.labels).toSorted()]);
+      const key = sample.name + keyOf(sample.labels);
       if (!family || !belongs(sample.name, family)) throw new Error(`outside of its family: ${line}`);
       if (seen.has(key)) throw new Error(`twice: ${line}`);
       seen.add(key);
@@ -78,9 +78,14 @@ function checkHistogram({ name, samples }: MetricFamily): void {
   const last = new Map<string, number>();
   for (const { name: sample, labels, value } of samples) {
     const { le, ...rest } = labels;
-    const key = JSON.stringify(Object.entries(rest).toSorted());
+    const key = keyOf(rest);
     if (sample === `${name}_bucket` && value < (last.get(key) ?? 0)) throw new Error(`${name} le=${le} is less`);
     if (sample === `${name}_bucket`) last.set(key, value);
     if (sample === `${name}_count` && value !== last.get(key)) throw new Error(`${name}_count is not the last bucket`);
   }
+}
+
+function keyOf(labels: Readonly<Record<string, string | undefined>>): string {
+  const names = Object.keys(labels).toSorted((a, b) => (a < b ? -1 : 1));
+  return JSON.stringify(names.map((name) => [name, labels[name]]));
 }

@@ -4,7 +4,10 @@ import { entryFile } from '../../src/util/entry-file.ts';
 
 describe('the file of an entry', () => {
   it('is a .ts beside the sources and a .js beside what was built', () => {
-    assert.equal(entryFile('./pooler-thread', 'file:///app/src/supervisor/threads.ts'), '/app/src/supervisor/pooler-thread.ts');
+    assert.equal(
+      entryFile('./pooler-thread', 'file:///app/src/supervisor/threads.ts'),
+      '/app/src/supervisor/pooler-thread.ts',
+    );
     assert.equal(entryFile('../a/b', 'file:///app/dist/supervisor/threads.js'), '/app/dist/a/b.js');
   });
 

@@ -1,6 +1,5 @@
 import type { Config } from '../../config/config.ts';
 import type { DatabaseConfig } from '../../config/database-schema.ts';
-import type { ServerTlsOptions } from '../../net/server-tls.ts';
 import { findUser, mirrorCredentials, sourceCredentials, type ServerCredentials } from '../../config/server-login.ts';
 
 /** One login that pgmirror would make. */
@@ -8,8 +7,6 @@ export interface CheckedLogin {
   readonly role: 'source' | 'mirror';
   readonly database: DatabaseConfig;
   readonly credentials: ServerCredentials;
-  /** What the connection is encrypted with, once it was tried and found to be. */
-  readonly tls?: ServerTlsOptions | undefined;
 }
 
 /**

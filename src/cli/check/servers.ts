@@ -3,10 +3,11 @@ import type { Config } from '../../config/config.ts';
 import type { DatabaseConfig } from '../../config/database-schema.ts';
 import { mirroringLabel } from '../../config/entry-labels.ts';
 import type { MirroringConfig } from '../../config/mirroring-schema.ts';
+import { mirrorObjections } from '../../mirror/replay/mirror-objections.ts';
 import { connectServer } from '../../pool/connect-server.ts';
+import type { ServerLogin } from '../../pool/connect-server.ts';
 import { terminate } from '../../protocol/frontend-messages.ts';
 import { loginsTo, type CheckedLogin } from './logins.ts';
-import { mirrorObjections } from './mirror-objections.ts';
 
 /**
  * Logs in to every source and mirror and runs the safety checks of each mirror. Prints one line a check and gives the
@@ -19,10 +20,10 @@ export async function checkServers(config: Config, print: (line: string) => void
     const logins = loginsTo(config, database);
     if (logins.length === 0) print(`warning: ${database.name} at ${address(database)}: not tried, no login is known`);
     for (const login of logins) {
-      const tried = await tryLogin(login, config);
-      if ('problem' in tried) failures++;
-      else working.push({ ...login, tls: tried.encrypted ? config.tls.servers : undefined });
-      print(`${described(login)}: ${'problem' in tried ? `failed: ${tried.problem}` : 'fine'}`);
+      const problem = await loginProblem(login, config);
+      if (problem === undefined) working.push(login);
+      else failures++;
+      print(`${described(login)}: ${problem === undefined ? 'fine' : `failed: ${problem}`}`);
     }
   }
   for (const mirroring of config.mirroring) failures += await checkMirror(config, mirroring, working, print);
@@ -38,34 +39,29 @@ function address({ host, port }: DatabaseConfig): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-async function tryLogin(
-  { credentials, database }: CheckedLogin,
-  { general, tls }: Config,
-): Promise<{ readonly problem: string } | { readonly encrypted: boolean }> {
-  if (credentials.verifierOnly) {
-    return { problem: 'only a SCRAM verifier is known, which cannot log in before the user has' };
-  }
+async function loginProblem(login: CheckedLogin, config: Config): Promise<string | undefined> {
+  if (login.credentials.verifierOnly) return 'only a SCRAM verifier is known, which cannot log in before the user has';
   try {
-    const { socket } = await connectServer({
-      address: { host: database.host, port: database.port },
-      tls: tls.servers,
-      database: database.database_name,
-      user: credentials.user,
-      password: serverPassword(credentials),
-      parameters: { ...database.parameters, application_name: 'pgmirror check' },
-      timeoutMs: general.connect_timeout,
-    });
-    const encrypted = socket.encryption !== undefined;
+    const { socket } = await connectServer(serverLogin(login, config));
     socket.write(terminate());
     socket.whenFlushed(() => socket.destroy());
-    return { encrypted };
+    return undefined;
   } catch (error) {
-    return { problem: oneLine(error) };
+    return oneLine(error);
   }
 }
 
-function serverPassword({ password }: CheckedLogin['credentials']): ServerPassword | undefined {
-  return password === undefined ? undefined : ServerPassword.fromText(password);
+function serverLogin({ database, credentials }: CheckedLogin, { general, tls }: Config): ServerLogin {
+  const { user, password } = credentials;
+  return {
+    address: { host: database.host, port: database.port },
+    tls: tls.servers,
+    database: database.database_name,
+    user,
+    password: password === undefined ? undefined : ServerPassword.fromText(password),
+    parameters: { ...database.parameters, application_name: 'pgmirror check' },
+    timeoutMs: general.connect_timeout,
+  };
 }
 
 async function checkMirror(
@@ -82,7 +78,9 @@ async function checkMirror(
     return 1;
   }
   try {
-    const objections = await mirrorObjections(source, mirror, mirroring, config.general);
+    const logins = { source: serverLogin(source, config), mirror: serverLogin(mirror, config) };
+    const rules = { level: mirroring.level, allowSideEffects: mirroring.allow_side_effects };
+    const objections = await mirrorObjections(connectServer, logins, rules);
     for (const objection of objections) print(`${name}: would be refused: ${objection}`);
     if (objections.length === 0) print(`${name}: safe to mirror`);
     return objections.length;

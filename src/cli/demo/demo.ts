@@ -1,9 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { ExitStatus } from '../exit-status.ts';
+import { fetchTold } from '../report/fetch-told.ts';
+import { findings } from '../report/findings.ts';
+import { formatReport } from '../report/format-report.ts';
 import { FiguresReader, type MirrorFigures } from './mirror-figures.ts';
 import { Progress } from './progress.ts';
 import { compareRows } from './same-rows.ts';
+import { forgottenIndex } from './schema.ts';
 import { buildStage, type Stage } from './stage.ts';
 import { sameRows, summaryOf, type DemoResult } from './summary.ts';
 import { Workload } from './workload.ts';
@@ -35,6 +39,9 @@ export async function demo(options: { seconds: number }): Promise<number> {
     const stage = await buildStage((stop) => stops.push(stop), say, interrupted.signal);
     const result = await perform(stage, options.seconds, interrupted.signal);
     for (const line of summaryOf(result)) say(line);
+    say(`\nThe mirror lacks an index, ${forgottenIndex}. What that means for the traffic, without knowing of it:`);
+    say(`\npgmirror report --url ${stage.httpUrl}\n`);
+    say(formatReport(findings(await fetchTold(stage.httpUrl), [], undefined), 'table').trimEnd());
     return sameRows(result) ? ExitStatus.Fine : ExitStatus.Failed;
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;

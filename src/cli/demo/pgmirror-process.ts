@@ -25,23 +25,26 @@ export interface PgmirrorTables {
 /** pgmirror as a user starts it: this program with `run` and two files, in a process of its own. */
 export class PgmirrorProcess {
   readonly port: number;
+  /** Where it serves HTTP. */
+  readonly httpPort: number;
   readonly #child: ChildProcess;
   readonly #janitor: Janitor;
   readonly #said: string[] = [];
 
-  private constructor(child: ChildProcess, janitor: Janitor, port: number) {
+  private constructor(child: ChildProcess, janitor: Janitor, ports: { readonly port: number; readonly http: number }) {
     this.#child = child;
     this.#janitor = janitor;
-    this.port = port;
+    this.port = ports.port;
+    this.httpPort = ports.http;
   }
 
   /** Writes the files, starts it on a free port, and resolves when it listens. Rejects with what it said if it ends before. */
   static async start({ users, ...tables }: PgmirrorTables): Promise<PgmirrorProcess> {
     const janitor = await Janitor.start(tmpdir(), 'pgmirror-demo-');
     try {
-      const port = await freePort();
+      const [port, http] = await Promise.all([freePort(), freePort()]);
       const [config, userList] = [join(janitor.folder, 'pgmirror.toml'), join(janitor.folder, 'users.toml')];
-      await writeFile(config, stringify({ ...tables, general: { host: '127.0.0.1', port } }), {
+      await writeFile(config, stringify({ ...tables, general: { host: '127.0.0.1', port, http_port: http } }), {
         mode: 0o600,
       });
       await writeFile(userList, stringify({ users }), { mode: 0o600 });
@@ -52,7 +55,7 @@ export class PgmirrorProcess {
         env: { ...process.env, TMPDIR: janitor.folder }, // what it leaves when it is killed goes with this folder
       });
       janitor.watch(child, 'TERM');
-      const pgmirror = new PgmirrorProcess(child, janitor, port);
+      const pgmirror = new PgmirrorProcess(child, janitor, { port, http });
       await pgmirror.#listening();
       return pgmirror;
     } catch (error) {

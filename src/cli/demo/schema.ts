@@ -1,5 +1,5 @@
 /** How many rows the shop begins with. */
-export const shopSize = { customers: 4_000, products: 800, orders: 8_000, linesOfAnOrder: 3 } as const;
+export const shopSize = { customers: 4_000, products: 800, orders: 40_000, linesOfAnOrder: 3 } as const;
 
 /** Tables of the shop, with what makes a row of each its own. */
 export const shopTables: readonly { readonly name: string; readonly key: string }[] = [
@@ -46,7 +46,10 @@ SELECT n, line, (n * 31 + line * 17) % ${shopSize.products} + 1, n % 4 + 1, 1 + 
 FROM generate_series(1, ${shopSize.orders}) n, generate_series(1, ${shopSize.linesOfAnOrder}) line;
 
 CREATE INDEX ON products (category, price);
-CREATE INDEX ON orders (customer_id);
+CREATE INDEX orders_of_customer ON orders (customer_id);
 CREATE INDEX ON order_lines (product_id);
 ANALYZE;
 `;
+
+/** What sets the mirror apart: somebody forgot an index, and the report is to find out. */
+export const forgottenIndex = 'orders_of_customer';

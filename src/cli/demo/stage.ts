@@ -4,7 +4,7 @@ import { Client } from 'pg';
 
 import { startPostgres, type RunningPostgres } from '../embedded-postgres.ts';
 import { PgmirrorProcess } from './pgmirror-process.ts';
-import { shopSchema } from './schema.ts';
+import { forgottenIndex, shopSchema } from './schema.ts';
 
 const database = 'shop';
 
@@ -16,6 +16,8 @@ export interface Stage {
   /** The application's DATABASE_URL: pgmirror's. */
   readonly applicationUrl: string;
   readonly adminUrl: string;
+  /** The page, the metrics and the JSON. */
+  readonly httpUrl: string;
   /** The shop's database on each server, past pgmirror. */
   readonly sourceUrl: string;
   readonly mirrorUrl: string;
@@ -47,7 +49,7 @@ export async function buildStage(
 
   say(`PostgreSQL ${source.version}: source on port ${source.port}, mirror on port ${mirror.port}; loading the shop`);
   const password = randomBytes(9).toString('hex');
-  await Promise.all([loadShop(source, password), loadShop(mirror, password)]);
+  await Promise.all([loadShop(source, password), loadShop(mirror, password, `DROP INDEX ${forgottenIndex}`)]);
   signal.throwIfAborted();
 
   const adminPassword = randomBytes(9).toString('hex');
@@ -62,7 +64,9 @@ export async function buildStage(
     users: [{ name: 'shop', database, password }],
   });
   started(async () => pgmirror.stop());
-  say(`pgmirror on port ${pgmirror.port}, exposure 1.0`);
+  const httpUrl = `http://127.0.0.1:${pgmirror.httpPort}/`;
+  say(`pgmirror on port ${pgmirror.port}, exposure 1.0; the mirror lacks one index`);
+  say(`what it sees, live: ${httpUrl}`);
 
   const url = (user: string, secret: string, port: number, name: string): string =>
     `postgres://${user}:${secret}@127.0.0.1:${port}/${name}`;
@@ -71,6 +75,7 @@ export async function buildStage(
     mirror,
     pgmirror,
     applicationUrl: url('shop', password, pgmirror.port, database),
+    httpUrl,
     adminUrl: url('admin', adminPassword, pgmirror.port, 'pgmirror'),
     sourceUrl: source.url(database),
     mirrorUrl: mirror.url(database),
@@ -78,12 +83,12 @@ export async function buildStage(
 }
 
 /** A user of its own that may no more than its database, and in it the shop. */
-async function loadShop(server: RunningPostgres, password: string): Promise<void> {
+async function loadShop(server: RunningPostgres, password: string, ...more: readonly string[]): Promise<void> {
   await run(server.url('postgres'), `CREATE ROLE shop LOGIN PASSWORD '${password}'`, 'CREATE DATABASE shop OWNER shop');
   const url = new URL(server.url(database));
   url.username = 'shop';
   url.password = password;
-  await run(url.href, shopSchema);
+  await run(url.href, shopSchema, ...more);
 }
 
 async function run(url: string, ...statements: readonly string[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { SqlScanner, Token } from '../../session/sql-scanner.ts';
 import { splitStatements } from '../../session/statement-text.ts';
 import type { StatementText } from '../../session/statement-text.ts';
+import { EXTENSIONS_REACHING_OUT } from './reaching-out.ts';
 
 /** What the text of a request says about mirroring it. */
 export const TextVerdict = {
@@ -71,31 +72,13 @@ const DENIED_FUNCTIONS: ReadonlySet<string> = new Set([
   'pg_wal_replay_resume',
 ]);
 
-/** Extensions through which a database reaches other systems. */
-const EXTENSIONS_REACHING_OUT: ReadonlySet<string> = new Set([
-  'aws_lambda',
-  'aws_s3',
-  'azure_storage',
-  'dblink',
+/** Extensions that must not be created: those, and languages whose functions can do anything. */
+const DENIED_EXTENSIONS: ReadonlySet<string> = new Set([
+  ...EXTENSIONS_REACHING_OUT,
   'file_fdw',
-  'http',
-  'mongo_fdw',
-  'multicorn',
-  'mysql_fdw',
-  'oracle_fdw',
-  'pg_background',
-  'pg_cron',
-  'pg_net',
-  'pglogical',
   'plperlu',
   'plpython3u',
   'plpythonu',
-  'plsh',
-  'postgres_fdw',
-  'redis_fdw',
-  'sqlite_fdw',
-  'tds_fdw',
-  'wrappers',
 ]);
 
 /** Objects whose CREATE, ALTER and DROP reach beyond the database, by the word after the verb. */
@@ -208,7 +191,7 @@ function isRole(word: string): boolean {
 /** `CREATE EXTENSION [IF NOT EXISTS] name` */
 function reachesOut(words: readonly string[]): boolean {
   const name = words[2] === 'if' ? words[5] : words[2];
-  return name === undefined || EXTENSIONS_REACHING_OUT.has(name);
+  return name === undefined || DENIED_EXTENSIONS.has(name);
 }
 
 function mentions(text: string, statement: StatementText, word: string, standardConformingStrings: boolean): boolean {

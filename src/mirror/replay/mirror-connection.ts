@@ -38,6 +38,8 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   /** ReadyForQuerys that what was sent still owes. */
   owed = 0;
   user: ConnectionUser | undefined;
+  /** Why it is over. */
+  endReason = 'connection closed';
   readonly #socket: ServerSocket;
   readonly #address: ServerAddress;
   readonly #processId: number;
@@ -172,6 +174,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
 
   #lost(reason: string): void {
     if (this.#over) return;
+    this.endReason = reason;
     this.#end();
     this.user?.lost(reason);
   }

@@ -18,6 +18,8 @@ export interface PoolOwner {
   requestAnswered(transaction: MirroredTransaction, request: AnsweredRequest): void;
   /** A transaction of the connection's lane is over. */
   finished(connection: PooledConnection, outcome: Outcome, sqlstates: readonly string[]): void;
+  /** A connection ended between transactions. */
+  lost(connection: PooledConnection): void;
   /** Drops what a lane has at its head that must not run any more; false when nothing is left. */
   review(lane: Lane): boolean;
 }
@@ -28,6 +30,8 @@ export class PooledConnection implements ReplayObserver {
   readonly connection: MirrorConnection;
   readonly replayer: Replayer;
   lane: Lane | undefined;
+  /** A transaction was replayed on it to its end. */
+  wasUseful = false;
 
   constructor(pool: MirrorPool, connection: MirrorConnection, options: ReplayOptions) {
     this.pool = pool;
@@ -44,11 +48,13 @@ export class PooledConnection implements ReplayObserver {
   }
 
   replayed(outcome: Outcome, sqlstates: readonly string[]): void {
+    this.wasUseful ||= !this.connection.isOver;
     this.pool.owner.finished(this, outcome, sqlstates);
   }
 
   lostIdle(): void {
     if (this.lane?.pinned === this) this.lane.pinned = undefined;
+    this.pool.owner.lost(this);
     this.pool.remove(this);
   }
 }

@@ -1,15 +1,18 @@
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { monotonicNow } from '../../util/clock.ts';
+import { loopName } from '../record/loop-name.ts';
 import { TargetState } from '../record/record-stream.ts';
 import { MirrorTarget } from './mirror-target.ts';
-import type { Connect, MirrorTargetHost } from './mirror-target.ts';
-import type { FromMirrorProcess, MirrorTargetConfig, ToMirrorProcess } from './mirror-process-messages.ts';
+import type { Connect } from './connect.ts';
+import type { MirrorTargetHost } from './mirror-target.ts';
+import type { FromMirrorProcess, MirrorTargetConfig, SourceLogin, ToMirrorProcess } from './mirror-process-messages.ts';
 import type { ReportedMirror, TrafficReport } from '../report/traffic-report.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { PoolerLink } from './pooler-link.ts';
 import type { LinkHost } from './pooler-link.ts';
 import type { AnsweredRequest } from './replay-options.ts';
+import { lookAt } from './safety-look.ts';
 import { SettingsRegistry } from './settings-registry.ts';
 import { StatementRegistry } from './statement-registry.ts';
 
@@ -32,6 +35,8 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   readonly #leaving = new Map<MirrorTarget, number>();
   readonly #links = new Set<PoolerLink>();
   readonly #sweeper: NodeJS.Timeout;
+  #sources: ReadonlyMap<string, SourceLogin> = new Map();
+  #instance = '';
   #drain: { readonly until: number; readonly timer: NodeJS.Timeout } | undefined;
 
   /** `tell` sends a message to the supervisor. */
@@ -56,8 +61,11 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   message(message: ToMirrorProcess): void {
     switch (message.type) {
       case 'configure':
-        this.#configure(message.targets);
-        this.#tell({ type: 'configured', epoch: message.epoch });
+        this.#sources = new Map(message.sourceLogins.map((login) => [login.source, login]));
+        this.#instance = message.instance;
+        void this.#configure(message.targets, message.look).then(() =>
+          this.#tell({ type: 'configured', epoch: message.epoch }),
+        );
         return;
       case 'ping':
         this.#tell({ type: 'pong', n: message.n });
@@ -76,6 +84,9 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
         return;
       case 'resetStatistics':
         this.#report.reset();
+        return;
+      case 'resetMirror':
+        void this.#targets.get(message.target)?.reset();
         return;
       case 'drain':
         this.#startDraining(message.graceMs);
@@ -101,6 +112,12 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
 
   // --- MirrorTargetHost
 
+  objectionsTo(config: MirrorTargetConfig): Promise<readonly string[]> {
+    const { connect } = this;
+    const source = this.#sources.get(config.source);
+    return lookAt(config, { connect, source, applicationName: loopName(this.#instance) });
+  }
+
   stateChanged(target: MirrorTarget): void {
     if (this.#targets.get(target.id) !== target) return;
     const { source, destination } = target.config;
@@ -123,7 +140,8 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     if (error) this.#logger.error({ err: error }, 'record stream broken');
   }
 
-  #configure(configs: readonly MirrorTargetConfig[]): void {
+  /** Settles when the mirrors that have to be looked at have been. */
+  async #configure(configs: readonly MirrorTargetConfig[], look: boolean): Promise<void> {
     const listed = new Set(configs.map(({ id }) => id));
     for (const [id, target] of this.#targets) {
       if (listed.has(id)) continue;
@@ -131,17 +149,15 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
       this.#leaving.set(target, monotonicNow());
       for (const link of this.#links) link.forgetTarget(id);
     }
-    for (const config of configs) {
+    const looked = configs.map((config) => {
       const known = this.#targets.get(config.id);
-      if (known) {
-        known.configure(config);
-        continue;
-      }
+      if (known) return known.configure(config) || look ? known.look() : undefined;
       const target = new MirrorTarget(config, this);
       this.#targets.set(config.id, target);
-      target.start();
       for (const link of this.#links) link.targetState(target.id, streamState(target));
-    }
+      return target.look();
+    });
+    await Promise.all(looked);
   }
 
   #mirrors(): ReportedMirror[] {

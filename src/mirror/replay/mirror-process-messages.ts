@@ -62,10 +62,16 @@ export type ToMirrorProcess =
       readonly epoch: number;
       readonly targets: readonly MirrorTargetConfig[];
       readonly sourceLogins: readonly SourceLogin[];
+      /** Names this pgmirror: a mirror that knows the name is this pgmirror itself. */
+      readonly instance: string;
+      /** The files were read again: all mirrors are looked at. Those that are new or moved are in any case. */
+      readonly look: boolean;
     }
   | { readonly type: 'configureReport'; readonly report: ReportOptions }
   | { readonly type: 'ping'; readonly n: number }
   | { readonly type: 'status'; readonly id: number }
+  /** The mirror was made a fresh copy of its source. */
+  | { readonly type: 'resetMirror'; readonly target: number }
   /** Asks for the statistics of queries. */
   | { readonly type: 'queries'; readonly id: number }
   | { readonly type: 'resetStatistics' }

@@ -1,7 +1,7 @@
-import type { LoggedInServer, ServerLogin } from '../../pool/connect-server.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { DropReason, Outcome, TransactionFlag } from '../record/record-stream.ts';
 import { Breaker } from './breaker.ts';
+import type { Connect } from './connect.ts';
 import { ConnectRate } from './connect-rate.ts';
 import { Lane } from './lane.ts';
 import { LatencyWindow } from './latency-window.ts';
@@ -10,15 +10,15 @@ import type { PooledConnection, PoolOwner } from './mirror-pool.ts';
 import type { MirrorLogin, MirrorState, MirrorTargetConfig, MirrorTargetStatus } from './mirror-process-messages.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import type { AnsweredRequest, ReplayOptions } from './replay-options.ts';
+import { SafetyGate } from './safety-gate.ts';
 import { connectionKey, replayOptionsOf, serverLoginOf } from './target-options.ts';
 import { TransactionFilter } from './transaction-filter.ts';
-
-/** Logs in to a server; rejects with an error whose `code` is the server's SQLSTATE, if it sent one. */
-export type Connect = (login: ServerLogin) => Promise<LoggedInServer>;
 
 /** What a mirror needs from the process it is in. */
 export interface MirrorTargetHost {
   readonly connect: Connect;
+  /** Looks at a mirror: why it must not be used. Rejects where that cannot be found out. */
+  objectionsTo(config: MirrorTargetConfig): Promise<readonly string[]>;
   /** A request was answered on the mirror. */
   requestAnswered(target: MirrorTarget, transaction: MirroredTransaction, request: AnsweredRequest): void;
   /** The mirror went, is back, was refused or disabled. */
@@ -27,10 +27,14 @@ export interface MirrorTargetHost {
 
 /** A login that was refused is tried again after this long. */
 const REFUSED_LOGIN_MS = 10_000;
+/** So many connections in a row that were lost before they finished anything are as good as none. */
+const USELESS_CONNECTIONS = 3;
 const NONE: readonly string[] = [];
 
 /**
- * One mirror: its pools (one for each login), its breaker, its lanes.
+ * One mirror: its pools (one for each login), its breaker, its lanes, and the gate that it has to pass before anything
+ * is sent to it: until it was looked at it counts as down, and what is found against it keeps it refused until the
+ * configuration is read again. It is looked at again before a connection is opened after one was lost.
  *
  * A transaction is taken into its client's lane unless it is filtered out, its client has no login here or the breaker
  * is open; what becomes of it is acknowledged exactly once. When a connection cannot be made the breaker opens: what
@@ -49,8 +53,16 @@ export class MirrorTarget implements PoolOwner {
   readonly #rate = new ConnectRate();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #breaker: Breaker;
+  readonly #gate: SafetyGate;
   readonly #latency = { source: new LatencyWindow(), mirror: new LatencyWindow() };
+  /** Since when nothing that was missed counts: its start, or the last RESET MIRROR (the monotonic clock). */
+  cleanSince = monotonicNow();
   #refusal = '';
+  /** It was looked at, and nothing was against it, since its address was last changed. */
+  #isReached = false;
+  /** State and reason that were told last. */
+  #told = '';
+  #uselessConnections = 0;
   #probing: MirrorPool | undefined;
   #isLosing = false;
   /** Raised when the connections that are there must not be used any more. */
@@ -63,6 +75,7 @@ export class MirrorTarget implements PoolOwner {
     this.#filter = new TransactionFilter(config);
     this.#replayOptions = replayOptionsOf(config);
     this.#setLogins(config);
+    this.#gate = new SafetyGate(async () => host.objectionsTo(this.#config));
     this.#breaker = new Breaker({
       probe: () => this.#probe(),
       changed: () => this.#breakerChanged(),
@@ -80,47 +93,85 @@ export class MirrorTarget implements PoolOwner {
   get state(): MirrorState {
     if (!this.#config.enabled) return 'disabled';
     if (this.#refusal !== '') return 'refused';
-    return this.#breaker.isOpen ? 'down' : 'up';
+    return this.#breaker.isOpen || !this.#isReached ? 'down' : 'up';
+  }
+
+  get #isOff(): boolean {
+    return this.#refusal !== '' || this.#breaker.isOpen || !this.#isReached;
   }
 
   get reason(): string {
-    return this.#refusal || this.#breaker.reason;
+    return this.#refusal || this.#breaker.reason || (this.#isReached ? '' : 'not looked at yet');
   }
 
   get isEmpty(): boolean {
     return this.#lanes.size === 0;
   }
 
-  /** Finds out whether the mirror can be reached before the first transaction wants it. */
-  start(): void {
-    if (this.#config.enabled) this.#probe();
+  /** Finds out whether the mirror can be reached and may be used. Never rejects: the state tells. */
+  async look(): Promise<void> {
+    if (!this.#config.enabled) return;
+    this.#gate.forget();
+    const generation = this.#generation;
+    try {
+      const objections = await this.#gate.objections();
+      if (generation !== this.#generation) return;
+      if (objections.length > 0) return this.refuse(objections);
+      this.#refusal = '';
+      if (this.#breaker.isOpen) return this.#probe();
+      this.#isReached = true;
+      this.#tell();
+    } catch (error) {
+      if (generation !== this.#generation) return;
+      // What could not be looked at stays refused.
+      if (this.#refusal === '') this.#breaker.fail((error as Error).message);
+    }
   }
 
-  /** Applies a changed configuration; connections made for another server or login are closed when they come back. */
-  configure(config: MirrorTargetConfig): void {
+  /**
+   * Applies a changed configuration; connections made for another server or login are closed when they come back. True:
+   * it has to be looked at.
+   */
+  configure(config: MirrorTargetConfig): boolean {
     const before = this.#config;
+    const isMoved = connectionKey(before) !== connectionKey(config);
     this.#config = config;
     this.#filter = new TransactionFilter(config);
     this.#replayOptions = replayOptionsOf(config);
-    if (connectionKey(before) !== connectionKey(config)) {
+    if (isMoved) {
       const waiting = this.#retirePools();
       this.#setLogins(config);
       this.#breaker.succeed();
       this.#refusal = '';
+      this.#isReached = false;
+      this.#gate.forget();
       for (const lane of waiting) this.#line(lane);
-      this.start();
     }
     for (const pool of this.#pools.values()) {
       pool.size = config.poolSize;
       pool.pinnedSize = config.pinnedPoolSize;
     }
-    if (before.enabled !== config.enabled) this.#host.stateChanged(this);
+    this.#tell();
+    return isMoved || before.enabled !== config.enabled;
   }
 
-  /** Off until it is configured anew, for this reason: nothing is replayed on it. */
-  refuse(reason: string): void {
-    this.#refusal = reason;
-    this.#host.stateChanged(this);
+  /** It was made a fresh copy of its source: what is known of its past counts no more. */
+  async reset(): Promise<void> {
+    this.cleanSince = monotonicNow();
+    await this.look();
+  }
+
+  /** Off until it is looked at again: nothing is replayed on it, and what runs there is given up. */
+  refuse(objections: readonly string[]): void {
+    this.#refusal = objections.join('; ');
+    this.#isReached = false;
+    this.#breaker.succeed();
+    for (const lane of this.#lanes) this.#dropQueue(lane, DropReason.MirrorDown);
+    for (const pool of this.#pools.values()) {
+      for (const { replayer } of [...pool.connections]) replayer.abandon();
+    }
+    this.#retirePools();
+    this.#tell();
   }
 
   /** The pool that replays a client user's transactions. */
@@ -154,7 +205,7 @@ export class MirrorTarget implements PoolOwner {
   /** Takes a transaction into its lane, or drops it. */
   accept(transaction: MirroredTransaction, lane: Lane): void {
     if (this.#isRefused(lane.pool)) return this.drop(transaction, DropReason.NoUser);
-    if (this.#breaker.isOpen || this.#refusal !== '') return this.drop(transaction, DropReason.MirrorDown);
+    if (this.#isOff) return this.drop(transaction, DropReason.MirrorDown);
     lane.queue.push(transaction);
     this.#lanes.add(lane);
     if (lane.running !== undefined || lane.isWaiting) return;
@@ -225,7 +276,10 @@ export class MirrorTarget implements PoolOwner {
   // --- PoolOwner
 
   open(pool: MirrorPool): void {
-    const wait = this.#rate.take(monotonicNow());
+    const now = monotonicNow();
+    // A look makes a connection of its own.
+    if (!this.#gate.isPassed) this.#rate.take(now);
+    const wait = this.#rate.take(now);
     if (wait === 0) {
       void this.#connect(pool, this.#generation);
       return;
@@ -255,6 +309,7 @@ export class MirrorTarget implements PoolOwner {
     const { origin, recorded } = transaction;
     if (this.#isLosing) this.drop(transaction, DropReason.Lost);
     else origin.acknowledge(transaction, this.id, outcome, 0, sqlstates);
+    this.#noteUse(connection);
     if (connection.connection.isOver) {
       lane.pinned = undefined;
       connection.lane = undefined;
@@ -276,6 +331,22 @@ export class MirrorTarget implements PoolOwner {
     }
     if (lane.isEmpty) this.#lanes.delete(lane);
     return false;
+  }
+
+  lost(connection: PooledConnection): void {
+    this.#noteUse(connection);
+  }
+
+  /** A mirror that is lost is looked at before it is used again; one whose connections are good for nothing is down. */
+  #noteUse({ connection, wasUseful }: PooledConnection): void {
+    if (!connection.isOver) {
+      this.#uselessConnections = 0;
+      return;
+    }
+    this.#gate.forget();
+    if (wasUseful || ++this.#uselessConnections < USELESS_CONNECTIONS) return;
+    this.#uselessConnections = 0;
+    this.#breaker.fail(connection.endReason);
   }
 
   // --- lanes
@@ -343,12 +414,20 @@ export class MirrorTarget implements PoolOwner {
   async #connect(pool: MirrorPool, generation: number): Promise<void> {
     const { address, preparedStatementsLimit } = this.#config;
     try {
+      const objections = await this.#gate.objections();
+      if (objections.length > 0 || generation !== this.#generation) {
+        pool.openFailed();
+        if (generation === this.#generation) this.refuse(objections);
+        return;
+      }
       const server = await this.#host.connect(serverLoginOf(this.#config, pool.login));
       if (generation !== this.#generation) {
         server.socket.destroy();
         return pool.openFailed();
       }
+      this.#isReached = true;
       this.#breaker.succeed();
+      this.#tell();
       pool.opened(server, { address, preparedStatementsLimit });
     } catch (error) {
       pool.openFailed();
@@ -376,8 +455,18 @@ export class MirrorTarget implements PoolOwner {
 
   #breakerChanged(): void {
     if (this.#breaker.isOpen) {
+      this.#gate.forget();
       for (const pool of this.#pools.values()) this.#dropWaiting(pool, DropReason.MirrorDown);
     }
+    this.#tell();
+  }
+
+  /** Tells of a change once. */
+  #tell(): void {
+    const now = this.#refusal === '' ? this.state : `${this.state} ${this.#refusal}`;
+    const isStarting = this.#told === '' && !this.#breaker.isOpen && now === 'down';
+    if (now === this.#told || isStarting) return;
+    this.#told = now;
     this.#host.stateChanged(this);
   }
 

@@ -1,6 +1,6 @@
 import { ServerPassword } from '../../auth/server-password.ts';
 import type { ServerLogin } from '../../pool/connect-server.ts';
-import type { MirrorLogin, MirrorTargetConfig } from './mirror-process-messages.ts';
+import type { MirrorLogin, MirrorTargetConfig, SourceLogin } from './mirror-process-messages.ts';
 import type { ReplayOptions } from './replay-options.ts';
 
 const READ_ONLY_SETTINGS: ReadonlySet<string> = new Set(['default_transaction_read_only', 'transaction_read_only']);
@@ -42,6 +42,12 @@ export function serverLoginOf(config: MirrorTargetConfig, login: MirrorLogin): S
     parameters: level === 'read' ? { ...parameters, default_transaction_read_only: 'on' } : parameters,
     timeoutMs: connectTimeoutMs,
   };
+}
+
+/** How to log in to a source, to compare it with a mirror. */
+export function sourceLoginOf(login: SourceLogin, timeoutMs: number): ServerLogin {
+  const { address, tls, database, user } = login;
+  return { address, tls, database, user, password: passwordOf(login), parameters: {}, timeoutMs };
 }
 
 const passwords = new WeakMap<MirrorLogin, ServerPassword>();

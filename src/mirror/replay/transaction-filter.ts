@@ -1,3 +1,4 @@
+import { LinearPattern } from '../../util/linear-pattern.ts';
 import { Frontend } from '../../protocol/message-types.ts';
 import { Effect, effectsOf, suitsLevel } from './level.ts';
 import type { Level } from './level.ts';
@@ -8,7 +9,7 @@ import { StatementTracker } from './statement-tracker.ts';
 /** Which transactions a mirror takes by what they do and say. */
 export interface FilterOptions {
   readonly level: Level;
-  /** Regular expressions over the texts: one of them must match, none of them may. */
+  /** Regular expressions (`LinearPattern`) over the texts: one of them must match, none of them may. */
   readonly query: string | undefined;
   readonly excludeQuery: string | undefined;
 }
@@ -18,15 +19,15 @@ const cursor = new RequestCursor();
 /** Judges whole transactions by the texts of all their statements. */
 export class TransactionFilter {
   readonly #level: Level;
-  readonly #query: RegExp | undefined;
-  readonly #excludeQuery: RegExp | undefined;
+  readonly #query: LinearPattern | undefined;
+  readonly #excludeQuery: LinearPattern | undefined;
   readonly #takesAll: boolean;
 
-  /** Throws SyntaxError for what is no regular expression. */
+  /** Throws for what is no regular expression. */
   constructor(options: FilterOptions) {
     this.#level = options.level;
-    this.#query = options.query === undefined ? undefined : new RegExp(options.query);
-    this.#excludeQuery = options.excludeQuery === undefined ? undefined : new RegExp(options.excludeQuery);
+    this.#query = options.query === undefined ? undefined : new LinearPattern(options.query);
+    this.#excludeQuery = options.excludeQuery === undefined ? undefined : new LinearPattern(options.excludeQuery);
     this.#takesAll = options.level === 'all' && !this.#query && !this.#excludeQuery;
   }
 
@@ -56,8 +57,10 @@ export class TransactionFilter {
           effects |= Effect.Write;
         }
         if (text !== undefined) {
-          matches ||= this.#query?.test(text) ?? false;
-          excluded ||= this.#excludeQuery?.test(text) ?? false;
+          const words = decoded(text);
+          matches ||= this.#query?.isIn(words) ?? false;
+          // What could not be searched whole might hold what must not get out.
+          excluded ||= this.#excludeQuery !== undefined && this.#excludeQuery.isIn(words) !== false;
         }
         at = end;
       }
@@ -65,4 +68,11 @@ export class TransactionFilter {
     cursor.clear();
     return matches && !excluded && suitsLevel(this.#level, effects);
   }
+}
+
+const BEYOND_ASCII = /[\u0080-\u00ff]/;
+
+/** A text whose characters are bytes as the text that they encode. */
+function decoded(text: string): string {
+  return BEYOND_ASCII.test(text) ? Buffer.from(text, 'latin1').toString('utf8') : text;
 }

@@ -47,11 +47,13 @@ function startDemo(t: TestContext, seconds: number): RunningDemo {
 describe('the demo', () => {
   it('ends with status 0 when both databases hold the same rows, and leaves nothing behind', async (t) => {
     const leaks = new LeakWatch();
-    const demo = startDemo(t, 3);
+    const demo = startDemo(t, 5);
     const [status] = await within(demo.exited, 60_000, 'the demo to end');
     assert.equal(status, 0, demo.output());
     assert.match(demo.output(), /Both databases hold the same rows\./);
     assert.match(demo.output(), /replayed on the mirror +[\d ]+ 100\.0 %/);
+    assert.match(demo.output(), /slower on the mirror \(the worst [\d.]+× at p95\)/);
+    assert.match(demo.output(), /SELECT o\.id, o\.status, sum\(/);
     await leaks.assertNone();
   });
 

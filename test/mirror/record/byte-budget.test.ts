@@ -5,7 +5,10 @@ import { ByteBudget } from '../../../src/mirror/record/byte-budget.ts';
 describe('the bytes recorded and not finished', () => {
   it('are limited for all threads together', () => {
     const cells = new Float64Array(2);
-    const [one, two] = [0, 1].map((thread) => new ByteBudget({ cells, thread, limit: 100 })) as [ByteBudget, ByteBudget];
+    const [one, two] = [0, 1].map((thread) => new ByteBudget({ cells, thread, limit: 100 })) as [
+      ByteBudget,
+      ByteBudget,
+    ];
     assert.deepEqual([one.take(60), two.take(50), two.take(40), one.take(1)], [true, false, true, false]);
     assert.deepEqual([one.used, two.used], [100, 100]);
     one.giveBack(60);

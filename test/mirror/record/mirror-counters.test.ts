@@ -70,8 +70,17 @@ describe('the counters of a thread', () => {
     counters.queued(1, 20);
     new MirrorCounters(memory).settleDeadThread(2, dropReasonIndex.lost);
     const read = counters.read(2);
-    assert.deepEqual(read.map(({ queueLength, queuedBytes }) => [queueLength, queuedBytes]), [[0, 0], [0, 0]]);
-    assert.deepEqual(read.map(({ dropped }) => dropped[dropReasonIndex.lost]), [1, 2]);
+    assert.deepEqual(
+      read.map(({ queueLength, queuedBytes }) => [queueLength, queuedBytes]),
+      [
+        [0, 0],
+        [0, 0],
+      ],
+    );
+    assert.deepEqual(
+      read.map(({ dropped }) => dropped[dropReasonIndex.lost]),
+      [1, 2],
+    );
     assert.deepEqual(read.map(mirroredDroppedQueued), [1, 2]);
   });
 

@@ -248,7 +248,9 @@ export class RecordingBench {
   /** Drops by reason, those that happened. */
   drops(name = '1 anna'): Record<string, number> {
     const { dropped } = this.counts(name);
-    return Object.fromEntries(DROP_REASONS.map((reason, at) => [reason, dropped[at] ?? 0] as const).filter(([, n]) => n > 0));
+    return Object.fromEntries(
+      DROP_REASONS.map((reason, at) => [reason, dropped[at] ?? 0] as const).filter(([, n]) => n > 0),
+    );
   }
 
   /** Has everything that was received acknowledged as replayed, and waits for the counts. */

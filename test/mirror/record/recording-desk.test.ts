@@ -23,7 +23,13 @@ describe('who gets a transaction', () => {
     const bench = await RecordingBench.start(t, { routes });
     bench.client().run('I', SELECT);
     const [transaction] = await bench.mirror.received(1);
-    assert.deepEqual([transaction!.targets, bench.rows], [[1, 2], ['1 anna', '2 anna']]);
+    assert.deepEqual(
+      [transaction!.targets, bench.rows],
+      [
+        [1, 2],
+        ['1 anna', '2 anna'],
+      ],
+    );
   });
 
   it('is nobody where its database has no mirror: nothing is counted and nothing kept', async (t) => {
@@ -33,7 +39,10 @@ describe('who gets a transaction', () => {
   });
 
   it('is decided by a fresh roll for each transaction, to the share that the exposure says', async (t) => {
-    const bench = await RecordingBench.start(t, { routes: [route({ exposure: 0.3, queueLength: 2_000 })], random: seeded(7) });
+    const bench = await RecordingBench.start(t, {
+      routes: [route({ exposure: 0.3, queueLength: 2_000 })],
+      random: seeded(7),
+    });
     const client = bench.client();
     for (let run = 0; run < 2_000; run++) client.run('I', SELECT);
     const { queueLength, total } = bench.counts();
@@ -44,15 +53,25 @@ describe('who gets a transaction', () => {
 
   it('is decided once for a whole transaction', async (t) => {
     const rolls = [0.9, 0.1, 0.9];
-    const bench = await RecordingBench.start(t, { routes: [route({ exposure: 0.5 })], random: () => rolls.shift() ?? 0.9 });
+    const bench = await RecordingBench.start(t, {
+      routes: [route({ exposure: 0.5 })],
+      random: () => rolls.shift() ?? 0.9,
+    });
     const client = bench.client();
     for (let block = 0; block < 3; block++) {
-      for (const [status, text] of [['T', 'begin'], ['T', `insert ${block}`], ['I', 'commit']] as const) {
+      for (const [status, text] of [
+        ['T', 'begin'],
+        ['T', `insert ${block}`],
+        ['I', 'commit'],
+      ] as const) {
         client.run(status, query(text));
       }
     }
     const [only] = await bench.mirror.received(1);
-    assert.deepEqual(requestsOf(only!).map(({ messages }) => messages), [query('begin'), query('insert 1'), query('commit')]);
+    assert.deepEqual(
+      requestsOf(only!).map(({ messages }) => messages),
+      [query('begin'), query('insert 1'), query('commit')],
+    );
     assert.deepEqual(bench.drops(), { exposure: 2 });
   });
 
@@ -141,10 +160,13 @@ describe('what becomes of a transaction', () => {
       bench.mirror.acknowledge(transaction, Outcome.Failed, { sqlstates: ['42P01', '42P01', '23505'] });
     }
     await eventually(() => bench.desk.unfinished === 0, { intervalMs: 2 });
-    assert.deepEqual([...bench.desk.errors[0]!], [
-      ['42P01', 4],
-      ['23505', 2],
-    ]);
+    assert.deepEqual(
+      [...bench.desk.errors[0]!],
+      [
+        ['42P01', 4],
+        ['23505', 2],
+      ],
+    );
   });
 
   it('is forgotten by RESET STATS but for what is still queued', async (t) => {

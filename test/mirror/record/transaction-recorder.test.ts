@@ -27,7 +27,10 @@ describe('a transaction', () => {
     const bench = await RecordingBench.start(t);
     bench.client().run('I', SELECT);
     const [transaction] = await bench.mirror.received(1);
-    assert.deepEqual([transaction!.targets, transaction!.flags, transaction!.settings], [[1], TransactionFlag.Committed, 0]);
+    assert.deepEqual(
+      [transaction!.targets, transaction!.flags, transaction!.settings],
+      [[1], TransactionFlag.Committed, 0],
+    );
     const [request] = requestsOf(transaction!);
     assert.deepEqual(request!.messages, SELECT);
     assert.deepEqual([request!.statuses, request!.flags, request!.sqlstate], ['II', RequestFlag.Simple, '']);
@@ -121,7 +124,12 @@ describe('a transaction', () => {
   it('is one for each of several Syncs in flight', async (t) => {
     const bench = await RecordingBench.start(t);
     const client = bench.client();
-    const requests = Array.from({ length: 20 }, (_, index) => [parse('', `select ${index}`), bind('', ''), execute(''), sync]);
+    const requests = Array.from({ length: 20 }, (_, index) => [
+      parse('', `select ${index}`),
+      bind('', ''),
+      execute(''),
+      sync,
+    ]);
     for (const messages of requests) client.send(...messages);
     client.ready('I'.repeat(20));
     const received = await bench.mirror.received(20);
@@ -141,7 +149,11 @@ describe('a transaction', () => {
     client.run('I', COMMIT);
     const received = await bench.mirror.received(3);
     assert.deepEqual(
-      received.map((transaction) => requestsOf(transaction).map(({ statuses }) => statuses).join(' ')),
+      received.map((transaction) =>
+        requestsOf(transaction)
+          .map(({ statuses }) => statuses)
+          .join(' '),
+      ),
       ['IT TT TI', 'II', 'IT TI'],
     );
   });
@@ -175,7 +187,10 @@ describe('a transaction', () => {
     client.send(SELECT);
     client.recorder.answered(0x49, true);
     client.run('I', INSERT);
-    assert.deepEqual((await bench.mirror.received(2)).map((one) => requestsOf(one)[0]!.messages), [SELECT, INSERT]);
+    assert.deepEqual(
+      (await bench.mirror.received(2)).map((one) => requestsOf(one)[0]!.messages),
+      [SELECT, INSERT],
+    );
   });
 });
 

@@ -13,6 +13,7 @@ import type {
   FromMirrorProcess,
   MirrorTargetConfig,
   MirrorTargetStatus,
+  SourceLogin,
   ToMirrorProcess,
 } from '../../../src/mirror/replay/mirror-process-messages.ts';
 import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
@@ -39,20 +40,28 @@ export class MirrorChild {
   readonly log: LogLines;
   readonly socketPath: string;
   readonly messages: FromMirrorProcess[] = [];
+  readonly #sourceLogins: readonly SourceLogin[];
 
-  private constructor(child: ChildProcess, socketPath: string) {
+  private constructor(child: ChildProcess, socketPath: string, sourceLogins: readonly SourceLogin[]) {
     this.child = child;
     this.socketPath = socketPath;
+    this.#sourceLogins = sourceLogins;
     if (!child.stdout) throw new Error('no stdout');
     this.log = new LogLines(child.stdout);
     child.on('message', (message) => this.messages.push(message as FromMirrorProcess));
   }
 
-  static async start(cleanup: Cleanup): Promise<MirrorChild> {
+  /** `source`: the server of the source `app`, with which mirrors are compared. */
+  static async start(
+    cleanup: Cleanup,
+    source: Pick<RunningPostgres, 'host' | 'port' | 'user' | 'password'>,
+  ): Promise<MirrorChild> {
     const directory = mkdtempSync(join(tmpdir(), 'mirror-'));
     const socketPath = join(directory, 'record');
     const child = spawn(process.execPath, [ENTRY, socketPath], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
-    const mirror = new MirrorChild(child, socketPath);
+    const { host, port, user, password } = source;
+    const login = { source: 'app', address: { host, port }, database: 'postgres', user, password };
+    const mirror = new MirrorChild(child, socketPath, [login]);
     cleanup.after(async () => {
       await mirror.stop();
       rmSync(directory, { recursive: true, force: true });
@@ -65,10 +74,10 @@ export class MirrorChild {
     this.child.send(message);
   }
 
-  /** Configures these targets, and waits until that is done. */
+  /** Configures these targets, and waits until that is done and they were looked at. */
   async configure(...targets: readonly MirrorTargetConfig[]): Promise<void> {
     const epoch = this.messages.length + 1;
-    this.tell({ type: 'configure', epoch, targets, sourceLogins: [] });
+    this.tell({ type: 'configure', epoch, targets, sourceLogins: this.#sourceLogins, instance: 'test', look: false });
     await eventually(() => this.messages.some((one) => one.type === 'configured' && one.epoch === epoch));
   }
 

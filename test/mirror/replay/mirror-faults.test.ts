@@ -49,7 +49,7 @@ let nextId = 1;
 
 before(async () => {
   server = await startTestPostgres(cleanup);
-  mirror = await MirrorChild.start(cleanup);
+  mirror = await MirrorChild.start(cleanup, server);
 });
 
 function transaction(...requests: readonly RequestSketch[]): { requestCount: number; recording: Buffer } {

@@ -20,7 +20,7 @@ let nextId = 1;
 
 before(async () => {
   server = await startTestPostgres(cleanup);
-  mirror = await MirrorChild.start(cleanup);
+  mirror = await MirrorChild.start(cleanup, server);
 });
 
 const simple = (text: string): { requestCount: number; recording: Buffer } => ({

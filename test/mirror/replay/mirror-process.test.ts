@@ -37,7 +37,7 @@ let mirror: MirrorChild;
 
 before(async () => {
   server = await startTestPostgres(cleanup);
-  mirror = await MirrorChild.start(cleanup);
+  mirror = await MirrorChild.start(cleanup, server);
 });
 
 interface Case {

@@ -1,0 +1,70 @@
+import type { QueryReport } from '../../mirror/report/query-report.ts';
+
+const operators = {
+  '>': (a: number, b: number) => a > b,
+  '>=': (a: number, b: number) => a >= b,
+  '<': (a: number, b: number) => a < b,
+  '<=': (a: number, b: number) => a <= b,
+} as const;
+
+/** What a condition can be about; null where nothing is known of it. */
+const measures = {
+  p50_ratio: (query) => ratio(query.mirror_p50_ms, query.source_p50_ms),
+  p95_ratio: (query) => query.p95_ratio,
+  p99_ratio: (query) => ratio(query.mirror_p99_ms, query.source_p99_ms),
+  mirror_p50_ms: (query) => query.mirror_p50_ms,
+  mirror_p95_ms: (query) => query.mirror_p95_ms,
+  mirror_p99_ms: (query) => query.mirror_p99_ms,
+  time_lost_ms: (query) => query.time_lost_ms,
+  error_new: (query) => query.error_new,
+  mirror_errors: (query) => query.mirror_errors,
+  mismatch: (query) => query.mismatch,
+  verified: (query) => query.verified,
+  timeout: (query) => query.classes.timeout ?? 0,
+} as const satisfies Readonly<Record<string, (query: QueryReport) => number | null>>;
+type Measure = keyof typeof measures;
+
+/** Measures of time: a few calls say nothing about them. */
+const ofTime: ReadonlySet<string> = new Set<Measure>([
+  'p50_ratio',
+  'p95_ratio',
+  'p99_ratio',
+  'mirror_p50_ms',
+  'mirror_p95_ms',
+  'mirror_p99_ms',
+]);
+
+/** What `--fail-on` names: a measure of a query, and a bound. */
+export interface Condition {
+  readonly text: string;
+  readonly measure: Measure;
+  readonly operator: keyof typeof operators;
+  readonly bound: number;
+}
+
+/** One line that says what is accepted. */
+export const CONDITION_SYNTAX = `NAME>NUMBER (also >=, <, <=), NAME one of ${Object.keys(measures).join(', ')}`;
+
+/** Undefined for what is none. */
+export function parseCondition(text: string): Condition | undefined {
+  const match = /^\s*([a-z0-9_]+)\s*(>=|<=|>|<)\s*(\d+(?:\.\d+)?|\.\d+)\s*$/.exec(text);
+  const [, measure = '', operator = '', bound = ''] = match ?? [];
+  if (match === null || !Object.hasOwn(measures, measure)) return undefined;
+  return {
+    text: text.trim(),
+    measure: measure as Measure,
+    operator: operator as keyof typeof operators,
+    bound: Number(bound),
+  };
+}
+
+/** Whether a query is as the condition says. `minSamples`: latencies of fewer say nothing. */
+export function meets(query: QueryReport, condition: Condition, minSamples: number): boolean {
+  if (ofTime.has(condition.measure) && query.samples < minSamples) return false;
+  const value = measures[condition.measure](query);
+  return value !== null && operators[condition.operator](value, condition.bound);
+}
+
+function ratio(mirror: number | null, source: number | null): number | null {
+  return mirror === null || source === null ? null : mirror / Math.max(source, 0.001);
+}

@@ -1,0 +1,29 @@
+import { Client } from 'pg';
+import type { Config } from '../../config/config.ts';
+
+const TIMEOUT_MS = 20_000;
+
+/** The plans of a query on both sides, through the admin database. Rejects with what that answered. */
+export async function explainOverAdmin(config: Config, password: string, fingerprint: string): Promise<string> {
+  const { host, port } = config.general;
+  const client = new Client({
+    host: host === '0.0.0.0' || host === '::' ? 'localhost' : host,
+    port,
+    database: config.admin.name,
+    user: config.admin.user,
+    password,
+    connectionTimeoutMillis: TIMEOUT_MS,
+    query_timeout: TIMEOUT_MS,
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ side: string; database: string; plan: string }>(`EXPLAIN ${fingerprint}`);
+    const sides = Map.groupBy(rows, ({ side, database }) => `${side} ${database}`);
+    return [...sides]
+      .map(([title, lines]) => `${title}\n${lines.map(({ plan }) => `  ${plan}\n`).join('')}`)
+      .join('\n');
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,110 @@
+import type { MirrorSummary } from '../../mirror/report/mirror-summary.ts';
+import type { QueryReport } from '../../mirror/report/query-report.ts';
+import type { Findings } from './findings.ts';
+
+/** A list of the report, with the sentence that stands over it. */
+export interface Section {
+  readonly title: string;
+  readonly queries: readonly QueryReport[];
+}
+
+/** How many queries a list names; the JSON has them all. */
+const LISTED = 10;
+
+/** The lists, those that are empty left out. */
+export function sectionsOf(found: Findings): Section[] {
+  const sections: Section[] = [
+    { title: 'Slower on the mirror, the most time lost first', queries: found.slower },
+    { title: 'Failing on the mirror alone', queries: found.failing },
+    { title: 'Answered differently', queries: found.different },
+    { title: 'Faster on the mirror, the most time won first', queries: found.faster },
+  ];
+  return sections
+    .filter(({ queries }) => queries.length > 0)
+    .map(({ title, queries }) => {
+      const more = queries.length - LISTED;
+      return { title: more > 0 ? `${title} (and ${more} more)` : title, queries: queries.slice(0, LISTED) };
+    });
+}
+
+/** What became of a mirror's transactions, as lines. */
+export function totalsOf(mirror: MirrorSummary): string[] {
+  const drops = Object.entries(mirror.dropped).filter(([, count]) => count > 0);
+  const dropped = drops.reduce((sum, [, count]) => sum + count, 0);
+  const reasons =
+    drops.length === 0 ? '' : ` (${drops.map(([name, count]) => `${name} ${grouped(count)}`).join(', ')})`;
+  const errors = Object.entries(mirror.errors).map(([sqlstate, count]) => `${sqlstate} ${grouped(count)}`);
+  const { match, mismatch, unverified, ambiguous } = mirror.comparison;
+  const compared = match + mismatch + unverified + ambiguous;
+  return [
+    `exposure ${mirror.exposure}, ${grouped(mirror.total)} transactions: ${grouped(mirror.replayed)} replayed, ` +
+      `${grouped(mirror.failed)} failed, ${grouped(mirror.timed_out)} timed out, ${grouped(mirror.queue_length)} queued`,
+    `${grouped(dropped)} dropped${reasons}; lag ${Math.round(mirror.lag_ms)} ms`,
+    ...(errors.length === 0 ? [] : [`errors on the mirror alone: ${errors.join(', ')}`]),
+    ...(compared === 0
+      ? []
+      : [
+          `${((100 * (match + mismatch)) / compared).toFixed(1)} % of ${grouped(compared)} answers verified, ${grouped(mismatch)} not the same`,
+        ]),
+  ];
+}
+
+/** The name of a mirror and how it is. */
+export function headingOf(mirror: MirrorSummary): string {
+  const reason = mirror.reason === '' ? '' : ` (${mirror.reason})`;
+  return `${mirror.source} → ${mirror.destination}: ${mirror.state}${reason}`;
+}
+
+/** What went wrong with a query, and up to three examples each, as lines. */
+export function classesOf(query: QueryReport): string[] {
+  return Object.entries(query.classes).map(([name, count]) => {
+    const examples = query.examples[name as keyof QueryReport['examples']] ?? [];
+    const told = examples.map(
+      ({ source, mirror, text }) => `${source} → ${mirror}${text === undefined ? '' : `: ${text}`}`,
+    );
+    const different = [...new Set(told)];
+    return `${name} ${grouped(count)}${different.length === 0 ? '' : ` (${different.join('; ')})`}`;
+  });
+}
+
+/** `1 234 567` */
+export function grouped(count: number): string {
+  return String(count).replaceAll(/\B(?=(\d{3})+$)/g, ' ');
+}
+
+/** Milliseconds to three significant digits. */
+export function milliseconds(value: number | null): string {
+  if (value === null) return '–';
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** A ratio and where it lies with 95 % confidence. */
+export function ratioOf(query: QueryReport): string {
+  if (query.p95_ratio === null) return '–';
+  const range =
+    query.p95_ratio_low === null || query.p95_ratio_high === null
+      ? ''
+      : ` (${shortRatio(query.p95_ratio_low)}–${shortRatio(query.p95_ratio_high)})`;
+  return `${shortRatio(query.p95_ratio)}×${range}`;
+}
+
+/** What all calls together took longer; negative where they were faster. */
+export function lostOf(query: QueryReport): string {
+  const lost = query.time_lost_ms;
+  const sign = lost < 0 ? '−' : '';
+  const size = Math.abs(lost);
+  if (size >= 3_600_000) return `${sign}${(size / 3_600_000).toFixed(1)} h`;
+  if (size >= 60_000) return `${sign}${(size / 60_000).toFixed(1)} min`;
+  return size >= 1000 ? `${sign}${(size / 1000).toFixed(1)} s` : `${sign}${size.toFixed(0)} ms`;
+}
+
+/** In one line, without what would move a terminal's cursor. */
+export function oneLine(text: string, length: number): string {
+  // oxlint-disable-next-line no-control-regex -- that is the point
+  const line = text.replaceAll(/[\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+/g, ' ').trim();
+  return line.length > length ? `${line.slice(0, length - 1)}…` : line;
+}
+
+function shortRatio(ratio: number): string {
+  return ratio >= 100 ? ratio.toFixed(0) : ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2);
+}

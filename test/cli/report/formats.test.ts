@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { findings } from '../../../src/cli/report/findings.ts';
+import { formatReport } from '../../../src/cli/report/format-report.ts';
+import type { QueryReport } from '../../../src/mirror/report/query-report.ts';
+import { mirror, query, slower } from './told.ts';
+
+const hostile = '\u001b[2J</code><script>alert(1)</script> `|` \u202e "quoted" & \u0007 end';
+const failing: Partial<QueryReport> = {
+  fingerprint: '3'.repeat(16),
+  query: hostile,
+  error_new: 1_234_567,
+  classes: { error_new: 1_234_567 },
+  examples: { error_new: [{ at: '2026-01-01T00:00:00.000Z', source: 'no error', mirror: '42P01' }] },
+};
+const found = findings(
+  {
+    mirrors: [mirror({ total: 1_234_567, dropped: { exposure: 0, queue_full: 12 }, errors: { '42P01': 1 } })],
+    queries: [query(), query({ ...slower, query: `SELECT ${'column, '.repeat(100)}1` }), query(failing)],
+  },
+  [],
+  undefined,
+);
+
+describe('the report', () => {
+  it('fits 100 columns as a table, and moves no cursor', () => {
+    const text = formatReport(found, 'table');
+    for (const line of text.split('\n')) assert.ok(line.length <= 100, `${line.length}: ${line}`);
+    // oxlint-disable-next-line no-control-regex -- that is the point
+    assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/);
+    assert.match(text, /^1 query is slower on the mirror \(the worst 12\.3× at p95\), 1 fails only there/);
+    assert.match(text, /1 234 567 transactions/);
+    assert.match(text, /12 dropped \(queue_full 12\)/);
+    assert.match(
+      text,
+      /1111111111111111 +1 000 +1\.00 +2\.00 +3\.00 +10\.0 +24\.7 +123 +12\.3× \(11\.0–14\.0\) +9\.0 s/,
+    );
+    assert.match(text, /error_new 1 234 567 \(no error → 42P01\)/);
+  });
+
+  it('is data as JSON', () => {
+    const json = JSON.parse(formatReport(found, 'json')) as Record<string, unknown>;
+    assert.equal(json.verdict, found.verdict);
+    assert.deepEqual(json.slower, [{ source: 'app', destination: 'shadow', fingerprint: '1'.repeat(16) }]);
+    assert.equal((json.queries as unknown[]).length, 3);
+  });
+
+  it('is a table in Markdown whose cells hold', () => {
+    const text = formatReport(found, 'markdown');
+    const rows = text.split('\n').filter((line) => line.startsWith('| `'));
+    assert.equal(rows.length, 2);
+    for (const row of rows) assert.equal(row.replaceAll(String.raw`\|`, '').split('|').length, 9, row);
+    assert.match(text, /`` .*<script>.* ``/);
+    assert.match(text, /error\\_new/);
+  });
+
+  it('is one HTML file that runs and loads nothing', () => {
+    const text = formatReport(found, 'html');
+    assert.match(text, /^<!doctype html>/);
+    assert.doesNotMatch(text, /<script|<link|<img|src=|url\(|@import/i);
+    assert.match(text, /&lt;script&gt;alert\(1\)&lt;\/script&gt;/);
+    assert.match(text, /Content-Security-Policy/);
+  });
+});

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { Client } from 'pg';
+
+import { inReverse, type Cleanup } from '../support/cleanup.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { Mirrored } from '../support/mirrored.ts';
+import { startTestPostgres } from '../support/postgres.ts';
+
+/** A row tells under which settings it was inserted. */
+const schema = `
+  CREATE SCHEMA other;
+  CREATE TABLE seen (
+    label text PRIMARY KEY,
+    zone text DEFAULT current_setting('TimeZone'),
+    application text DEFAULT current_setting('application_name'),
+    path text DEFAULT current_setting('search_path'),
+    timeout text DEFAULT current_setting('statement_timeout'),
+    style text DEFAULT current_setting('DateStyle'),
+    role text DEFAULT current_user);
+  CREATE TABLE other.seen (LIKE public.seen INCLUDING ALL);`;
+
+const all = `SELECT 'public' AS place, * FROM public.seen UNION ALL SELECT 'other', * FROM other.seen ORDER BY label`;
+
+describe('A client’s settings', () => {
+  const cleanup = inReverse({ after });
+  let mirrored: Mirrored;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    const source = await startTestPostgres(cleanup);
+    // One connection on each side: what a client leaves behind would be seen by the next.
+    const one = { pool_size: 1 };
+    mirrored = await Mirrored.start(cleanup, { source }, { schema, source: one, mirror: one });
+    await mirrored.onSource('CREATE ROLE teller; GRANT ALL ON SCHEMA public, other TO teller');
+    for (const on of [mirrored.onSource.bind(mirrored), mirrored.onMirror.bind(mirrored)]) {
+      await on('GRANT USAGE ON SCHEMA public, other TO teller; GRANT ALL ON public.seen, other.seen TO teller');
+    }
+  });
+
+  async function connect(test: Cleanup, parameters: Record<string, string> = {}): Promise<Client> {
+    const client = new Client({ connectionString: mirrored.url, ...parameters });
+    client.on('error', () => {});
+    test.after(async () => client.end());
+    await client.connect();
+    return client;
+  }
+
+  async function see(client: Client, label: string): Promise<void> {
+    await client.query('INSERT INTO seen (label) VALUES ($1)', [label]);
+  }
+
+  /** What a row on the mirror says. */
+  async function seen(label: string): Promise<Record<string, unknown>> {
+    const { errors, reasons } = await mirrored.drained();
+    assert.deepEqual({ errors, reasons: { ...reasons, exposure: 0 } }, { errors: 0, reasons: { exposure: 0 } });
+    assert.deepEqual(await mirrored.onMirror(all), await mirrored.onSource(all));
+    const rows = await mirrored.onMirror(all);
+    return rows.find((row) => row.label === label) ?? {};
+  }
+
+  it('given at its start are those of its transactions on the mirror', async (t) => {
+    const options = '-c search_path=other -c statement_timeout=7s';
+    const client = await connect(inReverse(t), { application_name: 'till', options });
+    await see(client, 'startup');
+    const { place, application, timeout } = await seen('startup');
+    assert.deepEqual({ place, application, timeout }, { place: 'other', application: 'till', timeout: '7s' });
+  });
+
+  it('set later follow, and those of another client on the same connection do not', async (t) => {
+    const test = inReverse(t);
+    const [first, second] = [await connect(test, { application_name: 'one' }), await connect(test)];
+    await first.query(`SET TimeZone = 'Asia/Tokyo'`);
+    await first.query(`SET search_path TO other, public`);
+    await first.query(`SET application_name = 'renamed'`);
+    await second.query(`SET TimeZone = 'Europe/Rome'; SET DateStyle = 'German'`);
+    for (const round of [1, 2, 3]) {
+      await see(first, `first ${round}`);
+      await see(second, `second ${round}`);
+    }
+    const one = await seen('first 3');
+    assert.deepEqual([one.zone, one.application, one.path], ['Asia/Tokyo', 'renamed', 'other, public']);
+    const two = await seen('second 3');
+    assert.deepEqual([two.zone, two.style, two.path], ['Europe/Rome', 'German, DMY', '"$user", public']);
+    await first.query('RESET TimeZone');
+    await see(first, 'reset');
+    assert.notEqual((await seen('reset')).zone, 'Asia/Tokyo');
+  });
+
+  it('set for a transaction, or in one that was rolled back, hold no longer than on the source', async (t) => {
+    const client = await connect(inReverse(t));
+    await client.query('BEGIN');
+    await client.query(`SET LOCAL TimeZone = 'Asia/Tokyo'`);
+    await see(client, 'local');
+    await client.query('COMMIT');
+    await see(client, 'after local');
+    await client.query('BEGIN');
+    await client.query(`SET TimeZone = 'Asia/Seoul'`);
+    await client.query('ROLLBACK');
+    await see(client, 'after rollback');
+    assert.equal((await seen('local')).zone, 'Asia/Tokyo');
+    assert.equal((await seen('after local')).zone, (await seen('after rollback')).zone);
+    assert.notEqual((await seen('after local')).zone, 'Asia/Tokyo');
+  });
+
+  it('set in transactions that were not mirrored are known to those that are', async (t) => {
+    const client = await connect(inReverse(t));
+    await mirrored.pgmirror.admin('SET mirror_exposure = 0');
+    await client.query(`SET TimeZone = 'America/Lima'`);
+    await client.query('SET ROLE teller');
+    await mirrored.pgmirror.admin('SET mirror_exposure = 1');
+    await see(client, 'unseen');
+    const { zone, role } = await seen('unseen');
+    assert.deepEqual({ zone, role }, { zone: 'America/Lima', role: 'teller' });
+  });
+});

@@ -1,0 +1,50 @@
+import { after, before, describe, it } from 'node:test';
+
+import { inReverse } from '../support/cleanup.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { machinePostgres, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { Comparison } from './wire/comparison.ts';
+import { nameCases, pipelineCases } from './wire/extended-cases.ts';
+import { copyCases, queryCases } from './wire/simple-cases.ts';
+import { stateCases } from './wire/state-cases.ts';
+
+const dialogues = [...pipelineCases, ...nameCases, ...copyCases, ...queryCases, ...stateCases];
+
+const servers = [
+  { name: 'embedded PostgreSQL', options: {}, skip: false },
+  {
+    name: "the machine's PostgreSQL",
+    options: { binaries: machinePostgres() ?? '' },
+    skip: machinePostgres() === undefined && 'no PostgreSQL is installed',
+  },
+];
+
+const configurations = [
+  { name: 'a pool of one', general: { default_pool_size: 1 } },
+  { name: 'a pool of four', general: { default_pool_size: 4 } },
+  { name: 'two workers', general: { default_pool_size: 4, workers: 2 } },
+];
+
+for (const { name, options, skip } of servers) {
+  describe(`pgmirror answers as the ${name} behind it`, { skip }, () => {
+    const cleanup = inReverse({ after });
+    let server: RunningPostgres;
+
+    before(async () => {
+      const leaks = new LeakWatch();
+      cleanup.after(async () => leaks.assertNone());
+      server = await startTestPostgres(cleanup, options);
+    });
+
+    for (const configuration of configurations) {
+      describe(`with ${configuration.name}`, () => {
+        const undo = inReverse({ after });
+        let comparison: Comparison;
+        before(async () => {
+          comparison = await Comparison.start(undo, server, configuration.general);
+        });
+        for (const dialogue of dialogues) it(dialogue.name, async () => comparison.compare(dialogue));
+      });
+    }
+  });
+}

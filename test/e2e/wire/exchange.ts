@@ -1,0 +1,46 @@
+import { setImmediate } from 'node:timers/promises';
+
+import { commandComplete, counted, int16, msg, query, readyForQuery, splitMessages, sync } from '../../support/bytes.ts';
+import type { WireClient } from '../../support/wire-client.ts';
+import { copyFail } from './copy-messages.ts';
+import { describeMessage } from './dialogue.ts';
+
+const mark = 'the end of the sequence';
+
+/** What the tables and the session hold when nothing has happened to them. */
+const look = `SELECT (SELECT string_agg(id || '=' || v, ',' ORDER BY id) FROM t), (SELECT string_agg(id::text, ',') FROM c),
+  (SELECT count(*) FROM deferred), current_setting('application_name'), current_setting('TimeZone'), current_setting('search_path')`;
+
+/** Brings any conversation to a known state: no COPY, no segment that waits for Sync, no block; and says what there is. */
+const tail = Buffer.concat([copyFail('over'), sync, query('ROLLBACK'), query(look), query(`SELECT '${mark}'`)]);
+
+const ending = Buffer.concat([msg('D', int16(1), counted(mark)), commandComplete('SELECT 1'), readyForQuery('I')]);
+
+/** Sends a sequence, in pieces that end at the given offsets, and its tail; returns the transcript of all that was answered. */
+export async function exchange(
+  client: WireClient,
+  bytes: Buffer,
+  splits: readonly number[],
+  deadlineMs: number,
+): Promise<string[]> {
+  let from = 0;
+  for (const split of [...splits.toSorted((a, b) => a - b), bytes.length]) {
+    if (split <= from || split > bytes.length) continue;
+    if (from > 0) for (let turn = 0; turn < 3; turn += 1) await setImmediate();
+    if (client.socket.writable) client.socket.write(bytes.subarray(from, split));
+    from = split;
+  }
+  if (client.socket.writable) client.socket.write(tail);
+  const lines: string[] = [];
+  let end = '';
+  let received: Buffer;
+  try {
+    received = await client.readThrough(ending, deadlineMs);
+  } catch (error) {
+    received = client.unread;
+    end = error instanceof Error && error.message.includes('ended before') ? 'closed' : 'SILENT';
+  }
+  lines.push(...splitMessages(received).messages.map(describeMessage));
+  if (end !== '') lines.push(end);
+  return lines;
+}

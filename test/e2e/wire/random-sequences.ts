@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+
+import { bind, execute, parse, query, readyForQuery, splitMessages, sync } from '../../support/bytes.ts';
+import type { WireClient } from '../../support/wire-client.ts';
+import type { Comparison } from './comparison.ts';
+import { describeMessage } from './dialogue.ts';
+import { exchange } from './exchange.ts';
+import { bytesOf, type Operation } from './operations.ts';
+
+/** What may change between two sequences, brought back. */
+const tidy = `DELETE FROM c; DELETE FROM deferred; DELETE FROM t; INSERT INTO t SELECT n, 'row ' || n FROM generate_series(1, 3) AS n`;
+
+/** What the bystander asks of its connection, beside two statements of its own. */
+const surroundings = `SELECT current_setting('application_name'), current_setting('TimeZone'), current_setting('search_path'),
+  current_setting('statement_timeout'), current_user = session_user, (SELECT count(*) FROM pg_cursors WHERE name <> ''),
+  (SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND pg_table_is_visible(oid)),
+  (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())`;
+
+const question = Buffer.concat([
+  ...['a', '', 'surroundings'].flatMap((name) => [bind('', name), execute('')]),
+  sync,
+]);
+
+const deadlineMs = 5_000;
+
+/**
+ * Sends sequences of messages to PostgreSQL and to pgmirror, and compares their answers. After each of them a bystander, another
+ * client of pgmirror with statements under the same names, must find everything as it left it.
+ */
+export class RandomSequences {
+  readonly #comparison: Comparison;
+  #direct: WireClient | undefined;
+  #pooled: WireClient | undefined;
+  #bystander: WireClient | undefined;
+  #found = '';
+
+  constructor(comparison: Comparison) {
+    this.#comparison = comparison;
+  }
+
+  /** Throws where the answers differ. `fresh`: with a client of pgmirror that has just come. */
+  async compare(operations: readonly Operation[], splits: readonly number[], fresh: boolean): Promise<void> {
+    const bytes = Buffer.concat(operations.map(bytesOf));
+    try {
+      if (fresh) await this.#leave();
+      this.#direct ??= await this.#comparison.direct();
+      this.#pooled ??= await this.#comparison.pooled();
+      const sides = [this.#direct, this.#pooled];
+      await Promise.all(sides.map(async (client) => this.#clean(client)));
+      const [direct, pooled] = await Promise.all(
+        sides.map(async (client) => exchange(client, bytes, splits, deadlineMs)),
+      );
+      assert.deepEqual(pooled, direct);
+      if (direct?.at(-1) === 'closed') await this.#forget();
+      assert.deepEqual(await this.#ask(), this.#found, 'what a bystander finds');
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Ends all clients. */
+  async close(): Promise<void> {
+    const clients = [this.#direct, this.#pooled, this.#bystander];
+    this.#direct = this.#pooled = this.#bystander = undefined;
+    await Promise.all(clients.map(async (client) => client?.destroy()));
+  }
+
+  async #leave(): Promise<void> {
+    const pooled = this.#pooled;
+    this.#pooled = undefined;
+    await pooled?.end();
+  }
+
+  async #forget(): Promise<void> {
+    const clients = [this.#direct, this.#pooled];
+    this.#direct = this.#pooled = undefined;
+    await Promise.all(clients.map(async (client) => client?.destroy()));
+  }
+
+  async #clean(client: WireClient): Promise<void> {
+    client.send(query('DISCARD ALL'), query(tidy));
+    const ready = readyForQuery('I');
+    await client.readThrough(ready, deadlineMs);
+    await client.readThrough(ready, deadlineMs);
+  }
+
+  async #ask(): Promise<string> {
+    if (this.#bystander === undefined) {
+      this.#bystander = await this.#comparison.pooled({ application_name: 'bystander' });
+      this.#bystander.send(
+        parse('a', "SELECT 'named'"), parse('surroundings', surroundings), parse('', "SELECT 'unnamed'"), sync,
+      );
+      await this.#bystander.readThrough(readyForQuery('I'), deadlineMs);
+      this.#found = await this.#answer();
+    }
+    return this.#answer();
+  }
+
+  async #answer(): Promise<string> {
+    const client = this.#bystander;
+    assert.ok(client !== undefined);
+    client.send(question);
+    const answer = splitMessages(await client.readThrough(readyForQuery('I'), deadlineMs)).messages;
+    return answer
+      .filter(({ type }) => type !== 'S')
+      .map(describeMessage)
+      .join('\n');
+  }
+}

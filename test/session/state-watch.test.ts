@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { StateWatch } from '../../src/session/state-watch.ts';
+import { Touch, touchesOf } from '../../src/session/state-touches.ts';
+
+const nothingReported = (): boolean => false;
+
+/** A watch to which statements were sent that may touch the session. */
+function watching(...texts: readonly string[]): StateWatch {
+  const watch = new StateWatch();
+  for (const text of texts) {
+    const bytes = Buffer.from(`${text}\0`);
+    watch.sent(touchesOf(bytes, 0, bytes.length), { text });
+  }
+  return watch;
+}
+
+describe('what a statement may touch', () => {
+  const cases: readonly (readonly [string, number])[] = [
+    ['select 1', 0],
+    ["select set_config('a.b', 'c', false)", Touch.SetConfig],
+    ["SELECT pg_catalog.SET_CONFIG ('a', 'b', true)", Touch.SetConfig],
+    ['select pg_advisory_lock(1)', Touch.AdvisoryLock],
+    ['select pg_try_advisory_lock_shared(1)', Touch.AdvisoryLock],
+    ['select pg_advisory_unlock_all()', Touch.AdvisoryLock],
+    ['select pg_advisory_xact_lock(1)', 0],
+    ['create temp table t (a int)', Touch.Temporary],
+    ['CREATE LOCAL TEMPORARY TABLE t ()', Touch.Temporary],
+    ['create or replace temp view v as select 1', Touch.Temporary],
+    ['select * into temp t from u', Touch.Temporary],
+    ['select temperature from readings', 0],
+    ["select set_config('a', 'b', false), pg_advisory_lock(1)", Touch.SetConfig | Touch.AdvisoryLock],
+  ];
+  for (const [text, expected] of cases) {
+    it(`is ${expected} for: ${text}`, () => {
+      const bytes = Buffer.from(`before${text}\0`);
+      assert.equal(touchesOf(bytes, 6, bytes.length), expected);
+    });
+  }
+
+  it('is not looked for beyond the statement, nor in a text that is far too long', () => {
+    const bytes = Buffer.from('select 1 set_config(');
+    assert.equal(touchesOf(bytes, 0, 8), 0);
+    const long = Buffer.from(`${' '.repeat(70_000)}select set_config('a', 'b', false)`);
+    assert.equal(touchesOf(long, 0, long.length), 0);
+  });
+});
+
+describe('the watch over a transaction', () => {
+  it('has nothing to say of what is seen most', () => {
+    const watch = watching('select 1', 'begin', 'update t set a = 1');
+    assert.deepEqual([watch.auditDue, watch.take()], [false, undefined]);
+  });
+
+  it('takes over a lone SET', () => {
+    const watch = new StateWatch();
+    watch.set({ text: "SET statement_timeout = '5s'" }, true, nothingReported);
+    assert.equal(watch.auditDue, false);
+    assert.deepEqual(watch.take(), [['statement_timeout', '5s']]);
+    assert.equal(watch.take(), undefined);
+  });
+
+  it('asks the session where a SET may be undone, or is not plain, or nobody knows its text', () => {
+    const cases: readonly (readonly [string | undefined, boolean])[] = [
+      ['SET statement_timeout = 5', false],
+      ['SET search_path = a, b', true],
+      ['SET statement_timeout = DEFAULT', true],
+      ['SET ROLE anna', true],
+      [undefined, true],
+    ];
+    for (const [text, autocommit] of cases) {
+      const watch = new StateWatch();
+      watch.set(text === undefined ? undefined : { text }, autocommit, nothingReported);
+      assert.equal(watch.auditDue, true, text);
+    }
+  });
+
+  it('leaves it to the server where it reports the parameter, or where the setting ends by itself', () => {
+    const watch = new StateWatch();
+    watch.set({ text: "SET TimeZone = 'UTC'" }, true, (name) => name === 'timezone');
+    watch.set({ text: 'SET LOCAL statement_timeout = 5' }, false, nothingReported);
+    watch.set({ text: 'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE' }, false, nothingReported);
+    assert.deepEqual([watch.auditDue, watch.take()], [false, undefined]);
+  });
+
+  it('asks the session when a request failed after a SET', () => {
+    const watch = new StateWatch();
+    watch.failed();
+    assert.equal(watch.auditDue, false);
+    watch.set({ text: 'SET statement_timeout = 5' }, true, nothingReported);
+    watch.failed();
+    assert.equal(watch.auditDue, true);
+  });
+
+  it('asks the session after set_config() but where each call holds for the transaction alone', () => {
+    assert.equal(watching("select set_config('a', 'b', false)").auditDue, true);
+    assert.equal(watching("select set_config('a', 'b', true)").auditDue, false);
+    assert.equal(watching("select set_config('a', 'b', 't'), set_config('c', 'd', true)").auditDue, false);
+    assert.equal(watching("select set_config('a', 'b', true), set_config('c', 'd', false)").auditDue, true);
+    assert.equal(watching('select set_config($1, $2, $3)').auditDue, true);
+  });
+
+  it('asks the session after advisory locks and temporary objects, and whatever else is unclear', () => {
+    assert.equal(watching('select pg_advisory_lock(1)').auditDue, true);
+    assert.equal(watching('create temp table t ()').auditDue, true);
+    const watch = new StateWatch();
+    watch.unclear();
+    assert.equal(watch.auditDue, true);
+    watch.take();
+    assert.equal(watch.auditDue, false);
+  });
+
+  it('remembers parameters with a dot, which no list of the server shows', () => {
+    const watch = watching("select set_config('app.tenant', '1', true)");
+    watch.set({ text: "SET my.setting = '2'" }, true, nothingReported);
+    watch.set({ text: 'RESET other.one' }, true, nothingReported);
+    assert.deepEqual([...watch.parameters].sort(), ['app.tenant', 'my.setting', 'other.one']);
+  });
+});

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import type { Config } from '../../src/config/config.ts';
+import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from '../../src/supervisor/mirrors.ts';
+import type { MirrorOverrides } from '../../src/supervisor/mirrors.ts';
+import { load, TWO_DATABASES } from '../config/config-files.ts';
+
+const USERS = `
+[[users]]
+name = "anna"
+database = "app"
+password = "a"
+
+[[users]]
+name = "anna"
+database = "app_new"
+password = "b"
+server_user = "anna_new"
+
+[[users]]
+name = "bert"
+database = "app"
+password = "c"
+`;
+
+function mirroring(options = ''): string {
+  return `
+[[mirroring]]
+source_db = "app"
+destination_db = "app_new"
+${options}
+`;
+}
+
+function config(t: TestContext, text = mirroring()): Config {
+  return load(t, TWO_DATABASES + text, USERS);
+}
+
+function overrides(options: Partial<MirrorOverrides> = {}): MirrorOverrides {
+  return { generalExposure: undefined, exposures: new Map(), disabled: new Set(), ...options };
+}
+
+describe('the number of a mirror', () => {
+  it('stays as long as it leads to the same place', (t) => {
+    const ids = new MirrorIds();
+    const before = config(t);
+    const after = config(t, mirroring('exposure = 0.5'));
+    assert.equal(ids.idOf(before.mirroring[0]!, before), 1);
+    assert.equal(ids.idOf(after.mirroring[0]!, after), 1);
+    assert.deepEqual(ids.nameOf(1), { source: 'app', destination: 'app_new' });
+    assert.equal(ids.nameOf(2), undefined);
+  });
+
+  it('is another where the destination has moved, and the old one again where it moves back', (t) => {
+    const ids = new MirrorIds();
+    const here = config(t);
+    const there = load(t, TWO_DATABASES.replace('db-new', 'db-newer') + mirroring(), USERS);
+    assert.deepEqual(
+      [here, there, here].map((one) => ids.idOf(one.mirroring[0]!, one)),
+      [1, 2, 1],
+    );
+  });
+
+  it('is never that of another mirror', (t) => {
+    const ids = new MirrorIds();
+    const one = config(t, `${mirroring()}\n[[mirroring]]\nsource_db = "app_new"\ndestination_db = "app"\n`);
+    assert.deepEqual(
+      one.mirroring.map((mirror) => ids.idOf(mirror, one)),
+      [1, 2],
+    );
+  });
+});
+
+describe('the exposure of a mirror', () => {
+  const cases: readonly (readonly [string, string, Partial<MirrorOverrides>, number])[] = [
+    ['the general one', mirroring(), {}, 0.5],
+    ['its own', mirroring('exposure = 0.2'), {}, 0.2],
+    ['what SET mirror_exposure said, without one of its own', mirroring(), { generalExposure: 0.3 }, 0.3],
+    ['its own, whatever SET mirror_exposure said', mirroring('exposure = 0.2'), { generalExposure: 0.3 }, 0.2],
+    ['what SET exposure said of it', mirroring('exposure = 0.2'), { exposures: new Map([['app_new', 0]]) }, 0],
+    ['not what SET exposure said of another', mirroring(), { exposures: new Map([['app', 0.9]]) }, 0.5],
+    [
+      'what SET exposure said of it before what SET mirror_exposure said',
+      mirroring(),
+      { generalExposure: 0.3, exposures: new Map([['app_new', 0.4]]) },
+      0.4,
+    ],
+  ];
+  for (const [what, text, changed, expected] of cases) {
+    it(`is ${what}`, (t) => {
+      const one = load(t, `[general]\nmirror_exposure = 0.5\n${TWO_DATABASES}${text}`, USERS);
+      assert.equal(exposureOf(one.mirroring[0]!, one, overrides(changed)), expected);
+      assert.equal(mirrorRoutes(one, new MirrorIds(), overrides(changed))[0]?.exposure, expected);
+    });
+  }
+});
+
+describe('a mirror as others see it', () => {
+  it('is, for pooler threads, where transactions go and how many', (t) => {
+    const one = config(t, mirroring('queue_length = 5\nmax_transaction_size = 1000'));
+    assert.deepEqual(mirrorRoutes(one, new MirrorIds(), overrides({ disabled: new Set(['app_new']) })), [
+      {
+        ...{ id: 1, source: 'app', destination: 'app_new', exposure: 1 },
+        ...{ queueLength: 5, maxTransactionSize: 1000, enabled: false },
+      },
+    ]);
+  });
+
+  it('is, for the mirror process, how to log in and how to replay', (t) => {
+    const one = config(t, mirroring('timing = "none"\ntimeout = 1500\nmax_lag = 10\nlevel = "read"'));
+    const [target] = mirrorTargets(one, new MirrorIds(), overrides());
+    assert.deepEqual(target?.address, { host: 'db-new', port: 5432 });
+    assert.deepEqual(target.users, [{ name: 'anna', user: 'anna_new', password: 'b' }]);
+    assert.deepEqual(
+      [
+        target.id,
+        target.database,
+        target.fallback,
+        target.timing,
+        target.timeoutMs,
+        target.maxLagMs,
+        target.level,
+        target.enabled,
+      ],
+      [1, 'app_new', undefined, 'none', 1500, 10, 'read', true],
+    );
+  });
+
+  it("has the destination's own login for users that it does not name", (t) => {
+    const databases = TWO_DATABASES.replace(
+      'host = "db-new"',
+      'host = "db-new"\nuser = "mirror"\npassword = "m"\npool_size = 3',
+    );
+    const [target] = mirrorTargets(load(t, databases + mirroring(), USERS), new MirrorIds(), overrides());
+    assert.deepEqual([target?.fallback, target?.poolSize], [{ user: 'mirror', password: 'm' }, 3]);
+  });
+
+  it('has no login where only a verifier is known', (t) => {
+    const hash =
+      'SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=';
+    const users = `[[users]]\nname = "anna"\nall_databases = true\npassword_hash = "${hash}"\n`;
+    const [target] = mirrorTargets(load(t, TWO_DATABASES + mirroring(), users), new MirrorIds(), overrides());
+    assert.deepEqual(target?.users, []);
+  });
+
+  it('has its source looked at with a login of the source', (t) => {
+    const [login, ...more] = sourceLogins(config(t));
+    assert.deepEqual([login?.source, login?.address, login?.database], ['app', { host: 'db', port: 5432 }, 'app']);
+    assert.deepEqual([login?.user, login?.password, more], ['anna', 'a', []]);
+    assert.deepEqual(sourceLogins(load(t, TWO_DATABASES + mirroring())), [], 'nobody may log in to it');
+    assert.deepEqual(sourceLogins(config(t, '')), [], 'nothing is mirrored');
+  });
+});
