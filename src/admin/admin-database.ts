@@ -195,9 +195,9 @@ class AdminSession {
     });
   }
 
-  #ask(command: string, answered: (answer: AdminAnswer) => void): void {
+  #ask(text: string, answered: (answer: AdminAnswer) => void): void {
     this.#busy = true;
-    this.#run(command, (answer) => {
+    this.#run(splitCommands(text)[0] ?? '', (answer) => {
       this.#busy = false;
       if (this.#over) return;
       answered(answer);

@@ -16,7 +16,8 @@ const columns: readonly AdminColumn[] = [
   { name: 'exposure', type: 'float8' },
   { name: 'lag_ms', type: 'float8' },
   { name: 'queued_bytes', type: 'int8' },
-  ...DROP_REASONS.map((name): AdminColumn => ({ name, type: 'int8' })),
+  // `exposure` is the share already: a name twice would hide one of them from whoever reads rows by name.
+  ...DROP_REASONS.map((name): AdminColumn => ({ name: name === 'exposure' ? 'dropped_exposure' : name, type: 'int8' })),
   { name: 'source_p50_ms', type: 'float8' },
   { name: 'source_p95_ms', type: 'float8' },
   { name: 'mirror_p50_ms', type: 'float8' },

@@ -48,7 +48,7 @@ Usage:
 Options:
   --config FILE   sections [general], [admin], [[databases]], [[mirroring]]  (pgmirror.toml)
   --users FILE    sections [[users]]                                         (users.toml)
-  --url URL, --format table|json|markdown|html, --min-calls N: leave out queries that ran less often,
+  --url URL, --format table|json|markdown|html, --min-calls N (leave out what ran less often)
   --fail-on CONDITION   report only: 'p95_ratio>1.2', 'error_new>0', 'mismatch>0' …
   --explain FINGERPRINT report only: the plans of that query on both sides
 

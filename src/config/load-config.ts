@@ -40,7 +40,8 @@ export function loadConfig(
   const unreadable = [configFile, usersFile].flatMap((file) => ('problem' in file ? [file.problem] : []));
   const problems = [...unreadable, ...configProblems.lines, ...usersProblems.lines];
   if (problems.length > 0) throw new ConfigError(problems);
-  if (sections === undefined || users === undefined || tls === undefined) throw new Error('a file without tables and without a problem');
+  if (sections === undefined || users === undefined || tls === undefined)
+    throw new Error('a file without tables and without a problem');
   return deepFreeze(resolved({ config: paths.config, users: paths.users }, sections, users, tls));
 }
 

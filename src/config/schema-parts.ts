@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LinearPattern } from '../util/linear-pattern.ts';
 
 /** The longest delay that Node's timers take: 2^31 - 1 ms; a longer one would fire at once. */
 const MAX_MILLISECONDS = 2_147_483_647;

@@ -11,8 +11,7 @@ import type { ProblemList } from './problem-list.ts';
 export interface TlsConfig {
   /** Towards clients; `undefined`: there is no TLS. */
   readonly clients:
-    | { readonly certificate: string; readonly privateKey: string; readonly clientCa: string | undefined }
-    | undefined;
+    { readonly certificate: string; readonly privateKey: string; readonly clientCa: string | undefined } | undefined;
   readonly servers: {
     readonly verify: 'disabled' | 'prefer' | 'require' | 'verify_ca' | 'verify_full';
     readonly ca: string | undefined;
@@ -62,7 +61,7 @@ class PemReader {
 
   certificate(key: FileKey): string | undefined {
     return this.#read(key, 'a file with a certificate in PEM', (text) => {
-      new X509Certificate(text);
+      if (new X509Certificate(text).raw.length === 0) throw new Error('empty');
       createSecureContext({ ca: text });
     });
   }

@@ -17,35 +17,15 @@ const none = Symbol('none');
  */
 const table: { readonly [Name in 'general' | 'databases' | 'mirroring' | 'users']: { readonly [K in Key]?: unknown } } =
   {
-    general: {
-      pooler_mode: 'transaction',
-      min_pool_size: 0,
-      pinned_pool_size: none,
-      max_db_connections: 0,
-      server_reset: 'needed',
-      query_timeout: 0,
-      client_idle_timeout: 0,
-      client_idle_in_transaction_timeout: 0,
-      server_lifetime: 0,
-      healthcheck_interval: 0,
-      cancel_on_disconnect: false,
-      prepared_statements: true,
-      max_pipeline_depth: none,
-    },
-    databases: { min_pool_size: 0, pinned_pool_size: none, pooler_mode: 'transaction', server_reset: 'needed' },
+    general: {},
+    databases: {},
     mirroring: {
-      sticky: 'none',
-      level: 'all',
-      users: none,
-      application_names: none,
-      query: none,
-      exclude_query: none,
       compare: false,
       log_mismatches: false,
       compare_sample: none,
       control: none,
     },
-    users: { min_pool_size: 0, pooler_mode: 'transaction' },
+    users: {},
   };
 
 /** Dotted keys that the files set and that change nothing in this version. */

@@ -132,7 +132,7 @@ export class ServerSocket {
       });
       this.#handler = {
         bytes: () => undefined,
-        closed: (error) => reject(error ?? new Error('connection closed during the TLS handshake')),
+        closed: (error) => reject(handshakeError(error)),
       };
     });
   }
@@ -199,4 +199,14 @@ export class ServerSocket {
     this.#closed = true;
     if (!this.#destroyed) this.#handler?.closed(this.#error);
   };
+}
+
+/** Why a handshake failed, in words for whoever configures pgmirror and not Node. */
+function handshakeError(error: Error | undefined): Error {
+  if (error === undefined) return new Error('the server closed the connection during the TLS handshake');
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  if (!/CERT|ISSUER|ALTNAME/.test(code)) return error;
+  const reason = message.replace(/; if the root CA is installed locally.*$/s, '');
+  const text = `the server's certificate is not accepted: ${reason} (tls_verify, tls_server_ca_certificate)`;
+  return Object.assign(new Error(text, { cause: error }), { code });
 }

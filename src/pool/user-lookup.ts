@@ -2,6 +2,7 @@ import { dataRowValues, parseErrorFields } from '../protocol/backend-messages.ts
 import { queryWith, terminate } from '../protocol/frontend-messages.ts';
 import { Backend, HEADER_LENGTH, TransactionStatus } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
+import { monotonicNow } from '../util/clock.ts';
 import { connectServer, ServerLoginError } from './connect-server.ts';
 import type { ServerLogin } from './connect-server.ts';
 import { ServerConversation } from './server-conversation.ts';
@@ -49,7 +50,12 @@ export class UserLookup {
   find(user: string): Promise<string | undefined> {
     this.#asking++;
     clearTimeout(this.#idleTimer);
-    const found = this.#last.then(() => this.#find(user));
+    const since = monotonicNow();
+    const found = this.#last.then(() => {
+      // Who has waited behind a server that does not answer need not wait for it again.
+      if (monotonicNow() - since > this.#login.timeoutMs) throw new Error('the server did not answer in time');
+      return this.#find(user);
+    });
     this.#last = found.catch(() => undefined);
     void this.#last.then(() => this.#asked());
     return found;

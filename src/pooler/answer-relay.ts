@@ -195,7 +195,7 @@ export class AnswerRelay {
 
   #copyInStarted(server: Server): void {
     const swallowed = server.state.answers.enterCopyIn();
-    if (swallowed > 0) this.#requests.segmentsSwallowed(swallowed);
+    if (swallowed > 0) this.#requests.segmentsSwallowed(swallowed, server.state.answers.segmentOpen);
     this.#link.recorder?.copyInStarted(swallowed);
     this.#progress = true;
   }
@@ -346,10 +346,9 @@ export class AnswerRelay {
       return undefined;
     }
     const subject = answers.headSubject as Subject | undefined;
-    const injected = answers.headInjected;
     const stale = subject?.kind === 'stale';
     const sqlstate = stale ? '0A000' : sqlstateOf(bytes, at, end);
-    this.#link.recorder?.erred(sqlstate, injected ? -1 : answers.headOffset);
+    this.#link.recorder?.erred(sqlstate, answers.headOffset);
     if (subject?.kind === 'unnamed') {
       // A Parse that fails destroys the unnamed statement that was there before.
       this.#link.unnamed = undefined;

@@ -7,6 +7,7 @@ import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
+import { PinReason } from '../session/session-audit.ts';
 import type { ServerSession } from '../session/server-session.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import { AnswerRelay } from './answer-relay.ts';
@@ -165,6 +166,11 @@ export class ClientSession implements Waiter<ServerSession> {
   /** It keeps its server connection, and waits for a request. */
   get #pinnedIdle(): boolean {
     return this.#state === 'active' && this.#keepsServer && this.#waitsFor() === 'request';
+  }
+
+  /** What its transactions leave in the session is needed on mirrors, too. LISTEN is never sent to one. */
+  get #needsSession(): boolean {
+    return this.link.pins.some((pin) => pin !== PinReason.Listen);
   }
 
   /** Outside a transaction, too. */
@@ -468,7 +474,7 @@ export class ClientSession implements Waiter<ServerSession> {
 
   #audited(server: Server, wasPinned: boolean): void {
     const pinned = this.link.pins.length > 0;
-    this.link.recorder?.concluded(pinned);
+    this.link.recorder?.concluded(this.#needsSession);
     if (this.#state !== 'waiting') {
       server.state.unclean ||= this.#keepsServer;
       this.#unlink();
@@ -487,7 +493,7 @@ export class ClientSession implements Waiter<ServerSession> {
 
   /** The client keeps the connection: it is idle, but nobody else's. */
   #stayPinned(): void {
-    this.link.recorder?.concluded(this.link.pins.length > 0);
+    this.link.recorder?.concluded(this.#needsSession);
     if (this.#closeWhenIdle !== undefined) this.abort(this.#closeWhenIdle);
     else if (this.#inputEnded && !this.#reader.blocked) this.#clientGone('client closed the connection');
   }

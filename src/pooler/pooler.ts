@@ -193,11 +193,13 @@ export class Pooler {
     this.#pools.reconnect(database);
   }
 
-  /** KILL: ends every client of the database (undefined: of all) now. */
+  /** KILL: ends every client and connection of the database (undefined: of all) now; new clients wait for RESUME. */
   kill(database: string | undefined): void {
+    void this.#pools.pause(database);
     for (const session of [...this.#sessions.values()]) {
       if (database === undefined || session.options.database === database) session.abort(SHUTDOWN);
     }
+    this.#pools.reconnect(database);
   }
 
   /** Nobody is let in any more; clients end when they are idle. Settles when all have. */

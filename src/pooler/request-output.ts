@@ -23,12 +23,18 @@ export class RequestOutput {
   readonly #assembly: OutputAssembly;
   /** The current request has begun and the message that owes its ReadyForQuery has not been sent. */
   #requestOpen = false;
+  #requests = 0;
   #segment = 0;
   #answeredSegments = 0;
 
   constructor(link: SessionLink, assembly: OutputAssembly) {
     this.#link = link;
     this.#assembly = assembly;
+  }
+
+  /** Requests begun so far: tells whether two messages belong to the same. */
+  get requests(): number {
+    return this.#requests;
   }
 
   get requestOpen(): boolean {
@@ -48,8 +54,10 @@ export class RequestOutput {
     this.#answeredSegments++;
   }
 
-  segmentsSwallowed(count: number): void {
+  /** Syncs that were sent are ignored by a COPY; where nothing was sent behind, its request is still being sent. */
+  segmentsSwallowed(count: number, open: boolean): void {
     this.#segment -= count;
+    if (open) this.#requestOpen = true;
   }
 
   /** The link is given up: the next request begins anew. */
@@ -61,6 +69,7 @@ export class RequestOutput {
   beginRequest(): void {
     if (this.#requestOpen) return;
     this.#requestOpen = true;
+    this.#requests++;
     if (this.#link.answers.length === 0) this.#link.busySince = performance.now();
     this.#link.recorder?.requestStarts();
   }

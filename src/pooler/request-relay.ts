@@ -39,8 +39,8 @@ export class RequestRelay {
   }
 
   /** Syncs that were sent are ignored by a COPY: what they seemed to end goes on. */
-  segmentsSwallowed(count: number): void {
-    this.#output.segmentsSwallowed(count);
+  segmentsSwallowed(count: number, open: boolean): void {
+    this.#output.segmentsSwallowed(count, open);
   }
 
   /** An error ended the oldest unanswered segment. */

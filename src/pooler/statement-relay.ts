@@ -50,6 +50,8 @@ export class StatementRelay {
   #stale: ClientStatement | undefined;
   /** The unnamed statement that was parsed last and may not have been confirmed. */
   #parsed: StatementText | undefined;
+  /** The request in which it was. */
+  #parsedIn = 0;
   /** What the unnamed portal was bound to last, and each named one. */
   #bound: Executed | undefined;
   #portals: Map<string, Executed> | undefined;
@@ -261,6 +263,7 @@ export class StatementRelay {
         ? new StatementText(bytes, textStart, end)
         : new StatementText(message, HEADER_LENGTH + 1, message.length, statement);
     this.#parsed = unnamed;
+    this.#parsedIn = this.#output.requests;
     const subject = { kind: 'unnamed', unnamed } as const;
     if (statement === undefined) this.#output.pass(server, Frontend.Parse, bytes, start, end, subject);
     else this.#output.pass(server, Frontend.Parse, message, 0, message.length, subject);
@@ -351,13 +354,19 @@ export class StatementRelay {
 
   /** Makes the server's unnamed statement the client's own: it must never be another client's. */
   #needUnnamed(server: Server): void {
+    this.#output.beginRequest();
+    const unnamed = this.#parsed ?? this.#link.unnamed;
+    // Parsed by an earlier request it may come from an earlier transaction, which a mirror may not have got.
+    if (unnamed !== undefined && this.#parsedIn !== this.#output.requests) {
+      this.#link.recorder?.usesUnnamed(unnamed.bytes, unnamed.start, unnamed.end);
+    }
     if (server.state.unnamedOwner === this.#link) return;
-    const unnamed = this.#link.unnamed;
-    if (unnamed === undefined) {
+    const confirmed = this.#link.unnamed;
+    if (confirmed === undefined) {
       this.#output.inject(server, Owed.Close, close(Target.Statement, ''), undefined);
     } else {
-      this.#output.inject(server, Owed.Parse, parse('', unnamed.bytes.subarray(unnamed.start, unnamed.end)), undefined);
-      this.#link.recorder?.usesUnnamed(unnamed.bytes, unnamed.start, unnamed.end);
+      const definition = confirmed.bytes.subarray(confirmed.start, confirmed.end);
+      this.#output.inject(server, Owed.Parse, parse('', definition), undefined);
     }
     server.state.unnamedOwner = this.#link;
   }

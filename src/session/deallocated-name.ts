@@ -13,5 +13,8 @@ export function deallocatedName(bytes: Buffer, start: number, end: number): Buff
   const quoted = match?.[1];
   const bare = match?.[2];
   if (quoted === undefined && (bare === undefined || bare.toLowerCase() === 'all')) return undefined;
-  return Buffer.from(quoted?.replaceAll('""', '"') ?? bare?.toLowerCase() ?? '', 'latin1');
+  return Buffer.from(
+    quoted?.replaceAll('""', '"') ?? bare?.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) ?? '',
+    'latin1',
+  );
 }

@@ -1,5 +1,5 @@
 import { connect, createServer } from 'node:net';
-import { unlink } from 'node:fs/promises';
+import { lstat, unlink } from 'node:fs/promises';
 
 /**
  * Makes sure that nobody listens there, before threads share the port among themselves: with SO_REUSEPORT a second
@@ -24,5 +24,8 @@ export async function claimSocketPath(path: string): Promise<void> {
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
   });
   if (code === 'EADDRINUSE') throw Object.assign(new Error(`somebody listens on ${path}`), { code });
-  if (code === 'ECONNREFUSED') await unlink(path);
+  if (code !== 'ECONNREFUSED') return;
+  const { isSocket } = await lstat(path).then((found) => ({ isSocket: found.isSocket() }));
+  if (!isSocket) throw Object.assign(new Error(`${path} is there and is no socket`), { code: 'EEXIST' });
+  await unlink(path);
 }

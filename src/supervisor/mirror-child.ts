@@ -13,6 +13,7 @@ import type {
 } from '../mirror/replay/mirror-process-messages.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
 import type { ReportOptions } from '../mirror/report/report-options.ts';
+import type { PreparedLedger } from './prepared-ledger.ts';
 import { Backoff } from '../util/backoff.ts';
 import { entryFile } from '../util/entry-file.ts';
 
@@ -40,6 +41,7 @@ export interface MirrorProcessConfig {
 export class MirrorChild {
   readonly #logger: Logger;
   readonly #onPath: (path: string | undefined) => void;
+  readonly #prepared: PreparedLedger;
   readonly #folder = mkdtempSync(join(tmpdir(), 'pgmirror-'));
   readonly #backoff = new Backoff({ firstMs: 100, lastMs: 5_000, steadyMs: 10_000 });
   #config: MirrorProcessConfig;
@@ -56,10 +58,18 @@ export class MirrorChild {
   readonly #questions = new Map<number, (answer: FromMirrorProcess | undefined) => void>();
   #ended: (() => void) | undefined;
 
-  constructor(config: MirrorProcessConfig, logger: Logger, onPath: (path: string | undefined) => void) {
+  constructor(
+    config: MirrorProcessConfig,
+    options: {
+      readonly logger: Logger;
+      readonly onPath: (path: string | undefined) => void;
+      readonly prepared: PreparedLedger;
+    },
+  ) {
     this.#config = config;
-    this.#logger = logger;
-    this.#onPath = onPath;
+    this.#logger = options.logger;
+    this.#onPath = options.onPath;
+    this.#prepared = options.prepared;
     this.#start();
   }
 
@@ -188,6 +198,9 @@ export class MirrorChild {
       case 'queries':
         this.#questions.get(message.id)?.(message);
         return;
+      case 'preparedSettled':
+        this.#prepared.settled(message.target, message.gid);
+        return;
       case 'pong':
       case 'targetState':
       case 'drained':
@@ -220,7 +233,8 @@ export class MirrorChild {
         this.#configured.delete(epoch);
         resolve();
       });
-      this.#send({ type: 'configure', epoch, targets, sourceLogins, instance, look });
+      const prepared = this.#prepared.list();
+      this.#send({ type: 'configure', epoch, targets, sourceLogins, instance, look, prepared });
     });
   }
 

@@ -53,11 +53,31 @@ export function mirrorRoutes(config: Config, ids: MirrorIds, overrides: MirrorOv
     id: ids.idOf(mirror, config),
     source: mirror.source_db,
     destination: mirror.destination_db,
-    exposure: exposureOf(mirror, config, overrides),
     queueLength: mirror.queue_length,
     maxTransactionSize: mirror.max_transaction_size,
     enabled: !overrides.disabled.has(mirror.destination_db),
+    ...selectionOf(controlledBy(mirror, config) ?? mirror, config, overrides),
   }));
+}
+
+/** Which transactions a mirror takes, by what is known when they begin. */
+function selectionOf(
+  mirror: MirroringConfig,
+  config: Config,
+  overrides: MirrorOverrides,
+): Pick<MirrorRoute, 'exposure' | 'sticky' | 'users' | 'applicationNames'> {
+  return {
+    exposure: exposureOf(mirror, config, overrides),
+    sticky: mirror.sticky,
+    users: mirror.users && new Set(mirror.users),
+    applicationNames: mirror.application_names && new Set(mirror.application_names),
+  };
+}
+
+/** The mirror whose `control` this one is: it takes the same transactions, since all mirrors share one roll. */
+function controlledBy(mirror: MirroringConfig, config: Config): MirroringConfig | undefined {
+  const { source_db: source, destination_db: destination } = mirror;
+  return config.mirroring.find((other) => other.source_db === source && other.control === destination);
 }
 
 /** Mirrors as the mirror process sees them. */

@@ -44,6 +44,7 @@ const desk: RecordingDesk = new RecordingDesk({
   counters: new MirrorCounters(start.counters),
   sequence: new BigInt64Array(start.memory.sequence),
   generation: start.generation,
+  tellPrepared: (news) => tell({ type: 'prepared', news }),
   nameRow: (row, mirror, user) => tell({ type: 'counterRow', row, mirror, user }),
 });
 desk.configure(start.config.routes);
@@ -103,6 +104,8 @@ async function received(message: ToThread): Promise<void> {
       return pooler.cancel({ processId: message.processId, secretKey: Buffer.from(message.secretKey) });
     case 'loginFailed':
       return pooler.loginFailedElsewhere(message.address);
+    case 'prepared':
+      return desk.prepared.heard(message.news);
     case 'snapshot':
       return tell({ type: 'snapshot', id: message.id, snapshot: snapshotOf(start.thread, pooler, desk) });
     case 'resetCounters':

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { AdminAnswer } from '../admin/admin-answer.ts';
 import { allocateCounters } from '../mirror/record/mirror-counters.ts';
+import type { PreparedNews } from '../mirror/record/prepared-book.ts';
 import { PoolBudget } from '../pool/pool-budget.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import { Backoff } from '../util/backoff.ts';
@@ -31,6 +32,8 @@ interface RunningThread {
 export interface PoolerThreadsHost {
   /** Runs an admin command of a thread's client. */
   admin(command: string): Promise<AdminAnswer>;
+  /** A half of a two-phase commit was seen. */
+  prepared(news: PreparedNews): void;
   /** Where the mirror process listens. */
   mirrorPath(): string | undefined;
 }
@@ -218,6 +221,10 @@ export class PoolerThreads {
         return;
       case 'cancel':
       case 'loginFailed':
+        for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
+        return;
+      case 'prepared':
+        this.#host.prepared(message.news);
         for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
         return;
       case 'counterRow':

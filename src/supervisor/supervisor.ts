@@ -18,6 +18,7 @@ import type { MirrorProcessConfig } from './mirror-child.ts';
 import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from './mirrors.ts';
 import type { MirrorOverrides } from './mirrors.ts';
 import { PoolerThreads } from './pooler-threads.ts';
+import { PreparedLedger } from './prepared-ledger.ts';
 import { QueryPlans } from './query-plans.ts';
 import { stateOf, TrafficView } from './traffic-view.ts';
 import { poolerOptions } from './thread-config.ts';
@@ -45,6 +46,7 @@ export class Supervisor implements AdminHost {
   readonly #onShutdown: () => void;
   readonly #counters = new CounterBook();
   readonly #ids = new MirrorIds();
+  readonly #prepared = new PreparedLedger();
   /** Names this pgmirror among all. */
   readonly #instance = randomBytes(16).toString('hex');
   readonly #overrides: MirrorOverrides = { generalExposure: undefined, exposures: new Map(), disabled: new Set() };
@@ -71,6 +73,7 @@ export class Supervisor implements AdminHost {
       loopName: loopName(this.#instance),
       host: {
         admin: (command) => runAdminCommand(this, command),
+        prepared: (news) => this.#prepared.note(news),
         mirrorPath: () => this.#mirrorChild?.path,
       },
       counters: this.#counters,
@@ -256,7 +259,11 @@ export class Supervisor implements AdminHost {
   /** There is no mirror process as long as there are no mirrors. */
   #startMirrorChild(): void {
     if (this.#mirrorChild !== undefined || this.#config.mirroring.length === 0) return;
-    this.#mirrorChild = new MirrorChild(this.#mirrorConfig(), this.#logger, (path) => this.#threads.mirrorAt(path));
+    this.#mirrorChild = new MirrorChild(this.#mirrorConfig(), {
+      logger: this.#logger,
+      onPath: (path) => this.#threads.mirrorAt(path),
+      prepared: this.#prepared,
+    });
   }
 
   /** `look`: the mirrors are looked at anew. */

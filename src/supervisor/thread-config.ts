@@ -2,7 +2,14 @@ import type { Config } from '../config/config.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { findUser, sourceCredentials } from '../config/server-login.ts';
 import type { UserConfig } from '../config/user-schema.ts';
-import type { PoolerDatabase, PoolerLimits, PoolerOptions, PoolerRoute, PoolerUser, UserLookupOptions } from '../pooler/pooler-options.ts';
+import type {
+  PoolerDatabase,
+  PoolerLimits,
+  PoolerOptions,
+  PoolerRoute,
+  PoolerUser,
+  UserLookupOptions,
+} from '../pooler/pooler-options.ts';
 
 /** Under these names the admin database answers: PgBouncer's own, too, for the tools that were made for it. */
 function adminNames(config: Config): readonly string[] {

@@ -1,4 +1,5 @@
 import type { CounterMemory } from '../mirror/record/mirror-counters.ts';
+import type { PreparedNews } from '../mirror/record/prepared-book.ts';
 import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
 import type { PoolerOptions } from '../pooler/pooler-options.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
@@ -59,6 +60,7 @@ export type ToThread =
   | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
   /** A login failed in another thread. */
   | { readonly type: 'loginFailed'; readonly address: string }
+  | { readonly type: 'prepared'; readonly news: PreparedNews }
   | { readonly type: 'snapshot'; readonly id: number }
   | { readonly type: 'resetCounters' }
   /** `database` undefined: all. Answered with `paused` when it is done. */
@@ -80,6 +82,8 @@ export type FromThread =
   | { readonly type: 'announce'; readonly what: 'wanted' | 'room'; readonly key: string }
   | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
   | { readonly type: 'loginFailed'; readonly address: string }
+  /** A half of a two-phase commit was seen. */
+  | { readonly type: 'prepared'; readonly news: PreparedNews }
   | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
   | { readonly type: 'snapshot'; readonly id: number; readonly snapshot: ThreadSnapshot }
   | { readonly type: 'admin'; readonly id: number; readonly command: string }

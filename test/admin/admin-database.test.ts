@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import pg from 'pg';
+import { Client } from 'pg';
 import type { AdminAnswer } from '../../src/admin/admin-answer.ts';
 import { runAdminCommand } from '../../src/admin/admin-commands.ts';
 import {
@@ -269,7 +269,7 @@ describe('the pg driver with the admin database', () => {
   async function driver(t: TestContext) {
     const host = fakeHost(t);
     const { port } = await adminDatabase(t, (command) => runAdminCommand(host, command));
-    const client = new pg.Client({ host: '127.0.0.1', port, user: 'admin', database: 'pgmirror' });
+    const client = new Client({ host: '127.0.0.1', port, user: 'admin', database: 'pgmirror' });
     await client.connect();
     t.after(() => client.end());
     return { host, client };

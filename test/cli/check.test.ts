@@ -37,12 +37,12 @@ describe('check', () => {
   });
 
   it('warns of keys without effect, in the file where they are', async (t) => {
-    const config = `[general]\nmax_db_connections = 7\n${DATABASE}`;
+    const config = `${TWO_DATABASES}user = "owner"\n${PAIR}compare = true\n`;
     assert.deepEqual(await checked(t, config, ALICE), {
       status: 0,
       lines: [
-        'warning: pgmirror.toml: general.max_db_connections: has no effect in this version',
-        'pgmirror.toml, users.toml: fine (1 database, 0 mirrors, 1 user, 1 warning)',
+        'warning: pgmirror.toml: mirroring[app -> app_new].compare: has no effect in this version',
+        'pgmirror.toml, users.toml: fine (2 databases, 1 mirror, 1 user, 1 warning)',
       ],
     });
   });
@@ -75,6 +75,17 @@ describe('check', () => {
       'warning: pgmirror.toml: mirroring[app -> app_new].exposure: 0, nothing is mirrored',
       'pgmirror.toml, users.toml: fine (2 databases, 1 mirror, 0 users, 3 warnings)',
     ]);
+  });
+
+  it('warns of passwords that would cross a network in plain text', async (t) => {
+    const warned = async (general: string): Promise<string[]> => {
+      const { lines } = await checked(t, `[general]\nauth_type = "plain"\n${general}\n${DATABASE}`, ALICE);
+      return lines.slice(0, -1);
+    };
+    assert.deepEqual(await warned('host = "0.0.0.0"'), [
+      'warning: pgmirror.toml: general.auth_type: "plain": passwords may cross the network in plain text: set tls_client_required',
+    ]);
+    assert.deepEqual(await warned('host = "127.0.0.1"'), []);
   });
 
   it('warns of a database whose address is pgmirror’s own', async (t) => {

@@ -38,14 +38,14 @@ describe('pgmirror', () => {
     assert.deepEqual(pgmirror(t, ['start']), {
       status: 2,
       stdout: '',
-      stderr: 'pgmirror: found command "start", accepted: run, check, demo (pgmirror --help)\n',
+      stderr: 'pgmirror: found command "start", accepted: run, check, report, demo (pgmirror --help)\n',
     });
   });
 
-  it('ends with status 2 for report, which this version has not', (t) => {
+  it('ends with status 2 for a report of nobody knows what', (t) => {
     const { status, stderr } = pgmirror(t, ['report']);
     assert.equal(status, 2);
-    assert.match(stderr, /this version has no report/);
+    assert.match(stderr, /pgmirror\.toml: found no such file/);
   });
 
   it('ends check with status 2 and no stack trace where the files are not there', (t) => {

@@ -12,17 +12,16 @@ describe('withoutEffectYet', () => {
   it('names every such key that a file sets, in its section', (t) => {
     const config = load(
       t,
-      `[general]
-      max_db_connections = 5
-      ${TWO_DATABASES}
+      `${TWO_DATABASES}
       [[mirroring]]
       source_db = "app"
       destination_db = "app_new"
-      level = "read"`,
+      compare = true
+      compare_sample = 0.5`,
     );
     assert.deepEqual(withoutEffectYet(config).sort(), [
-      'general.max_db_connections',
-      'mirroring[app -> app_new].level',
+      'mirroring[app -> app_new].compare',
+      'mirroring[app -> app_new].compare_sample',
     ]);
   });
 

@@ -9,11 +9,11 @@ import { LeakWatch } from '../support/leaks.ts';
 import { MeddlingProxy } from '../support/meddling-proxy.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
-import { familyOf, residentBytes, skipWithoutProc } from '../support/processes.ts';
+import { residentBytes, skipWithoutProc } from '../support/processes.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const mebibyte = 1_048_576;
-/** What a process may grow by while somebody stands still, or data comes from the source. */
+/** What the pooler may grow by while somebody stands still, or data comes from the source. */
 const allowance = 30 * mebibyte;
 /** Data from a client comes in buffers that Node makes for each read; V8 lets about so much of them wait for its collector. */
 const garbage = 64 * mebibyte;
@@ -202,23 +202,24 @@ class StreamingClient {
   }
 }
 
-/** The most that pgmirror's processes grew by. */
+/** The most that a process grew by. */
 class PeakMemory {
-  readonly #processes: readonly { readonly id: number; readonly before: number }[];
+  readonly #processId: number;
+  readonly #before: number;
   #most = 0;
 
   constructor(processId: number) {
-    this.#processes = familyOf(processId).map((id) => ({ id, before: residentBytes(id) }));
+    this.#processId = processId;
+    this.#before = residentBytes(processId);
   }
 
   sample(): void {
-    for (const { id, before } of this.#processes) this.#most = Math.max(this.#most, residentBytes(id) - before);
+    this.#most = Math.max(this.#most, residentBytes(this.#processId) - this.#before);
   }
 
   assertBounded(bound = allowance): void {
     this.sample();
-    const grown = `${(this.#most / mebibyte).toFixed(1)} MiB`;
-    assert.ok(this.#most < bound, `a process grew by ${grown}`);
+    assert.ok(this.#most < bound, `the pooler grew by ${(this.#most / mebibyte).toFixed(1)} MiB`);
   }
 }
 

@@ -7,10 +7,10 @@ import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored, type MirrorCounts } from '../support/mirrored.ts';
 import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
-import { childrenOf, familyOf, residentBytes, skipWithoutProc } from '../support/processes.ts';
+import { childrenOf, familyOf, isAlive, residentBytes, skipWithoutProc } from '../support/processes.ts';
 
 const mebibyte = 1_048_576;
-const queueBytes = 4 * mebibyte;
+const queueBytes = mebibyte;
 /** What memory may grow by, beyond what is queued. */
 const allowance = 64 * mebibyte;
 
@@ -80,7 +80,7 @@ describe('A mirror that is gone', { skip: skipWithoutProc }, () => {
     await until(mirrored, ({ reasons }) => (reasons.queue_full ?? 0) + (reasons.bytes_full ?? 0) > 0);
     await memory.assertBounded(mirrored);
 
-    process.kill(mirrorProcess, 'SIGKILL');
+    if (isAlive(mirrorProcess)) process.kill(mirrorProcess, 'SIGKILL'); // unless pgmirror itself has lost patience
     await until(mirrored, ({ reasons }) => (reasons.lost ?? 0) > 0);
     await load.advance(500);
     await resumes(mirrored, load);
@@ -128,14 +128,16 @@ async function until(mirrored: Mirrored, fits: (counts: MirrorCounts) => boolean
 }
 
 async function resumes(mirrored: Mirrored, load: ClientLoad): Promise<void> {
-  const before = (await mirrored.counts()).mirrored;
-  await until(mirrored, ({ state, mirrored: now }) => state === 'up' && now > before + 100);
+  const earlier = (await mirrored.counts()).mirrored;
+  await until(mirrored, ({ state, mirrored: now }) => state === 'up' && now > earlier + 100);
   await load.advance(100);
 }
 
 async function finish(mirrored: Mirrored, load: ClientLoad): Promise<void> {
   await load.stop();
   assert.deepEqual(load.errors, []);
+  // Nobody waited until the mirror was given up; a busy machine is no reason to fail.
+  assert.ok(load.slowestMs < 4_000, `one transaction took ${Math.round(load.slowestMs)} ms`);
   const { total } = await mirrored.drained();
   assert.ok(total >= load.done);
 }

@@ -65,14 +65,14 @@ describe('The mirror process', () => {
           transaction: async (client) => client.query('SELECT count(*) FROM load'),
         });
         await load.advance(50);
-        const before = mirrorProcessOf(mirrored);
+        const failing = mirrorProcessOf(mirrored);
         const from = pgmirror.log.lines.length;
 
-        await end(async () => Inspector.open(test, pgmirror, before), before);
+        await end(async () => Inspector.open(test, pgmirror, failing), failing);
 
         await pgmirror.waitForLog((line) => line.msg === 'mirror process ended', { from, timeoutMs: 30_000 });
         await pgmirror.waitForLog((line) => line.msg === 'mirror process started', { from, timeoutMs: 30_000 });
-        await eventually(() => !isAlive(before));
+        await eventually(() => !isAlive(failing));
         await load.advance(50);
         const { mirrored: soFar } = await mirrored.counts();
         await eventually(async () => (await mirrored.counts()).mirrored > soFar + 20, { timeoutMs: 20_000 });

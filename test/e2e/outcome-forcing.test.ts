@@ -3,7 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
-import { query as queryMessage } from '../support/bytes.ts';
+import { bind, execute, parse, query as queryMessage, sync } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
@@ -120,8 +120,41 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     assert.deepEqual(await mirrored.onSource('SELECT id FROM item ORDER BY id'), [{ id: 1 }, { id: 2 }, { id: 99 }]);
   });
 
+  it('of requests sent ahead of their answers each has its own outcome', async (t) => {
+    const client = await login(inReverse(t));
+    const insert = (id: number): Buffer[] => [
+      parse('', 'INSERT INTO item VALUES ($1)'),
+      bind('', '', String(id)),
+      execute(''),
+      sync,
+    ];
+    client.send(...[1, 99, 2, 99, 3].flatMap(insert)); // 99 fails on the source
+    // Within one request what stands behind an error is not run.
+    client.send(...insert(4).slice(0, -1), ...insert(99).slice(0, -1), ...insert(5), ...insert(6));
+    for (let requests = 7; requests > 0; requests -= 1) await client.readUntil('Z');
+    assert.deepEqual(await onMirror(), { items: [1, 2, 3, 6], children: [], ran: 8 });
+    const { mirrored: replayed, errors, total } = await mirrored.counts();
+    assert.deepEqual({ replayed, errors, total }, { replayed: 7, errors: 0, total: 7 });
+    const rows = await mirrored.onSource('SELECT id FROM item ORDER BY id');
+    assert.deepEqual(
+      rows.map(({ id }) => id),
+      [1, 2, 3, 6, 99],
+    );
+  });
+
+  it('a statement that its client cancelled is cancelled on the mirror as late', async (t) => {
+    const client = await login(inReverse(t));
+    client.send(queryMessage('INSERT INTO item SELECT 1 FROM pg_sleep(60)'));
+    await eventually(async () => sleepsOnSource());
+    await WireClient.cancel(mirrored.pgmirror, client.processId, client.secretKey);
+    await client.readUntil('Z');
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
+    const { mirrored: replayed, errors } = await mirrored.counts();
+    assert.deepEqual({ replayed, errors }, { replayed: 1, errors: 0 });
+  });
+
   it('a block whose client vanished is dropped', async (t) => {
-    const client = await vanishing(inReverse(t));
+    const client = await login(inReverse(t));
     await client.query('BEGIN');
     await client.query('INSERT INTO item VALUES (1)');
     await client.reset();
@@ -135,13 +168,9 @@ describe('What the source did not commit is not committed on the mirror:', () =>
   });
 
   it('but a statement by itself is finished on both sides although its client vanished', async (t) => {
-    const client = await vanishing(inReverse(t));
+    const client = await login(inReverse(t));
     client.send(queryMessage('INSERT INTO item SELECT 1 FROM pg_sleep(0.3)'));
-    await eventually(async () => {
-      const running = `SELECT 1 FROM pg_stat_activity WHERE query LIKE 'INSERT INTO item SELECT%' AND state = 'active'
-        AND datname = current_database()`;
-      return (await mirrored.onSource(running)).length === 1;
-    });
+    await eventually(async () => sleepsOnSource());
     await client.reset();
     await eventually(async () => (await mirrored.onSource('SELECT id FROM item WHERE id = 1')).length === 1);
     await eventually(async () => (await mirrored.counts()).total === 1);
@@ -166,9 +195,14 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
   });
 
-  async function vanishing(test: Cleanup): Promise<WireClient> {
-    const login = { user: 'alice', database: 'app', password: 'alice-password' };
-    const client = await WireClient.login(mirrored.pgmirror, login);
+  async function sleepsOnSource(): Promise<boolean> {
+    const sql = `SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()`;
+    return (await mirrored.onSource(sql)).length === 1;
+  }
+
+  async function login(test: Cleanup): Promise<WireClient> {
+    const alice = { user: 'alice', database: 'app', password: 'alice-password' };
+    const client = await WireClient.login(mirrored.pgmirror, alice);
     test.after(async () => client.destroy());
     return client;
   }

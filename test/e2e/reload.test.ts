@@ -50,9 +50,9 @@ describe('A reload', () => {
 
       assert.equal((await hangUp(mirrored, { general: { mirror_exposure: 1 } })).msg, 'reloaded');
       assert.equal((await mirrored.counts()).exposure, 1, `round ${round}`);
-      const { mirrored: before } = await mirrored.counts();
+      const { mirrored: earlier } = await mirrored.counts();
       await load.advance(100);
-      await eventually(async () => (await mirrored.counts()).mirrored > before);
+      await eventually(async () => (await mirrored.counts()).mirrored > earlier);
     }
     await load.stop();
     assert.deepEqual(load.errors, []);

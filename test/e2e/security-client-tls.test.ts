@@ -211,10 +211,10 @@ describe('TLS towards clients', () => {
     const silent = await connected(inReverse(t), address);
     const shaking = await connected(inReverse(t), address);
     shaking.send(sslRequest);
-    const within = await connected(inReverse(t), { ...address, tls: { ca: authority.certificate } });
+    const inside = await connected(inReverse(t), { ...address, tls: { ca: authority.certificate } });
     const undecided = await connected(inReverse(t), { ...address, tls: { ca: authority.certificate } });
     undecided.send(startup({ user: 'alice', database: 'app' }));
-    await Promise.all([silent, shaking, within, undecided].map(async (client) => client.waitForClose(5_000)));
+    await Promise.all([silent, shaking, inside, undecided].map(async (client) => client.waitForClose(5_000)));
     assert.ok(performance.now() - begun < 3_000);
   });
 

@@ -68,7 +68,9 @@ describe('Logins', () => {
 
     it('are made with the new key once the password was changed on both sides', async (t) => {
       await onSource("CREATE ROLE changing LOGIN PASSWORD 'first-password'");
-      const users = async () => [{ name: 'changing', databases: ['app'], password_hash: await storedPassword('changing') }];
+      const users = async () => [
+        { name: 'changing', databases: ['app'], password_hash: await storedPassword('changing') },
+      ];
       const pgmirror = await started(t, { users: await users() });
       assert.equal(await currentUser(pgmirror, 'changing', 'first-password'), 'changing');
       await onSource("ALTER ROLE changing PASSWORD 'second-password'");
@@ -164,7 +166,11 @@ describe('Logins', () => {
       assert.equal(await currentUser(pgmirror, 'moving', 'second-password'), 'moving');
       await onSource("ALTER ROLE moving VALID UNTIL '2020-01-01'");
       await eventually(
-        async () => currentUser(pgmirror, 'moving', 'second-password').then(() => false, () => true),
+        async () =>
+          currentUser(pgmirror, 'moving', 'second-password').then(
+            () => false,
+            () => true,
+          ),
         { timeoutMs: 15_000, intervalMs: 500 },
       );
     });
@@ -189,11 +195,14 @@ describe('Logins', () => {
         users: [asker],
         general: { auth_user: 'asker', auth_query: 'SELECT secret_detail FROM nowhere WHERE name = $1' },
       });
-      await assert.rejects(currentUser(broken, 'found', 'found-password'), (error: { code: string; message: string }) => {
-        assert.equal(error.code, '08006');
-        assert.doesNotMatch(error.message, /nowhere|secret_detail/);
-        return true;
-      });
+      await assert.rejects(
+        currentUser(broken, 'found', 'found-password'),
+        (error: { code: string; message: string }) => {
+          assert.equal(error.code, '08006');
+          assert.doesNotMatch(error.message, /nowhere|secret_detail/);
+          return true;
+        },
+      );
       await broken.waitForLog((line) => /nowhere/.test(String(line['reason'])));
     });
 
@@ -229,7 +238,9 @@ describe('Logins', () => {
         const client = await connected(pgmirror, t);
         const messages: Message[] = await client.logIn({ ...login, password: 'wrong' }).then(
           () => assert.fail('let in'),
-          (error: Error) => [{ type: error.message.replace(login.user, 'X'), body: Buffer.alloc(0), bytes: Buffer.alloc(0) }],
+          (error: Error) => [
+            { type: error.message.replace(login.user, 'X'), body: Buffer.alloc(0), bytes: Buffer.alloc(0) },
+          ],
         );
         return messages.map(({ type }) => type);
       };
@@ -266,13 +277,16 @@ describe('Logins', () => {
       for (let attempt = 0; attempt < 3; attempt++) {
         await assert.rejects(query(pgmirror.url('app', 'alice', 'wrong'), 'SELECT 1'), { code: '28P01' });
       }
-      await pgmirror.waitForLog((line) => /too many failed logins/.test(String(line.msg)));
+      await pgmirror.waitForLog((line) => /too many failed logins/.test(line.msg));
       for (let attempt = 0; attempt < 8; attempt++) {
-        await assert.rejects(query(pgmirror.url('app', 'alice'), 'SELECT 1'), (error: { code: string; message: string }) => {
-          assert.equal(error.code, '28000');
-          assert.match(error.message, /too many failed logins/);
-          return true;
-        });
+        await assert.rejects(
+          query(pgmirror.url('app', 'alice'), 'SELECT 1'),
+          (error: { code: string; message: string }) => {
+            assert.equal(error.code, '28000');
+            assert.match(error.message, /too many failed logins/);
+            return true;
+          },
+        );
       }
     });
 
@@ -303,9 +317,11 @@ describe('Logins', () => {
       const pgmirror = await started(t, { users, general, databases: [databaseEntry('app', source, database)] });
       const address = { host: '127.0.0.1', port: pgmirror.port };
       const login = { user: 'alice', database: 'app', password: 'alice-password' };
-      const inside = await Promise.all([1, 2, 3, 4].map(async () => {
-        return eventually(async () => WireClient.login(address, login));
-      }));
+      const inside = await Promise.all(
+        [1, 2, 3, 4].map(async () => {
+          return eventually(async () => WireClient.login(address, login));
+        }),
+      );
       const idle = await Promise.all([1, 2, 3].map(async () => connected(pgmirror, t)));
       const refused = await eventually(async () => {
         const client = await connected(pgmirror, t);
@@ -407,9 +423,14 @@ describe('Logins', () => {
   });
 
   it('to the admin database ask for its own password whatever auth_type says', async (t) => {
-    const pgmirror = await started(t, { general: { auth_type: 'trust' }, users: [{ name: 'admin', databases: ['app'] }] });
+    const pgmirror = await started(t, {
+      general: { auth_type: 'trust' },
+      users: [{ name: 'admin', databases: ['app'] }],
+    });
     await assert.rejects(query(pgmirror.url('pgmirror', 'admin', 'wrong'), 'SHOW VERSION'), { code: '28P01' });
-    await assert.rejects(query(pgmirror.url('pgbouncer', 'nobody', 'admin-password'), 'SHOW VERSION'), { code: '28P01' });
+    await assert.rejects(query(pgmirror.url('pgbouncer', 'nobody', 'admin-password'), 'SHOW VERSION'), {
+      code: '28P01',
+    });
     await query(pgmirror.url('pgmirror', 'admin', 'admin-password'), 'SHOW VERSION');
   });
 
@@ -426,7 +447,13 @@ describe('Logins', () => {
   it('and what they say stay out of SHOW CONFIG, answers and the log, line by line', async (t) => {
     const secrets = ['alice-password', 'server-secret', 'admin-password', 'wrong-guess'];
     const users = [
-      { name: 'alice', databases: ['app'], password: 'alice-password', server_user: 'keyed', server_password: 'server-secret' },
+      {
+        name: 'alice',
+        databases: ['app'],
+        password: 'alice-password',
+        server_user: 'keyed',
+        server_password: 'server-secret',
+      },
     ];
     const pgmirror = await started(t, { users, general: { log_level: 'trace' } });
     await assert.rejects(query(pgmirror.url('app', 'alice', 'wrong-guess'), 'SELECT 1'));

@@ -13,7 +13,12 @@ import { TemporaryFiles } from '../support/temporary-files.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const authority = makeCertificate({ name: 'authority' });
-const serverCertificate = makeCertificate({ name: 'postgres', hosts: ['localhost'], issuer: authority, hash: 'sha384' });
+const serverCertificate = makeCertificate({
+  name: 'postgres',
+  hosts: ['localhost'],
+  issuer: authority,
+  hash: 'sha384',
+});
 const own = makeCertificate({ name: 'carol', issuer: authority });
 const users = ['alice', 'bob', 'carol'].map((name) => ({ name, databases: ['app'], password: `${name}-password` }));
 const whoIs = 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
@@ -73,12 +78,20 @@ describe('TLS towards servers', () => {
   it('verifies the host it was told with verify_full', async (t) => {
     const pgmirror = await started(t, { tls_verify: 'verify_full', tls_server_ca_certificate: ca });
     assert.equal(await usesTls(pgmirror, 'alice'), true);
-    const elsewhere = await started(t, { tls_verify: 'verify_full', tls_server_ca_certificate: ca }, { host: '127.0.0.1' });
+    const elsewhere = await started(
+      t,
+      { tls_verify: 'verify_full', tls_server_ca_certificate: ca },
+      { host: '127.0.0.1' },
+    );
     await assert.rejects(usesTls(elsewhere, 'alice'), /does not match certificate's altnames/);
   });
 
   it('verifies the authority, and not the host, with verify_ca', async (t) => {
-    const pgmirror = await started(t, { tls_verify: 'verify_ca', tls_server_ca_certificate: ca }, { host: '127.0.0.1' });
+    const pgmirror = await started(
+      t,
+      { tls_verify: 'verify_ca', tls_server_ca_certificate: ca },
+      { host: '127.0.0.1' },
+    );
     assert.equal(await usesTls(pgmirror, 'alice'), true);
     const other = await files.write('other.crt', makeCertificate({ name: 'other' }).certificate);
     const suspicious = await started(t, { tls_verify: 'verify_ca', tls_server_ca_certificate: other });
@@ -134,12 +147,12 @@ describe('TLS towards servers', () => {
     const client = await WireClient.login(address, { user: 'alice', database: 'app', password: 'alice-password' });
     t.after(async () => client.destroy());
     await client.query('SELECT 1');
-    const before = proxy.connections;
+    const connections = proxy.connections;
     client.send(queryMessage('SELECT pg_sleep(30)'));
     const cancelled = client.readUntil('Z');
     await WireClient.cancel(address, client.processId, client.secretKey);
     assert.equal((await cancelled)[0]?.type === 'E' || (await cancelled).some(({ type }) => type === 'E'), true);
-    assert.equal(proxy.connections, before + 1);
+    assert.equal(proxy.connections, connections + 1);
     assert.equal(inClear, 0);
   });
 

@@ -139,7 +139,7 @@ describe('Stopping', () => {
     const test = inReverse(t);
     const directory = join(leaks.folder, 'sockets');
     mkdirSync(directory);
-    const before = readdirSync(leaks.folder);
+    const known = readdirSync(leaks.folder);
     const mirrored = await start(test, { unix_socket_dir: directory, workers: 2 });
     const { pgmirror } = mirrored;
     const file = join(directory, `.s.PGSQL.${pgmirror.port}`);
@@ -157,7 +157,7 @@ describe('Stopping', () => {
 
     assert.deepEqual(processes.filter(isAlive), []);
     assert.ok(!existsSync(file), 'the socket file is still there');
-    const left = readdirSync(leaks.folder).filter((name) => !before.includes(name));
+    const left = readdirSync(leaks.folder).filter((name) => !known.includes(name));
     assert.deepEqual(left, []);
     await sourceIsQuiet(mirrored);
     rmSync(directory, { recursive: true });

@@ -55,9 +55,9 @@ describe('Two pooler threads', () => {
     const clients = await connect(inReverse(t), 12, 2);
     const answers = Promise.all(clients.map(async (client) => client.query('SELECT pg_sleep(0.1)')));
     let most = 0;
-    let running = true;
-    void answers.finally(() => (running = false));
-    while (running) {
+    const all = { answered: false };
+    void answers.finally(() => (all.answered = true));
+    while (!all.answered) {
       const sessions = `SELECT count(*)::int AS count FROM pg_stat_activity
         WHERE datname = '${database}' AND backend_type = 'client backend'`;
       const [row] = await query<{ count: number }>(source.url('postgres'), sessions);

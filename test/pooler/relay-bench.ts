@@ -172,8 +172,8 @@ export class RelayBench {
   /** Waits until the client has got exactly these bytes. */
   async told(...messages: readonly Buffer[]): Promise<void> {
     const expected = Buffer.concat(messages);
-    const received = await this.client.readBytes(expected.length);
-    assert.equal(received.toString('latin1'), expected.toString('latin1'));
+    const bytes = await this.client.readBytes(expected.length);
+    assert.equal(bytes.toString('latin1'), expected.toString('latin1'));
     assert.equal(this.client.unread.length, 0);
   }
 

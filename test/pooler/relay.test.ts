@@ -631,6 +631,26 @@ describe('what is recorded', () => {
     assert.deepEqual([request!.types, request!.skipped, request!.sqlstate], ['PPBES', 'BE', '42601']);
   });
 
+  it("tells what the source skipped where pgmirror's own message failed before it", async (t) => {
+    const { recording, bench, backend } = await recorded(t);
+    bench.send(parse('', 'select 1'), sync);
+    backend.peer.send(PARSED, READY);
+    await bench.told(PARSED, READY);
+    await bench.quiet();
+    bench.leave();
+    const other = await openBackend(t);
+    bench.use(other);
+    bench.send(close('P', 'p'), bind('', ''), execute(''), sync);
+    await received(other, close('P', 'p'), parse('', 'select 1'), bind('', ''), execute(''), sync);
+    other.peer.send(CLOSED, errorResponse('42P01', 'relation "t" does not exist'), READY);
+    await bench.quiet();
+    const [, second] = await recording.mirror.received(2);
+    assert.deepEqual(
+      requestsOf(second!).map(({ types, skipped }) => [types, skipped]),
+      [['CBES', 'BE']],
+    );
+  });
+
   it('has what a transaction needs of the unnamed statement of an earlier one', async (t) => {
     const { recording, bench, backend } = await recorded(t);
     bench.send(parse('', 'select 1'), sync);

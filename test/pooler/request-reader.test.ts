@@ -276,9 +276,9 @@ describe('what breaks the protocol', () => {
 
   it('is a message longer than this client may send', () => {
     const [fits, tooLong] = [new Session(100), new Session(100)];
-    fits.reader.push(query('x'.repeat(94)));
+    fits.reader.push(query('x'.repeat(95)));
     assert.deepEqual([fits.taken.length, fits.violationFound], [1, undefined]);
-    tooLong.reader.push(query('x'.repeat(95)));
+    tooLong.reader.push(query('x'.repeat(96)));
     assert.equal(tooLong.violationFound?.message, 'invalid message length');
   });
 

@@ -8,7 +8,6 @@ import { ClientSocket } from '../../src/net/client-socket.ts';
 import { Startup } from '../../src/pooler/startup.ts';
 import type { LoginRequest, LookedUp, StartupFailure, StartupHost } from '../../src/pooler/startup.ts';
 import {
-  authenticationOk,
   cancelRequest,
   cstr,
   errorFields,
@@ -26,7 +25,8 @@ import { WireClient } from '../support/wire-client.ts';
 
 const GSSENC_REQUEST = untyped(int32(80877104));
 const N = Buffer.from('N');
-const TRUST: LookedUp = { authType: 'trust', secret: undefined };
+const SECRET = await deriveUserSecret({ userName: 'anna', password: 'pencil' });
+const TRUST: LookedUp = { authType: 'trust', secret: SECRET };
 
 /** A listener whose startups tell here what they come to. */
 class StartupBench implements StartupHost {
@@ -36,10 +36,12 @@ class StartupBench implements StartupHost {
   readonly cancels: string[] = [];
   readonly failures: (StartupFailure | undefined)[] = [];
   lookedUp: LookedUp | Promise<LookedUp> = TRUST;
+  asked = 0;
   failuresBefore = false;
   startup: Startup | undefined;
 
   lookUp(): LookedUp | Promise<LookedUp> {
+    this.asked++;
     return this.lookedUp;
   }
 
@@ -51,10 +53,9 @@ class StartupBench implements StartupHost {
     this.cancels.push(`${processId} ${secretKey.toString('hex')}`);
   }
 
-  loggedIn(client: ClientSocket, request: LoginRequest, backlog: Buffer): void {
+  loggedIn(_client: ClientSocket, request: LoginRequest, backlog: Buffer): void {
     this.logins.push(request);
     this.backlogs.push(backlog.toString('latin1'));
-    client.write(authenticationOk);
   }
 
   over(failure?: StartupFailure): void {
@@ -64,6 +65,7 @@ class StartupBench implements StartupHost {
   /** A client that has connected, and said nothing yet. */
   async connect(t: TestContext, timeoutMs = 10_000): Promise<WireClient> {
     const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+      t.after(() => socket.destroy());
       const tls = { acceptor: undefined, required: false };
       this.startup = new Startup(new ClientSocket(socket), this, { timeoutMs, tls });
     });
@@ -229,8 +231,7 @@ describe('a StartupMessage', () => {
 describe('proving who it is', () => {
   async function withPassword(t: TestContext): Promise<{ bench: StartupBench; client: WireClient }> {
     const bench = new StartupBench();
-    const secret = await deriveUserSecret({ password: 'pencil', passwordHash: undefined });
-    bench.lookedUp = { authType: 'plain', secret };
+    bench.lookedUp = { authType: 'plain', secret: SECRET };
     return { bench, client: await bench.connect(t) };
   }
 
@@ -267,6 +268,14 @@ describe('proving who it is', () => {
     }
   });
 
+  it('does not help who is not known, even where everybody is trusted', async (t) => {
+    const bench = new StartupBench();
+    bench.lookedUp = { authType: 'trust', secret: undefined };
+    const client = await bench.connect(t);
+    client.send(startup({ user: 'anna' }));
+    assert.equal((await refusal(client)).code, '28P01');
+  });
+
   it('waits until it is known who is meant, and is refused where that cannot be found out', async (t) => {
     const bench = new StartupBench();
     const found = Promise.withResolvers<LookedUp>();
@@ -276,9 +285,12 @@ describe('proving who it is', () => {
     found.resolve(TRUST);
     await client.expect('R');
     const other = new StartupBench();
-    other.lookedUp = Promise.reject(new Error('down'));
+    const unknown = Promise.withResolvers<LookedUp>();
+    other.lookedUp = unknown.promise;
     const refusedClient = await other.connect(t);
     refusedClient.send(startup({ user: 'anna' }));
+    await eventually(() => other.asked > 0, { intervalMs: 1 });
+    unknown.reject(new Error('the server is down'));
     assert.equal((await refusal(refusedClient)).code, '08006');
   });
 

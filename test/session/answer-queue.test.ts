@@ -23,7 +23,7 @@ function drain(queue: AnswerQueue): number[] {
 
 describe('what a frontend message owes', () => {
   it('follows from its type byte', () => {
-    const owed = [...'QFSPBDEC'].map((letter) => owedByType(letter.charCodeAt(0)));
+    const owed = 'QFSPBDEC'.split('').map((letter) => owedByType(letter.charCodeAt(0)));
     assert.deepEqual(owed, [Query, FunctionCall, Sync, Parse, Bind, Describe, Execute, Close]);
   });
 
@@ -33,8 +33,8 @@ describe('what a frontend message owes', () => {
   });
 
   it('is completed by CommandComplete, EmptyQueryResponse or PortalSuspended where it is an Execute', () => {
-    const completing = [...'CIs'].filter((letter) => isCompletion(letter.charCodeAt(0)));
-    const others = [...'123TDZEnNtASGHdcV'].filter((letter) => isCompletion(letter.charCodeAt(0)));
+    const completing = 'CIs'.split('').filter((letter) => isCompletion(letter.charCodeAt(0)));
+    const others = '123TDZEnNtASGHdcV'.split('').filter((letter) => isCompletion(letter.charCodeAt(0)));
     assert.deepEqual([completing.join(''), others], ['CIs', []]);
   });
 });

@@ -71,7 +71,7 @@ describe('the watch over a transaction', () => {
     for (const [text, autocommit] of cases) {
       const watch = new StateWatch();
       watch.set(text === undefined ? undefined : { text }, autocommit, nothingReported);
-      assert.equal(watch.auditDue, true, text);
+      assert.equal(watch.auditDue, true, text ?? 'no text');
     }
   });
 

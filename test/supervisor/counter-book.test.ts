@@ -26,7 +26,7 @@ function shown(book: CounterBook): (string | number)[][] {
       queueLength,
       dropped[dropReasonIndex.lost] ?? 0,
     ])
-    .sort();
+    .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
 }
 
 describe('the counters of all threads', () => {

@@ -99,12 +99,12 @@ describe('the exposure of a mirror', () => {
 describe('a mirror as others see it', () => {
   it('is, for pooler threads, where transactions go and how many', (t) => {
     const one = config(t, mirroring('queue_length = 5\nmax_transaction_size = 1000'));
-    assert.deepEqual(mirrorRoutes(one, new MirrorIds(), overrides({ disabled: new Set(['app_new']) })), [
-      {
-        ...{ id: 1, source: 'app', destination: 'app_new', exposure: 1 },
-        ...{ queueLength: 5, maxTransactionSize: 1000, enabled: false },
-      },
-    ]);
+    const [mirror, ...more] = mirrorRoutes(one, new MirrorIds(), overrides({ disabled: new Set(['app_new']) }));
+    assert.deepEqual([mirror?.id, mirror?.source, mirror?.destination, more], [1, 'app', 'app_new', []]);
+    assert.deepEqual(
+      [mirror?.exposure, mirror?.queueLength, mirror?.maxTransactionSize, mirror?.enabled],
+      [1, 5, 1000, false],
+    );
   });
 
   it('is, for the mirror process, how to log in and how to replay', (t) => {

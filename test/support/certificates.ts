@@ -49,10 +49,13 @@ export function makeCertificate(options: CertificateOptions): Certificate {
   const ed25519 = signer.asymmetricKeyType === 'ed25519';
   const signature = sign(ed25519 ? undefined : (options.hash ?? 'sha256'), toBeSigned, signer);
   const der = sequence(toBeSigned, algorithm, bitString(signature));
-  const body = der.toString('base64').match(/.{1,64}/g)?.join('\n');
+  const body = der
+    .toString('base64')
+    .match(/.{1,64}/g)
+    ?.join('\n');
   return {
     certificate: `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`,
-    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
     der,
     name,
     key: privateKey,
@@ -147,7 +150,8 @@ function identifier(dotted: string): Buffer {
   const bytes = [first * 40 + second];
   for (const arc of rest) {
     const groups = [arc & 0x7f];
-    for (let high = Math.floor(arc / 128); high > 0; high = Math.floor(high / 128)) groups.unshift((high & 0x7f) | 0x80);
+    for (let high = Math.floor(arc / 128); high > 0; high = Math.floor(high / 128))
+      groups.unshift((high & 0x7f) | 0x80);
     bytes.push(...groups);
   }
   return tagged(0x06, Buffer.from(bytes));

@@ -23,6 +23,8 @@ export class ClientLoad {
   readonly errors: Error[] = [];
   /** How long the slowest took. */
   slowestMs = 0;
+  /** Whether clients are still at it. */
+  isRunning = true;
   readonly #options: Required<ClientLoadOptions>;
   readonly #running: Promise<void>;
   #next = 0;
@@ -37,7 +39,7 @@ export class ClientLoad {
       ...options,
     };
     const clients = Array.from({ length: this.#options.clients }, async () => this.#client(url));
-    this.#running = Promise.all(clients).then(() => undefined);
+    this.#running = Promise.all(clients).then(() => void (this.isRunning = false));
   }
 
   /** Starts clients; unless told otherwise each transaction is one INSERT into `load (id)`. */

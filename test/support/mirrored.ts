@@ -6,7 +6,7 @@ import type { TomlTable } from 'smol-toml';
 import type { Cleanup } from './cleanup.ts';
 import { eventually } from './eventually.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles, type PgmirrorOptions } from './pgmirror.ts';
-import { createDatabase, query, withClient, type RunningPostgres } from './postgres.ts';
+import { createDatabase, query, type RunningPostgres } from './postgres.ts';
 
 /** See {@link Mirrored.start}. */
 export interface MirroredOptions {
@@ -84,7 +84,11 @@ export class Mirrored {
       users: options.users ?? [{ name: 'alice', database: 'app', password: 'alice-password' }],
     };
     const mirrored = new Mirrored(await Pgmirror.start(cleanup, files, options.process), files, urls);
-    await mirrored.whenMirroring();
+    try {
+      await mirrored.whenMirroring();
+    } catch (error) {
+      throw new Error(`nothing reached the mirror: ${mirrored.pgmirror.output()}`, { cause: error });
+    }
     return mirrored;
   }
 
@@ -110,13 +114,7 @@ export class Mirrored {
 
   /** SHOW MIRRORS, for one mirror. The counts are of one moment, and are checked to add up. */
   async counts(destination = 'shadow'): Promise<MirrorCounts> {
-    const { name, user, password } = { name: 'pgmirror', user: 'admin', password: 'admin-password' };
-    return withClient(this.pgmirror.url(name, user, password), async (client) => {
-      // `exposure` is the name of two columns, the share and the drop reason: rows as objects would lack one.
-      const { fields, rows } = await client.query<unknown[]>({ text: 'SHOW MIRRORS', rowMode: 'array' });
-      const names = fields.map((field) => field.name);
-      return readCounts(names, rows, destination);
-    });
+    return readCounts(await this.pgmirror.admin('SHOW MIRRORS'), destination);
   }
 
   /** Waits until the mirror has finished with everything, and returns what was counted. */
@@ -148,27 +146,25 @@ export class Mirrored {
   }
 }
 
-function readCounts(names: readonly string[], rows: readonly unknown[][], destination: string): MirrorCounts {
-  const mine = rows.filter((row) => row[names.indexOf('destination')] === destination);
+function readCounts(rows: readonly QueryResultRow[], destination: string): MirrorCounts {
+  const mine = rows.filter((row) => row.destination === destination);
   const [first] = mine;
   assert.ok(first !== undefined, `SHOW MIRRORS has no ${destination}`);
-  const sumAt = (index: number): number => mine.reduce((total, row) => total + Number(row[index]), 0);
-  const sum = (column: string): number => sumAt(names.indexOf(column));
-  const reasons = reasonNames
-    .map((name) => [name, sumAt(names.lastIndexOf(name))] as const)
-    .filter(([, count]) => count > 0);
-  const valueOf = (column: string): unknown => first[names.indexOf(column)];
+  const sum = (column: string): number => mine.reduce((total, row) => total + Number(row[column]), 0);
+  // The column of that name is the share.
+  const columnOf = (reason: string): string => (reason === 'exposure' ? 'dropped_exposure' : reason);
+  const reasons = reasonNames.map((name) => [name, sum(columnOf(name))] as const).filter(([, count]) => count > 0);
   const counts: MirrorCounts = {
-    state: String(valueOf('state')),
-    reason: String(valueOf('reason')),
-    exposure: Number(valueOf('exposure')),
+    state: String(first.state),
+    reason: String(first.reason),
+    exposure: Number(first.exposure),
     total: sum('total_count'),
     mirrored: sum('mirrored_count'),
     dropped: sum('dropped_count'),
     errors: sum('error_count'),
     queueLength: sum('queue_length'),
     queuedBytes: sum('queued_bytes'),
-    lagMs: Number(valueOf('lag_ms')),
+    lagMs: Number(first.lag_ms),
     reasons: Object.fromEntries(reasons),
   };
   assert.equal(counts.total, counts.mirrored + counts.dropped + counts.queueLength, JSON.stringify(counts));

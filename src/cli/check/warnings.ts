@@ -15,9 +15,15 @@ export function configWarnings(config: Config): string[] {
 
 function loginWarnings({ files, general, users }: Config): string[] {
   const warnings: string[] = [];
-  if (users.length === 0) warnings.push(`${files.users}: no [[users]]: nobody can log in`);
+  if (users.length === 0 && general.auth_user === undefined) {
+    warnings.push(`${files.users}: no [[users]]: nobody can log in`);
+  }
   if (general.auth_type === 'trust' && !isLoopback(general.host)) {
     warnings.push(`${files.config}: general.auth_type: "trust" lets in whoever reaches ${general.host}`);
+  }
+  if (general.auth_type === 'plain' && !general.tls_client_required && !isLoopback(general.host)) {
+    const danger = 'passwords may cross the network in plain text: set tls_client_required';
+    warnings.push(`${files.config}: general.auth_type: "plain": ${danger}`);
   }
   return warnings;
 }

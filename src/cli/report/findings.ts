@@ -1,5 +1,6 @@
 import type { MirrorSummary } from '../../mirror/report/mirror-summary.ts';
 import type { QueryReport } from '../../mirror/report/query-report.ts';
+import { MIN_SAMPLES } from '../../mirror/report/report-of.ts';
 import { meets } from './condition.ts';
 import type { Condition } from './condition.ts';
 
@@ -27,20 +28,14 @@ export interface Findings extends Told {
   readonly met: readonly Met[];
 }
 
-/** Slower is what takes so many times as long at the 95th percentile, and certainly longer. */
-const SLOWER = 1.2;
-/** Latencies of fewer requests say nothing. */
-export const MIN_SAMPLES = 30;
-
 /** Sorts what was told into what it means. `minCalls`: queries that ran less often are left out. */
 export function findings(told: Told, conditions: readonly Condition[], minCalls: number | undefined): Findings {
   const queries = told.queries.filter((query) => query.calls >= (minCalls ?? 0));
-  const measured = queries.filter((query) => query.samples >= (minCalls === undefined ? MIN_SAMPLES : 1));
-  const slower = measured
-    .filter((query) => (query.p95_ratio ?? 0) >= SLOWER && (query.p95_ratio_low ?? 0) > 1)
+  const slower = queries
+    .filter(({ change }) => change === 'slower')
     .toSorted((a, b) => b.time_lost_ms - a.time_lost_ms);
-  const faster = measured
-    .filter((query) => (query.p95_ratio ?? 1) <= 1 / SLOWER && (query.p95_ratio_high ?? 1) < 1)
+  const faster = queries
+    .filter(({ change }) => change === 'faster')
     .toSorted((a, b) => a.time_lost_ms - b.time_lost_ms);
   const failing = queries
     .filter((query) => query.error_new + (query.classes.timeout ?? 0) > 0)
@@ -69,10 +64,9 @@ function verdict(
   const parts = [...away];
   const [worst] = found.slower;
   if (worst !== undefined) {
-    const ratio = (worst.p95_ratio ?? 0).toFixed(1);
-    parts.push(
-      `${counted(found.slower.length, 'query is', 'queries are')} slower on the mirror (the worst ${ratio}× at p95)`,
-    );
+    const [tail, median] = [worst.p95_ratio ?? 0, worst.p50_ratio ?? 0];
+    const ratio = tail >= median ? `${tail.toFixed(1)}× at p95` : `${median.toFixed(1)}× at p50`;
+    parts.push(`${counted(found.slower.length, 'query is', 'queries are')} slower on the mirror (the worst ${ratio})`);
   } else {
     parts.push('no query is slower on the mirror');
   }

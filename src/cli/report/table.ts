@@ -17,12 +17,17 @@ const WIDTH = 100;
 
 /** For a terminal. */
 export function tableReport(found: Findings): string {
-  const lines = [found.verdict, ''];
+  const lines = [...wrapped(found.verdict, ''), ''];
   for (const mirror of found.mirrors) {
     lines.push(oneLine(headingOf(mirror), WIDTH), ...totalsOf(mirror).flatMap((line) => wrapped(line, '  ')));
   }
   for (const { title, queries } of sectionsOf(found)) {
-    lines.push('', title, HEADER, ...queries.flatMap((query) => rowsOf(query, found.mirrors.length > 1)));
+    lines.push(
+      '',
+      `${title} (milliseconds)`,
+      HEADER,
+      ...queries.flatMap((query) => rowsOf(query, found.mirrors.length > 1)),
+    );
   }
   return `${lines.join('\n')}\n`;
 }
@@ -31,7 +36,7 @@ const HEADER = row([
   'fingerprint',
   'calls',
   ['source p50', 'p95', 'p99'],
-  ['mirror p50', 'p95', 'p99 ms'],
+  ['mirror p50', 'p95', 'p99'],
   'p95 ratio',
   'lost',
 ]);
@@ -68,7 +73,7 @@ function row([fingerprint, calls, source, mirror, ratio, lost]: [
   string,
   string,
 ]): string {
-  const times = ([p50, p95, p99]: Times): string => `${p50.padStart(10)} ${p95.padStart(6)} ${p99.padStart(6)}`;
+  const times = ([p50, p95, p99]: Times): string => `${p50.padStart(10)} ${p95.padStart(5)} ${p99.padStart(5)}`;
   return [
     `  ${fingerprint.padEnd(16)}`,
     calls.padStart(8),

@@ -1,14 +1,17 @@
 import type { ParameterSet } from '../../session/parameter-set.ts';
 import type { PreparedText, StatementRegistry } from '../../session/statement-names.ts';
 import type { ByteBudget } from './byte-budget.ts';
+import type { ClientConditions } from './client-traits.ts';
 import { dropReasonIndex, indexOfDropReason } from './drop-reason-names.ts';
 import type { MirrorCounters } from './mirror-counters.ts';
 import { MirrorLink } from './mirror-link.ts';
+import { PreparedBook } from './prepared-book.ts';
+import type { PreparedNews } from './prepared-book.ts';
 import { DropReason, Outcome, TargetState } from './record-stream.ts';
 import { TransactionRecorder } from './transaction-recorder.ts';
 
 /** A mirror as a pooler thread sees it; sizes in bytes. */
-export interface MirrorRoute {
+export interface MirrorRoute extends ClientConditions {
   /** Names it in the record stream. */
   readonly id: number;
   readonly source: string;
@@ -59,6 +62,7 @@ const SETTINGS_REMEMBERED = 1_000;
 export class RecordingDesk {
   readonly registry: StatementRegistry;
   readonly bytes: ByteBudget;
+  readonly prepared: PreparedBook;
   readonly #counters: MirrorCounters;
   readonly #sequence: BigInt64Array;
   readonly #nameRow: (row: number, mirror: number, user: string) => void;
@@ -85,10 +89,13 @@ export class RecordingDesk {
     /** A counter row was given to a mirror and user. */
     readonly nameRow: (row: number, mirror: number, user: string) => void;
     readonly generation: number;
+    /** Other threads are to know of a half of a two-phase commit. */
+    readonly tellPrepared?: (news: PreparedNews) => void;
     readonly random?: () => number;
   }) {
     this.registry = options.registry;
     this.bytes = options.bytes;
+    this.prepared = new PreparedBook(options.tellPrepared ?? (() => undefined));
     this.#counters = options.counters;
     this.#sequence = options.sequence;
     this.#nameRow = options.nameRow;
@@ -151,13 +158,30 @@ export class RecordingDesk {
     return Number(Atomics.add(this.#sequence, 0, 1n));
   }
 
-  /** At a transaction's start: -1 to record it for the mirror, or the index of the reason not to. */
-  decide(route: MirrorRoute): number {
+  /** From 0 to 1, 1 excluded. */
+  roll(): number {
+    return this.#random();
+  }
+
+  /** Whether a transaction of the client is one for the mirror: -1, or the index of the reason why not. */
+  choose(route: MirrorRoute, recorder: TransactionRecorder, fresh: number): number {
+    const { traits, settings } = recorder;
+    if (!traits.suits(route, settings)) return dropReasonIndex.filtered;
+    if (route.exposure >= 1) return MIRROR;
+    return traits.place(route.sticky, settings, fresh) < route.exposure ? MIRROR : dropReasonIndex.exposure;
+  }
+
+  /**
+   * At a transaction's start: -1 to record it for the mirror, or the index of the reason not to, where `choice` is -1 or
+   * the reason found so far.
+   */
+  decide(route: MirrorRoute, choice: number): number {
     const state = this.#states[route.id];
     if (!route.enabled || state === TargetState.Refused) return dropReasonIndex.refused;
-    if (route.exposure < 1 && this.#random() >= route.exposure) return dropReasonIndex.exposure;
+    const isEarly = choice === dropReasonIndex.filtered || choice === dropReasonIndex.exposure;
+    if (isEarly) return choice;
     if (!this.#link.connected || state === TargetState.Down) return dropReasonIndex.mirror_down;
-    return MIRROR;
+    return choice;
   }
 
   /** At its end: -1 where the mirror's queue has room for it. */

@@ -1,3 +1,5 @@
+import type { PreparedText } from '../../session/statement-names.ts';
+import type { TwoPhase } from './two-phase.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from './record-stream.ts';
 
 const SYNC_LENGTH = 5;
@@ -38,6 +40,10 @@ export class RequestRecording {
   sqlstate = '';
   /** How much of its messages the source ran; -1: all. */
   ranUntil = -1;
+  /** The half of a two-phase commit that it is. */
+  twoPhase: TwoPhase | undefined;
+  /** The unnamed statement of an earlier request that this one needs. */
+  unnamed: PreparedText | undefined;
   readonly #thinkTime: number;
 
   constructor(
@@ -69,6 +75,11 @@ export class RequestRecording {
   /** The whole, once it has been answered. */
   get bytes(): Buffer {
     return (this.#buffer ?? Buffer.alloc(0)).subarray(0, this.length);
+  }
+
+  /** It is recorded after all: nothing of it was appended yet. */
+  record(): void {
+    this.#buffer = this.#shelf.takeBuffer();
   }
 
   append(bytes: Buffer, start: number, end: number): void {

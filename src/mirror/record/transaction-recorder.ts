@@ -2,13 +2,17 @@ import { TransactionStatus } from '../../protocol/message-types.ts';
 import type { ParameterSet } from '../../session/parameter-set.ts';
 import type { PreparedText } from '../../session/statement-names.ts';
 import { monotonicNow } from '../../util/clock.ts';
+import { ClientTraits } from './client-traits.ts';
 import { dropReasonIndex } from './drop-reason-names.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, TransactionFlag } from './record-stream.ts';
 import type { MirrorRoute, RecordingDesk } from './recording-desk.ts';
 import { RequestRecording } from './request-recording.ts';
+import { twoPhaseOf } from './two-phase.ts';
+import type { TwoPhase } from './two-phase.ts';
 
 /** A mirror is to get the transaction; any other value is the index of the reason why not. */
 const MIRROR = -1;
+const NONE: readonly MirrorRoute[] = [];
 
 /**
  * Records one client's transactions, as the session sends requests and gets them answered.
@@ -26,6 +30,7 @@ export class TransactionRecorder {
   readonly user: string;
   /** The client's settings, as of now. */
   settings: ParameterSet;
+  readonly traits: ClientTraits;
   /** Handed over and not finished, by mirror id. */
   readonly depths: number[] = [];
   /** The mirror process (by incarnation) that knows of this client. */
@@ -33,6 +38,8 @@ export class TransactionRecorder {
 
   #routes: readonly MirrorRoute[] = [];
   readonly #decisions: number[] = [];
+  /** By mirror id, while the client keeps its server connection: what became of the transactions it did so from. */
+  readonly #held = new Map<number, number>();
   #inTransaction = false;
   /** Some mirror is to get the current transaction. */
   #wanted = false;
@@ -56,7 +63,6 @@ export class TransactionRecorder {
   #taken = 0;
   /** Statements prepared earlier that requests refer to. */
   readonly #statements = new Set<PreparedText>();
-  #unnamed: PreparedText | undefined;
 
   /** The last transaction has ended, and waits for `concluded`. */
   #deferredSince: number | undefined;
@@ -72,6 +78,7 @@ export class TransactionRecorder {
     this.id = options.id;
     this.database = options.database;
     this.user = options.user;
+    this.traits = new ClientTraits(options.user, desk.roll());
     this.settings = options.settings;
     this.#settingsAtStart = options.settings;
   }
@@ -101,7 +108,10 @@ export class TransactionRecorder {
 
   /** Bytes of the current request as the source receives them. */
   append(bytes: Buffer, start: number, end: number): void {
-    if (this.#current !== undefined) this.#append(this.#current, bytes, start, end);
+    if (this.#current === undefined) return;
+    const twoPhase = twoPhaseOf(bytes, start, end);
+    if (twoPhase !== undefined) this.#meet(this.#current, twoPhase);
+    this.#append(this.#current, bytes, start, end);
   }
 
   /** CopyData, CopyDone or CopyFail behind a request that has been sent. */
@@ -132,8 +142,9 @@ export class TransactionRecorder {
 
   /** The current request needs the unnamed statement of an earlier one. */
   usesUnnamed(bytes: Buffer, start: number, end: number): void {
-    if (!this.#wanted || this.#unnamed !== undefined) return;
-    this.#unnamed = this.#desk.registry.acquire(bytes.subarray(start, end));
+    const request = this.#current;
+    if (request?.recorded !== true || request.unnamed !== undefined) return;
+    request.unnamed = this.#desk.registry.acquire(bytes.subarray(start, end));
   }
 
   /**
@@ -146,7 +157,8 @@ export class TransactionRecorder {
     request.sqlstate = sqlstate;
     request.flags |= RequestFlag.Errored;
     if (offset === 0) return;
-    request.ranUntil = (offset > 0 ? offset : this.#offset) - request.startOffset;
+    if (offset > 0) request.ranUntil = offset - request.startOffset;
+    else request.ranUntil = request.sent ? 0 : this.#offset - request.startOffset;
   }
 
   /** After an error the server skips requests that were taken for sent: they are part of the one that erred. */
@@ -195,13 +207,19 @@ export class TransactionRecorder {
     this.#statusBefore = status;
     this.#lastReadyAt = now;
     if (status !== TransactionStatus.Idle) return;
-    if (defer && this.#pending.length === 0) this.#deferredSince = now;
-    else this.#end(now);
+    if (defer && this.#pending.length === 0) {
+      this.#deferredSince = now;
+      return;
+    }
+    // It will be known when all is answered that was sent ahead; until then those requests may need the session.
+    if (defer) this.#pinned = true;
+    this.#end(now);
   }
 
   /** What a deferred transaction was waiting for. `pinned`: the client keeps its server connection. */
   concluded(pinned: boolean): void {
     this.#pinned = pinned;
+    if (!pinned) this.#held.clear();
     this.#conclude();
   }
 
@@ -217,7 +235,7 @@ export class TransactionRecorder {
       this.#decide(this.#routes);
       this.#count(reason);
     }
-    for (const request of this.#pending) request.discard();
+    this.#discard(this.#pending);
     this.#pending = [];
     this.#current = undefined;
     this.#statusBefore = TransactionStatus.Idle;
@@ -245,13 +263,27 @@ export class TransactionRecorder {
   #decide(routes: readonly MirrorRoute[]): void {
     this.#routes = routes;
     this.#wanted = false;
+    const fresh = routes.length === 0 ? 0 : this.#desk.roll();
     for (let index = 0; index < routes.length; index++) {
       const route = routes[index];
       if (route === undefined) continue;
-      const reason = this.#desk.decide(route);
+      const choice = this.#pinnedAtStart
+        ? (this.#held.get(route.id) ?? dropReasonIndex.session_lost)
+        : this.#desk.choose(route, this, fresh);
+      const reason = this.#desk.decide(route, choice);
       this.#decisions[index] = reason;
       if (reason === MIRROR) this.#wanted = true;
     }
+  }
+
+  /**
+   * The roll of the transaction from which the client keeps its server connection holds for as long as it does. A mirror
+   * that misses one of those transactions for another reason has not what later ones need.
+   */
+  #hold(route: MirrorRoute, fate: number): void {
+    if (!this.#pinned) return;
+    const isChoice = fate === MIRROR || fate === dropReasonIndex.filtered || fate === dropReasonIndex.exposure;
+    this.#held.set(route.id, isChoice ? fate : dropReasonIndex.session_lost);
   }
 
   #conclude(): void {
@@ -262,8 +294,10 @@ export class TransactionRecorder {
 
   #end(now: number): void {
     const whole = this.#wanted && this.#answered.every((request) => request.recorded);
-    if (whole) this.#offer(now);
-    else this.#count(this.#givenUp ?? dropReasonIndex.bytes_full);
+    const twoPhase = this.#answered.find((request) => request.twoPhase !== undefined)?.twoPhase;
+    const targets = whole ? this.#offer(now) : NONE;
+    if (!whole) this.#count(this.#givenUp ?? dropReasonIndex.bytes_full);
+    this.#followTwoPhase(targets, twoPhase);
     this.#inTransaction = false;
     const next = this.#pending[0];
     if (next === undefined) {
@@ -279,7 +313,8 @@ export class TransactionRecorder {
     );
   }
 
-  #offer(now: number): void {
+  /** The mirrors that it was handed over to. */
+  #offer(now: number): readonly MirrorRoute[] {
     const recording = this.#answered.map((request) => request.bytes);
     const length = recording.reduce((sum, part) => sum + part.length, 0);
     const targets: MirrorRoute[] = [];
@@ -290,10 +325,11 @@ export class TransactionRecorder {
       if (reason === MIRROR) {
         reason = length > route.maxTransactionSize ? dropReasonIndex.too_large : this.#desk.admit(this, route);
       }
+      this.#hold(route, reason);
       if (reason === MIRROR) targets.push(route);
       else this.#desk.dropped(this, route, reason);
     }
-    if (targets.length === 0) return;
+    if (targets.length === 0) return targets;
     // The bytes are the queue's now, and given back when the last mirror has finished with them.
     this.#taken -= length;
     this.#desk.handOver(this, targets, {
@@ -302,13 +338,14 @@ export class TransactionRecorder {
       flags: this.#transactionFlags(),
       settings: this.#settingsAtStart,
       statements: this.#statements,
-      unnamed: this.#unnamed,
+      unnamed: this.#answered.find((request) => request.unnamed !== undefined)?.unnamed,
       requestCount: this.#requestCount,
       recording,
       bytes: length,
     });
-    for (const request of this.#answered) request.discard();
+    this.#discard(this.#answered);
     this.#answered = [];
+    return targets;
   }
 
   #transactionFlags(): number {
@@ -318,12 +355,38 @@ export class TransactionRecorder {
     return flags;
   }
 
+  /** Whoever ends a prepared transaction: the mirrors that got its first half get the second, and no others. */
+  #meet(request: RequestRecording, twoPhase: TwoPhase): void {
+    request.twoPhase = twoPhase;
+    const mirrors = twoPhase.ends ? this.#desk.prepared.mirrorsOf(twoPhase.gid) : undefined;
+    const isFirst = this.#requestCount === 0 && this.#pending[0] === request;
+    if (mirrors === undefined || !isFirst || this.#pinnedAtStart) return;
+    this.#wanted = false;
+    for (const [index, route] of this.#routes.entries()) {
+      const reason = this.#desk.decide(route, mirrors.has(route.id) ? MIRROR : dropReasonIndex.session_lost);
+      this.#decisions[index] = reason;
+      if (reason === MIRROR) this.#wanted = true;
+    }
+    const startsRecording = this.#wanted && !request.recorded && this.#givenUp === undefined;
+    if (startsRecording && this.#take(REQUEST_HEADER_LENGTH)) request.record();
+  }
+
+  /** Tells which mirrors got the first half of a two-phase commit, or that it was ended. */
+  #followTwoPhase(targets: readonly MirrorRoute[], twoPhase: TwoPhase | undefined): void {
+    if (twoPhase === undefined || this.#failed) return;
+    const mirrors = twoPhase.ends ? undefined : targets.map(({ id }) => id);
+    this.#desk.prepared.saw({ gid: twoPhase.gid, user: this.user, mirrors });
+  }
+
   /** Counts the transaction as dropped everywhere: for the reason known at its start, else this one. */
   #count(reason: number): void {
     for (let index = 0; index < this.#routes.length; index++) {
       const route = this.#routes[index];
       const decision = this.#decisions[index] ?? MIRROR;
-      if (route !== undefined) this.#desk.dropped(this, route, decision === MIRROR ? reason : decision);
+      if (route === undefined) continue;
+      const fate = decision === MIRROR ? reason : decision;
+      this.#hold(route, fate);
+      this.#desk.dropped(this, route, fate);
     }
   }
 
@@ -349,13 +412,21 @@ export class TransactionRecorder {
 
   #giveUp(reason: number): false {
     this.#givenUp = reason;
-    for (const request of this.#pending) request.discard();
+    this.#discard(this.#pending);
     this.#discardAnswered();
     return false;
   }
 
+  #discard(requests: readonly RequestRecording[]): void {
+    for (const request of requests) {
+      request.discard();
+      if (request.unnamed !== undefined) this.#desk.registry.release(request.unnamed);
+      request.unnamed = undefined;
+    }
+  }
+
   #discardAnswered(): void {
-    for (const request of this.#answered) request.discard();
+    this.#discard(this.#answered);
     this.#answered = [];
     let kept = 0;
     for (const request of this.#pending) kept += request.length;
@@ -368,8 +439,6 @@ export class TransactionRecorder {
     this.#discardAnswered();
     this.#givenUp = undefined;
     if (this.#statements.size > 0) this.#statements.clear();
-    if (this.#unnamed !== undefined) this.#desk.registry.release(this.#unnamed);
-    this.#unnamed = undefined;
   }
 
   /** What was taken for the end of the oldest unanswered request was none: the next is part of it. */
@@ -386,7 +455,7 @@ export class TransactionRecorder {
     this.#pending.splice(1, 1);
     if (this.#current === next) this.#current = request;
     request.join(next);
-    next.discard();
+    this.#discard([next]);
     if (!request.recorded || this.#taken < REQUEST_HEADER_LENGTH) return;
     this.#taken -= REQUEST_HEADER_LENGTH;
     this.#desk.bytes.giveBack(REQUEST_HEADER_LENGTH);

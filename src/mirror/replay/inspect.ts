@@ -1,6 +1,8 @@
 import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
 import { DropReason, RequestFlag } from '../record/record-stream.ts';
 import type { RecordedTransaction } from '../record/record-stream-reader.ts';
+import { twoPhaseIn } from '../record/two-phase.ts';
+import type { TwoPhase } from '../record/two-phase.ts';
 import { judgeText, TextVerdict } from './denied.ts';
 import { executedStatements } from './executed-statements.ts';
 import type { ExecutedStatement } from './executed-statements.ts';
@@ -20,9 +22,11 @@ export interface Inspection {
   readonly treatments: ReadonlyMap<number, Treatment> | undefined;
   /** It calls set_config: the session's state is not known after it. */
   readonly configures: boolean;
+  /** The half of a two-phase commit that it did on the source. */
+  readonly twoPhase: TwoPhase | undefined;
 }
 
-const AS_RECORDED: Inspection = { reason: 0, treatments: undefined, configures: false };
+const AS_RECORDED: Inspection = { reason: 0, treatments: undefined, configures: false, twoPhase: undefined };
 const UNSAFE: Inspection = { ...AS_RECORDED, reason: DropReason.Unsafe };
 const DENIED: Inspection = { ...AS_RECORDED, reason: DropReason.Denied };
 
@@ -58,6 +62,7 @@ class Inspector {
   #denied = false;
   #notifications = 0;
   #configures = false;
+  #twoPhase: TwoPhase | undefined;
 
   constructor(tracker: StatementTracker, standardConformingStrings: boolean) {
     this.#tracker = tracker;
@@ -76,10 +81,12 @@ class Inspector {
   }
 
   result(requestCount: number): Inspection {
-    if (this.#unsafe) return UNSAFE;
-    if (this.#denied || (this.#notifications > 0 && this.#notifications === requestCount)) return DENIED;
-    if (this.#treatments === undefined && !this.#configures) return AS_RECORDED;
-    return { reason: 0, treatments: this.#treatments, configures: this.#configures };
+    const twoPhase = this.#twoPhase;
+    if (this.#unsafe) return { ...UNSAFE, twoPhase };
+    if (this.#denied || (this.#notifications > 0 && this.#notifications === requestCount))
+      return { ...DENIED, twoPhase };
+    if (this.#treatments === undefined && !this.#configures && twoPhase === undefined) return AS_RECORDED;
+    return { reason: 0, treatments: this.#treatments, configures: this.#configures, twoPhase };
   }
 
   #treat(treatment: Treatment): void {
@@ -88,7 +95,7 @@ class Inspector {
 
   #judgeSimple(): TextVerdict {
     this.#tracker.message(Frontend.Query, cursor.bytes, cursor.start, cursor.end);
-    return judgeText(cursor.queryText(cursor.start, cursor.end), this.#standardConformingStrings);
+    return this.#judgeQuery(cursor.queryText(cursor.start, cursor.end));
   }
 
   /** Statements are judged where they are bound: a Parse alone runs nothing. */
@@ -115,14 +122,26 @@ class Inspector {
     const type = bytes[at] ?? 0;
     if (type === Frontend.Query) {
       this.#tracker.message(type, bytes, at, end);
-      return judgeText(cursor.queryText(at, end), this.#standardConformingStrings);
+      return this.#judgeQuery(cursor.queryText(at, end));
     }
     if (type === Frontend.FunctionCall) {
       const denied = end - at >= 9 && DENIED_FUNCTION_OIDS.has(bytes.readUInt32BE(at + 5));
       return denied ? TextVerdict.Denied : TextVerdict.Fine;
     }
     const statement = this.#tracker.message(type, bytes, at, end);
-    return type === Frontend.Bind ? (statement?.verdict ?? TextVerdict.Fine) : undefined;
+    if (type !== Frontend.Bind) return undefined;
+    this.#noteTwoPhase(statement?.twoPhase);
+    return statement?.verdict ?? TextVerdict.Fine;
+  }
+
+  #judgeQuery(text: string): TextVerdict {
+    this.#noteTwoPhase(twoPhaseIn(text, this.#standardConformingStrings));
+    return judgeText(text, this.#standardConformingStrings);
+  }
+
+  /** What failed, or was rolled back, was no half of anything. */
+  #noteTwoPhase(twoPhase: TwoPhase | undefined): void {
+    if (twoPhase !== undefined && (cursor.flags & ERRORED_OR_ROLLED_BACK) === 0) this.#twoPhase = twoPhase;
   }
 
   /** Outcome forcing. True when the request is not to be judged further. */

@@ -1,3 +1,4 @@
+import type { DropReason } from '../record/record-stream.ts';
 import { Fifo } from './fifo.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import type { MirrorPool, PooledConnection } from './mirror-pool.ts';
@@ -13,6 +14,8 @@ export class Lane {
   /** Where it gets its connections; another one after the mirror's configuration changed. */
   pool: MirrorPool;
   readonly queue = new Fifo<MirroredTransaction>();
+  /** Those in the queue that are dropped when their turn comes, since what follows depends on it. */
+  readonly doomed = new Map<MirroredTransaction, DropReason>();
   running: MirroredTransaction | undefined;
   /** Stands in the pool's line. */
   isWaiting = false;

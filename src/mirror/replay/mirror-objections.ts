@@ -24,12 +24,23 @@ export async function mirrorObjections(
 ): Promise<string[]> {
   try {
     return await ControlSession.with(connect, logins.mirror, async (onMirror) =>
-      ControlSession.with(connect, logins.source, async (onSource) => objections(onSource, onMirror, rules)),
+      ControlSession.with(toSource(connect), logins.source, async (onSource) => objections(onSource, onMirror, rules)),
     );
   } catch (error) {
     if ((error as { code?: unknown }).code === LOOP_SQLSTATE) return ['it is this pgmirror itself'];
     throw error;
   }
+}
+
+/** A source that refuses a login does not speak for the mirror: the SQLSTATE is left out. */
+function toSource(connect: Connect): Connect {
+  return async (login) => {
+    try {
+      return await connect(login);
+    } catch (error) {
+      throw new Error((error as Error).message, { cause: error });
+    }
+  };
 }
 
 async function objections(source: ControlSession, mirror: ControlSession, rules: SafetyRules): Promise<string[]> {

@@ -5,7 +5,8 @@ import { loopName } from '../record/loop-name.ts';
 import { TargetState } from '../record/record-stream.ts';
 import { MirrorTarget } from './mirror-target.ts';
 import type { Connect } from './connect.ts';
-import type { MirrorTargetHost } from './mirror-target.ts';
+import { ControlSession } from './control-session.ts';
+import type { MirrorTargetHost } from './mirror-target-host.ts';
 import type { FromMirrorProcess, MirrorTargetConfig, SourceLogin, ToMirrorProcess } from './mirror-process-messages.ts';
 import type { ReportedMirror, TrafficReport } from '../report/traffic-report.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
@@ -13,6 +14,7 @@ import { PoolerLink } from './pooler-link.ts';
 import type { LinkHost } from './pooler-link.ts';
 import type { AnsweredRequest } from './replay-options.ts';
 import { lookAt } from './safety-look.ts';
+import { sourceLoginOf } from './target-options.ts';
 import { SettingsRegistry } from './settings-registry.ts';
 import { StatementRegistry } from './statement-registry.ts';
 
@@ -63,9 +65,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
       case 'configure':
         this.#sources = new Map(message.sourceLogins.map((login) => [login.source, login]));
         this.#instance = message.instance;
-        void this.#configure(message.targets, message.look).then(() =>
-          this.#tell({ type: 'configured', epoch: message.epoch }),
-        );
+        void this.#configure(message).then(() => this.#tell({ type: 'configured', epoch: message.epoch }));
         return;
       case 'ping':
         this.#tell({ type: 'pong', n: message.n });
@@ -118,6 +118,17 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     return lookAt(config, { connect, source, applicationName: loopName(this.#instance) });
   }
 
+  async askSource(config: MirrorTargetConfig, sql: string): Promise<(string | null)[][]> {
+    const source = this.#sources.get(config.source);
+    if (source === undefined) throw new Error('no login to the source is known');
+    const login = sourceLoginOf(source, config.connectTimeoutMs);
+    return ControlSession.with(this.connect, login, async (session) => session.query(sql));
+  }
+
+  preparedSettled(target: MirrorTarget, gid: string): void {
+    this.#tell({ type: 'preparedSettled', target: target.id, gid });
+  }
+
   stateChanged(target: MirrorTarget): void {
     if (this.#targets.get(target.id) !== target) return;
     const { source, destination } = target.config;
@@ -141,7 +152,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   }
 
   /** Settles when the mirrors that have to be looked at have been. */
-  async #configure(configs: readonly MirrorTargetConfig[], look: boolean): Promise<void> {
+  async #configure({ targets: configs, look, prepared }: ToMirrorProcess & { type: 'configure' }): Promise<void> {
     const listed = new Set(configs.map(({ id }) => id));
     for (const [id, target] of this.#targets) {
       if (listed.has(id)) continue;
@@ -154,6 +165,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
       if (known) return known.configure(config) || look ? known.look() : undefined;
       const target = new MirrorTarget(config, this);
       this.#targets.set(config.id, target);
+      target.remember(prepared.filter((one) => one.target === config.id));
       for (const link of this.#links) link.targetState(target.id, streamState(target));
       return target.look();
     });

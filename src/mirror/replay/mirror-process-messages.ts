@@ -54,6 +54,13 @@ export interface SourceLogin extends MirrorLogin {
   readonly database: string;
 }
 
+/** A transaction that a client's user prepared on a mirror. */
+export interface PreparedOnMirror {
+  readonly target: number;
+  readonly gid: string;
+  readonly user: string;
+}
+
 /** Supervisor → mirror process. */
 export type ToMirrorProcess =
   /** All mirrors there are: one that is missing was removed. */
@@ -66,6 +73,8 @@ export type ToMirrorProcess =
       readonly instance: string;
       /** The files were read again: all mirrors are looked at. Those that are new or moved are in any case. */
       readonly look: boolean;
+      /** What was perhaps prepared on mirrors before this process began; it counts for mirrors that are new to it. */
+      readonly prepared: readonly PreparedOnMirror[];
     }
   | { readonly type: 'configureReport'; readonly report: ReportOptions }
   | { readonly type: 'ping'; readonly n: number }
@@ -105,4 +114,6 @@ export type FromMirrorProcess =
   | { readonly type: 'status'; readonly id: number; readonly targets: readonly MirrorTargetStatus[] }
   | { readonly type: 'queries'; readonly id: number; readonly queries: readonly QueryReport[] }
   | { readonly type: 'targetState'; readonly id: number; readonly state: MirrorState; readonly reason: string }
+  /** Nothing is left on the mirror of a transaction that was prepared there. */
+  | { readonly type: 'preparedSettled'; readonly target: number; readonly gid: string }
   | { readonly type: 'drained' };

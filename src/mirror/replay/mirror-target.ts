@@ -1,72 +1,58 @@
 import { monotonicNow } from '../../util/clock.ts';
 import { DropReason, Outcome, TransactionFlag } from '../record/record-stream.ts';
-import { Breaker } from './breaker.ts';
 import type { Connect } from './connect.ts';
-import { ConnectRate } from './connect-rate.ts';
 import { Lane } from './lane.ts';
 import { LatencyWindow } from './latency-window.ts';
-import { MirrorPool } from './mirror-pool.ts';
-import type { PooledConnection, PoolOwner } from './mirror-pool.ts';
-import type { MirrorLogin, MirrorState, MirrorTargetConfig, MirrorTargetStatus } from './mirror-process-messages.ts';
+import { MirrorAccess } from './mirror-access.ts';
+import type { MirrorPool, PooledConnection } from './mirror-pool.ts';
+import { MirrorPools } from './mirror-pools.ts';
+import type { MirrorPoolsHost } from './mirror-pools.ts';
+import type { MirrorTargetHost } from './mirror-target-host.ts';
+import type {
+  MirrorState,
+  MirrorTargetConfig,
+  MirrorTargetStatus,
+  PreparedOnMirror,
+} from './mirror-process-messages.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
+import { PreparedTransactions, Readiness } from './prepared-transactions.ts';
+import { serversOf } from './prepared-on-servers.ts';
+import type { TwoPhase } from '../record/two-phase.ts';
 import type { AnsweredRequest, ReplayOptions } from './replay-options.ts';
-import { SafetyGate } from './safety-gate.ts';
-import { connectionKey, replayOptionsOf, serverLoginOf } from './target-options.ts';
+import { connectionKey, replayOptionsOf } from './target-options.ts';
 import { TransactionFilter } from './transaction-filter.ts';
 
-/** What a mirror needs from the process it is in. */
-export interface MirrorTargetHost {
-  readonly connect: Connect;
-  /** Looks at a mirror: why it must not be used. Rejects where that cannot be found out. */
-  objectionsTo(config: MirrorTargetConfig): Promise<readonly string[]>;
-  /** A request was answered on the mirror. */
-  requestAnswered(target: MirrorTarget, transaction: MirroredTransaction, request: AnsweredRequest): void;
-  /** The mirror went, is back, was refused or disabled. */
-  stateChanged(target: MirrorTarget): void;
-}
-
-/** A login that was refused is tried again after this long. */
-const REFUSED_LOGIN_MS = 10_000;
-/** So many connections in a row that were lost before they finished anything are as good as none. */
-const USELESS_CONNECTIONS = 3;
+/** How often transactions that are prepared and that nobody ends are looked for. */
+const CLEAN_MS = 5000;
+const SESSION_FLAGS = TransactionFlag.NeedsSession | TransactionFlag.KeepsSession;
 const NONE: readonly string[] = [];
 
 /**
- * One mirror: its pools (one for each login), its breaker, its lanes, and the gate that it has to pass before anything
- * is sent to it: until it was looked at it counts as down, and what is found against it keeps it refused until the
- * configuration is read again. It is looked at again before a connection is opened after one was lost.
+ * One mirror: its access (whether it can and may be used), its pools (one for each login), its lanes.
  *
- * A transaction is taken into its client's lane unless it is filtered out, its client has no login here or the breaker
- * is open; what becomes of it is acknowledged exactly once. When a connection cannot be made the breaker opens: what
- * waits is dropped at once, and so is what comes, until a probe gets through. A login that the mirror refuses concerns
- * that login alone. A removed mirror finishes what it has for as long as it is let; the rest is `lost`.
+ * A transaction is taken into its client's lane unless it is filtered out, its client has no login here or the mirror is
+ * off; what becomes of it is acknowledged exactly once. When the mirror goes off, what waits is dropped at once, and so
+ * is what comes. A login that the mirror refuses concerns that login alone. A removed mirror finishes what it has for as
+ * long as it is let; the rest is `lost`.
  */
-export class MirrorTarget implements PoolOwner {
+export class MirrorTarget implements MirrorPoolsHost {
   readonly id: number;
   readonly #host: MirrorTargetHost;
   #config: MirrorTargetConfig;
   #filter: TransactionFilter;
   #replayOptions: ReplayOptions;
-  #pools = new Map<string, MirrorPool>();
-  #loginOf = new Map<string, MirrorLogin>();
+  readonly connect: Connect;
+  readonly access: MirrorAccess;
+  readonly #pools: MirrorPools;
   readonly #lanes = new Set<Lane>();
-  readonly #rate = new ConnectRate();
-  readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #breaker: Breaker;
-  readonly #gate: SafetyGate;
+  readonly #prepared: PreparedTransactions;
+  /** Lanes whose next transaction waits for what another lane is to do. */
+  readonly #aside = new Set<Lane>();
+  #cleanAt = 0;
   readonly #latency = { source: new LatencyWindow(), mirror: new LatencyWindow() };
   /** Since when nothing that was missed counts: its start, or the last RESET MIRROR (the monotonic clock). */
   cleanSince = monotonicNow();
-  #refusal = '';
-  /** It was looked at, and nothing was against it, since its address was last changed. */
-  #isReached = false;
-  /** State and reason that were told last. */
-  #told = '';
-  #uselessConnections = 0;
-  #probing: MirrorPool | undefined;
   #isLosing = false;
-  /** Raised when the connections that are there must not be used any more. */
-  #generation = 0;
 
   constructor(config: MirrorTargetConfig, host: MirrorTargetHost) {
     this.id = config.id;
@@ -74,12 +60,22 @@ export class MirrorTarget implements PoolOwner {
     this.#config = config;
     this.#filter = new TransactionFilter(config);
     this.#replayOptions = replayOptionsOf(config);
-    this.#setLogins(config);
-    this.#gate = new SafetyGate(async () => host.objectionsTo(this.#config));
-    this.#breaker = new Breaker({
-      probe: () => this.#probe(),
-      changed: () => this.#breakerChanged(),
+    this.connect = host.connect;
+    this.#prepared = new PreparedTransactions({
+      ...serversOf(host, { config: () => this.#config, loginOf: (user) => this.#pools.loginOf(user) }),
+      settled: (gid) => host.preparedSettled(this, gid),
     });
+    this.access = new MirrorAccess(
+      {
+        objections: async () => host.objectionsTo(this.#config),
+        probe: () => this.#pools.probe(),
+        lost: () => this.#dropAllWaiting(),
+        refused: () => this.#giveUp(),
+        changed: () => host.stateChanged(this),
+      },
+      config.enabled,
+    );
+    this.#pools = new MirrorPools(this, config);
   }
 
   get config(): MirrorTargetConfig {
@@ -91,17 +87,11 @@ export class MirrorTarget implements PoolOwner {
   }
 
   get state(): MirrorState {
-    if (!this.#config.enabled) return 'disabled';
-    if (this.#refusal !== '') return 'refused';
-    return this.#breaker.isOpen || !this.#isReached ? 'down' : 'up';
-  }
-
-  get #isOff(): boolean {
-    return this.#refusal !== '' || this.#breaker.isOpen || !this.#isReached;
+    return this.access.state;
   }
 
   get reason(): string {
-    return this.#refusal || this.#breaker.reason || (this.#isReached ? '' : 'not looked at yet');
+    return this.access.reason;
   }
 
   get isEmpty(): boolean {
@@ -110,22 +100,7 @@ export class MirrorTarget implements PoolOwner {
 
   /** Finds out whether the mirror can be reached and may be used. Never rejects: the state tells. */
   async look(): Promise<void> {
-    if (!this.#config.enabled) return;
-    this.#gate.forget();
-    const generation = this.#generation;
-    try {
-      const objections = await this.#gate.objections();
-      if (generation !== this.#generation) return;
-      if (objections.length > 0) return this.refuse(objections);
-      this.#refusal = '';
-      if (this.#breaker.isOpen) return this.#probe();
-      this.#isReached = true;
-      this.#tell();
-    } catch (error) {
-      if (generation !== this.#generation) return;
-      // What could not be looked at stays refused.
-      if (this.#refusal === '') this.#breaker.fail((error as Error).message);
-    }
+    await this.access.look();
   }
 
   /**
@@ -139,60 +114,31 @@ export class MirrorTarget implements PoolOwner {
     this.#filter = new TransactionFilter(config);
     this.#replayOptions = replayOptionsOf(config);
     if (isMoved) {
-      const waiting = this.#retirePools();
-      this.#setLogins(config);
-      this.#breaker.succeed();
-      this.#refusal = '';
-      this.#isReached = false;
-      this.#gate.forget();
+      const waiting = this.#pools.retire(config);
+      this.access.moved();
       for (const lane of waiting) this.#line(lane);
     }
-    for (const pool of this.#pools.values()) {
-      pool.size = config.poolSize;
-      pool.pinnedSize = config.pinnedPoolSize;
-    }
-    this.#tell();
+    this.#pools.resize(config);
+    this.access.isEnabled = config.enabled;
+    this.access.tell();
     return isMoved || before.enabled !== config.enabled;
+  }
+
+  /** These were perhaps prepared on it by an earlier process. */
+  remember(prepared: readonly PreparedOnMirror[]): void {
+    for (const { gid, user } of prepared) this.#prepared.remember(gid, user);
   }
 
   /** It was made a fresh copy of its source: what is known of its past counts no more. */
   async reset(): Promise<void> {
     this.cleanSince = monotonicNow();
+    this.#prepared.forgetAll();
     await this.look();
-  }
-
-  /** Off until it is looked at again: nothing is replayed on it, and what runs there is given up. */
-  refuse(objections: readonly string[]): void {
-    this.#refusal = objections.join('; ');
-    this.#isReached = false;
-    this.#breaker.succeed();
-    for (const lane of this.#lanes) this.#dropQueue(lane, DropReason.MirrorDown);
-    for (const pool of this.#pools.values()) {
-      for (const { replayer } of [...pool.connections]) replayer.abandon();
-    }
-    this.#retirePools();
-    this.#tell();
-  }
-
-  /** The pool that replays a client user's transactions. */
-  poolFor(user: string): MirrorPool | undefined {
-    const login = this.#loginOf.get(user) ?? this.#config.fallback;
-    return login && this.#poolOf(login);
-  }
-
-  #poolOf(login: MirrorLogin): MirrorPool {
-    let pool = this.#pools.get(login.user);
-    if (pool === undefined) {
-      const { poolSize, pinnedPoolSize } = this.#config;
-      pool = new MirrorPool(this, login, { size: poolSize, pinnedSize: pinnedPoolSize });
-      this.#pools.set(login.user, pool);
-    }
-    return pool;
   }
 
   /** The lane of a client of this user; undefined where there is no login for it. */
   laneFor(user: string): Lane | undefined {
-    const pool = this.poolFor(user);
+    const pool = this.#pools.poolFor(user);
     return pool && new Lane(user, pool);
   }
 
@@ -202,19 +148,43 @@ export class MirrorTarget implements PoolOwner {
     return this.#filter.takes(transaction) ? 0 : DropReason.Filtered;
   }
 
-  /** Takes a transaction into its lane, or drops it. */
-  accept(transaction: MirroredTransaction, lane: Lane): void {
-    if (this.#isRefused(lane.pool)) return this.drop(transaction, DropReason.NoUser);
-    if (this.#isOff) return this.drop(transaction, DropReason.MirrorDown);
+  /** Takes a transaction into its lane, or drops it: for `refusal`, where there is one. */
+  accept(transaction: MirroredTransaction, lane: Lane, refusal: DropReason | 0): void {
+    const reason = refusal || this.#reasonToRefuse(lane);
+    const { twoPhase } = transaction;
+    if (reason !== 0 && lane.isEmpty) return this.#dropFrom(lane, transaction, reason);
+    if (reason !== 0) lane.doomed.set(transaction, reason);
+    else if (twoPhase?.ends === true) this.#prepared.ends(twoPhase.gid);
+    else if (twoPhase !== undefined) this.#prepared.comes(twoPhase.gid, lane.user);
     lane.queue.push(transaction);
     this.#lanes.add(lane);
+    this.#go(lane);
+  }
+
+  #reasonToRefuse(lane: Lane): DropReason | 0 {
+    if (this.#pools.isRefused(lane.pool)) return DropReason.NoUser;
+    return this.access.isOff ? DropReason.MirrorDown : 0;
+  }
+
+  /** Gets the lane, which has work, going, unless it is. */
+  #go(lane: Lane): void {
     if (lane.running !== undefined || lane.isWaiting) return;
     if (lane.pinned) this.#continue(lane, lane.pinned);
     else this.#line(lane);
   }
 
   drop(transaction: MirroredTransaction, reason: DropReason): void {
+    const { twoPhase } = transaction;
+    if (twoPhase?.ends === true) this.#prepared.ended(twoPhase.gid, false);
+    else if (twoPhase !== undefined) this.#prepared.neverPrepared(twoPhase.gid);
     transaction.origin.acknowledge(transaction, this.id, Outcome.Dropped, reason, NONE);
+  }
+
+  /** What the client left in its session on the mirror lacks the transaction, if it left anything: it is given up. */
+  #dropFrom(lane: Lane, transaction: MirroredTransaction, reason: DropReason): void {
+    this.drop(transaction, lane.doomed.get(transaction) ?? reason);
+    lane.doomed.delete(transaction);
+    if ((transaction.recorded.flags & SESSION_FLAGS) !== 0) this.#unpin(lane);
   }
 
   /** The client is gone; its lane ends when it is empty. */
@@ -225,9 +195,12 @@ export class MirrorTarget implements PoolOwner {
 
   /** Looks after what takes too long. Called a few times a second. */
   sweep(now: number): void {
-    for (const pool of this.#pools.values()) {
-      for (const { replayer } of pool.connections) replayer.checkTimeout(now);
-      pool.reviewWaiting();
+    for (const { replayer } of this.#pools.connections()) replayer.checkTimeout(now);
+    for (const pool of this.#pools.all) pool.reviewWaiting();
+    this.#callBack();
+    if (this.#prepared.size > 0 && now >= this.#cleanAt) {
+      this.#cleanAt = now + CLEAN_MS;
+      this.#prepared.clean().catch(() => undefined);
     }
   }
 
@@ -235,19 +208,15 @@ export class MirrorTarget implements PoolOwner {
   lose(): void {
     this.#isLosing = true;
     for (const lane of this.#lanes) this.#dropQueue(lane, DropReason.Lost);
-    for (const pool of this.#pools.values()) {
-      pool.takeWaiting();
-      for (const { replayer } of [...pool.connections]) replayer.abandon();
-    }
+    for (const pool of this.#pools.all) pool.takeWaiting();
+    for (const { replayer } of this.#pools.connections()) replayer.abandon();
   }
 
   /** Drops all that is not finished, and closes everything. */
   destroy(): void {
     this.lose();
-    this.#breaker.stop();
-    this.#retirePools();
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    this.access.stop();
+    this.#pools.destroy();
   }
 
   /** What is known of it now. */
@@ -259,8 +228,7 @@ export class MirrorTarget implements PoolOwner {
       oldest = Math.min(oldest, lane.oldest ?? now);
       queued += lane.queue.length + (lane.running ? 1 : 0);
     }
-    let connections = 0;
-    for (const pool of this.#pools.values()) connections += pool.connections.size;
+    const connections = [...this.#pools.connections()].length;
     return {
       id: this.id,
       state: this.state,
@@ -276,19 +244,11 @@ export class MirrorTarget implements PoolOwner {
   // --- PoolOwner
 
   open(pool: MirrorPool): void {
-    const now = monotonicNow();
-    // A look makes a connection of its own.
-    if (!this.#gate.isPassed) this.#rate.take(now);
-    const wait = this.#rate.take(now);
-    if (wait === 0) {
-      void this.#connect(pool, this.#generation);
-      return;
-    }
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      void this.#connect(pool, this.#generation);
-    }, wait);
-    this.#timers.add(timer);
+    this.#pools.open(pool);
+  }
+
+  loginRefused(pool: MirrorPool): void {
+    this.#dropWaiting(pool, DropReason.NoUser);
   }
 
   timed(sourceTime: number, mirrorTime: number): void {
@@ -306,7 +266,8 @@ export class MirrorTarget implements PoolOwner {
     const transaction = lane?.running;
     if (!lane || !transaction) throw new Error('a connection without a transaction finished one');
     lane.running = undefined;
-    const { origin, recorded } = transaction;
+    const { origin, recorded, twoPhase } = transaction;
+    if (twoPhase !== undefined) this.#followTwoPhase(twoPhase, outcome === Outcome.Replayed);
     if (this.#isLosing) this.drop(transaction, DropReason.Lost);
     else origin.acknowledge(transaction, this.id, outcome, 0, sqlstates);
     this.#noteUse(connection);
@@ -325,9 +286,9 @@ export class MirrorTarget implements PoolOwner {
     const now = monotonicNow();
     for (let head = lane.queue.peek(); head !== undefined; head = lane.queue.peek()) {
       const reason = this.#reasonToDrop(head, lane, now);
-      if (reason === 0) return true;
+      if (reason === 0) return !this.#waitsForOtherHalf(head, lane, now);
       lane.queue.shift();
-      this.drop(head, reason);
+      this.#dropFrom(lane, head, reason);
     }
     if (lane.isEmpty) this.#lanes.delete(lane);
     return false;
@@ -337,29 +298,52 @@ export class MirrorTarget implements PoolOwner {
     this.#noteUse(connection);
   }
 
-  /** A mirror that is lost is looked at before it is used again; one whose connections are good for nothing is down. */
   #noteUse({ connection, wasUseful }: PooledConnection): void {
-    if (!connection.isOver) {
-      this.#uselessConnections = 0;
-      return;
-    }
-    this.#gate.forget();
-    if (wasUseful || ++this.#uselessConnections < USELESS_CONNECTIONS) return;
-    this.#uselessConnections = 0;
-    this.#breaker.fail(connection.endReason);
+    if (connection.isOver) this.access.connectionLost(connection.endReason, wasUseful);
+    else this.access.connectionUsed();
   }
 
   // --- lanes
 
-  #reasonToDrop({ recorded }: MirroredTransaction, lane: Lane, now: number): DropReason | 0 {
+  #reasonToDrop(transaction: MirroredTransaction, lane: Lane, now: number): DropReason | 0 {
+    const { recorded, twoPhase } = transaction;
+    const doomed = lane.doomed.get(transaction);
+    if (doomed !== undefined) return doomed;
+    if (twoPhase?.ends === true) {
+      const readiness = this.#prepared.readiness(twoPhase.gid, recorded.endedAt, now);
+      if (readiness === Readiness.Lost) return DropReason.SessionLost;
+    }
     if ((recorded.flags & TransactionFlag.NeedsSession) !== 0 && !lane.pinned) return DropReason.SessionLost;
     return now - recorded.endedAt > this.#config.maxLagMs ? DropReason.Lag : 0;
   }
 
-  /** A pinned lane goes on with the connection it holds. */
+  /** COMMIT PREPARED is run after what it ends was prepared; the lane stands aside so long. */
+  #waitsForOtherHalf({ recorded, twoPhase }: MirroredTransaction, lane: Lane, now: number): boolean {
+    if (twoPhase?.ends !== true) return false;
+    if (this.#prepared.readiness(twoPhase.gid, recorded.endedAt, now) !== Readiness.Wait) return false;
+    this.#aside.add(lane);
+    return true;
+  }
+
+  #followTwoPhase({ ends, gid }: TwoPhase, succeeded: boolean): void {
+    if (ends) this.#prepared.ended(gid, succeeded);
+    else this.#prepared.prepared(gid, succeeded);
+    this.#callBack();
+  }
+
+  /** Lanes that stood aside look again whether they can go on. */
+  #callBack(): void {
+    const lanes = [...this.#aside];
+    this.#aside.clear();
+    for (const lane of lanes) if (!lane.isEmpty) this.#go(lane);
+  }
+
+  /** A pinned lane goes on with the connection it holds, unless that is given up with what is dropped from it. */
   #continue(lane: Lane, connection: PooledConnection): void {
-    if (connection.pool.run(lane, connection)) return;
-    if (lane.isEnding) this.#unpin(lane);
+    const hasMore = this.review(lane);
+    if (hasMore && lane.pinned !== connection) this.#line(lane);
+    else if (hasMore) connection.pool.run(lane, connection);
+    else if (lane.isEnding && lane.isEmpty) this.#unpin(lane);
   }
 
   /** The connection is free; the lane, if it has more, stands in line again. */
@@ -376,7 +360,7 @@ export class MirrorTarget implements PoolOwner {
   /** Gets the lane, which has work, a connection. */
   #line(lane: Lane): void {
     if (lane.pool.isRetired) {
-      const pool = this.poolFor(lane.user);
+      const pool = this.#pools.poolFor(lane.user);
       if (!pool) return this.#dropQueue(lane, DropReason.NoUser);
       lane.pool = pool;
     }
@@ -401,7 +385,8 @@ export class MirrorTarget implements PoolOwner {
   }
 
   #dropQueue(lane: Lane, reason: DropReason): void {
-    for (const transaction of lane.queue.drain()) this.drop(transaction, reason);
+    for (const transaction of lane.queue.drain()) this.#dropFrom(lane, transaction, reason);
+    this.#aside.delete(lane);
     if (lane.isEmpty) this.#lanes.delete(lane);
   }
 
@@ -409,87 +394,16 @@ export class MirrorTarget implements PoolOwner {
     for (const lane of pool.takeWaiting()) this.#dropQueue(lane, reason);
   }
 
-  // --- connections
+  // --- the mirror as a whole
 
-  async #connect(pool: MirrorPool, generation: number): Promise<void> {
-    const { address, preparedStatementsLimit } = this.#config;
-    try {
-      const objections = await this.#gate.objections();
-      if (objections.length > 0 || generation !== this.#generation) {
-        pool.openFailed();
-        if (generation === this.#generation) this.refuse(objections);
-        return;
-      }
-      const server = await this.#host.connect(serverLoginOf(this.#config, pool.login));
-      if (generation !== this.#generation) {
-        server.socket.destroy();
-        return pool.openFailed();
-      }
-      this.#isReached = true;
-      this.#breaker.succeed();
-      this.#tell();
-      pool.opened(server, { address, preparedStatementsLimit });
-    } catch (error) {
-      pool.openFailed();
-      if (generation === this.#generation) this.#connectFailed(pool, error as Error & { code?: string });
-    }
+  #dropAllWaiting(): void {
+    for (const pool of this.#pools.all) this.#dropWaiting(pool, DropReason.MirrorDown);
   }
 
-  #connectFailed(pool: MirrorPool, error: Error & { code?: string | undefined }): void {
-    // Class 28, invalid authorization: the server is there, and refuses this login.
-    if (error.code?.startsWith('28')) {
-      pool.refusedUntil = monotonicNow() + REFUSED_LOGIN_MS;
-      if (pool.connections.size === 0) this.#dropWaiting(pool, DropReason.NoUser);
-      this.#breaker.succeed();
-      return;
-    }
-    // Too many connections: those that are there go on, and the next one that is missed is tried again.
-    if (error.code === '53300' && pool.connections.size > 0) return;
-    this.#probing = pool;
-    this.#breaker.fail(error.message);
-  }
-
-  #isRefused(pool: MirrorPool): boolean {
-    return pool.refusedUntil > 0 && pool.connections.size === 0 && monotonicNow() < pool.refusedUntil;
-  }
-
-  #breakerChanged(): void {
-    if (this.#breaker.isOpen) {
-      this.#gate.forget();
-      for (const pool of this.#pools.values()) this.#dropWaiting(pool, DropReason.MirrorDown);
-    }
-    this.#tell();
-  }
-
-  /** Tells of a change once. */
-  #tell(): void {
-    const now = this.#refusal === '' ? this.state : `${this.state} ${this.#refusal}`;
-    const isStarting = this.#told === '' && !this.#breaker.isOpen && now === 'down';
-    if (now === this.#told || isStarting) return;
-    this.#told = now;
-    this.#host.stateChanged(this);
-  }
-
-  #probe(): void {
-    const login = this.#config.fallback ?? this.#config.users[0];
-    const pool = this.#probing ?? (login && this.#poolOf(login));
-    pool?.probe();
-  }
-
-  #setLogins(config: MirrorTargetConfig): void {
-    this.#generation++;
-    this.#probing = undefined;
-    this.#loginOf = new Map(config.users.map((login) => [login.name, login]));
-  }
-
-  /** The lanes that stood in line. */
-  #retirePools(): Lane[] {
-    const waiting: Lane[] = [];
-    for (const pool of this.#pools.values()) {
-      waiting.push(...pool.takeWaiting());
-      pool.retire();
-    }
-    this.#pools = new Map();
-    return waiting;
+  /** The mirror must not be used any more. */
+  #giveUp(): void {
+    for (const lane of this.#lanes) this.#dropQueue(lane, DropReason.MirrorDown);
+    for (const { replayer } of this.#pools.connections()) replayer.abandon();
+    this.#pools.retire(this.#config);
   }
 }

@@ -1,4 +1,5 @@
 import type { RecordedTransaction } from '../record/record-stream-reader.ts';
+import type { TwoPhase } from '../record/two-phase.ts';
 import type { DropReason, Outcome } from '../record/record-stream.ts';
 import type { StatementEpoch } from './declared-statements.ts';
 import type { PreparedStatement } from './prepared-statement.ts';
@@ -33,4 +34,6 @@ export interface MirroredTransaction {
   readonly treatments: ReadonlyMap<number, Treatment> | undefined;
   /** It calls set_config: the session's state is not known after it. */
   readonly configures: boolean;
+  /** The half of a two-phase commit that it did on the source. */
+  readonly twoPhase: TwoPhase | undefined;
 }

@@ -139,10 +139,10 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     const settings = recorded.settings === 0 ? FRESH_LOGIN : this.#settings.get(recorded.settings);
     if (!settings) throw new RecordStreamError('settings that were not declared');
     const unnamed = this.#declared.get(recorded.unnamedStatement);
-    const { reason, treatments, configures } = inspect(recorded, settings, unnamed, this.statements);
+    const { reason, ...inspection } = inspect(recorded, settings, unnamed, this.statements);
     const targets = recorded.targets;
     const epoch = this.#declared.arrived(targets.length);
-    const transaction = { origin: this, recorded, epoch, settings, unnamed, treatments, configures };
+    const transaction = { origin: this, recorded, epoch, settings, unnamed, ...inspection };
     for (let i = 0; i < targets.length; i++) this.#dispatch(transaction, client, targets[i] ?? 0, reason);
   }
 
@@ -159,11 +159,8 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     }
     const { target, lane } = entry;
     const refusal = target.refusalOf(transaction) || reason || (lane ? 0 : DropReason.NoUser);
-    if (refusal !== 0 || !lane) {
-      target.drop(transaction, refusal || DropReason.NoUser);
-      return;
-    }
-    target.accept(transaction, lane);
+    if (!lane) return target.drop(transaction, refusal || DropReason.NoUser);
+    target.accept(transaction, lane, refusal);
     // What has to wait must not keep the whole chunk that it came in.
     if (lane.queue.length > 0) own(transaction.recorded);
   }

@@ -1,4 +1,6 @@
 import { Effect, effectsOf } from './level.ts';
+import { twoPhaseIn } from '../record/two-phase.ts';
+import type { TwoPhase } from '../record/two-phase.ts';
 import { headWords } from '../../session/statement-text.ts';
 import { judgeText } from './denied.ts';
 import type { TextVerdict } from './denied.ts';
@@ -11,6 +13,8 @@ export class PreparedStatement {
   readonly definition: Buffer;
   #text: string | undefined;
   #verdict: TextVerdict | undefined;
+  /** null: none; undefined: not looked for yet. */
+  #twoPhase: TwoPhase | null | undefined;
   #effects: number = Effect.None;
   #effectsKnown = false;
 
@@ -33,6 +37,12 @@ export class PreparedStatement {
 
   get verdict(): TextVerdict {
     return (this.#verdict ??= judgeText(this.text));
+  }
+
+  /** The half of a two-phase commit that it is. */
+  get twoPhase(): TwoPhase | undefined {
+    if (this.#twoPhase === undefined) this.#twoPhase = twoPhaseIn(this.text) ?? null;
+    return this.#twoPhase ?? undefined;
   }
 
   get effects(): number {

@@ -54,6 +54,10 @@ export interface QueryReport {
   readonly p95_ratio: number | null;
   readonly p95_ratio_low: number | null;
   readonly p95_ratio_high: number | null;
+  /** The same of the medians. */
+  readonly p50_ratio: number | null;
+  /** Whether it takes another time on the mirror, as far as that is certain. */
+  readonly change: 'slower' | 'faster' | 'none' | 'unknown';
   /** What the samples took on the mirror beyond what they took on the source, all together. */
   readonly time_lost_ms: number;
   readonly source_errors: number;

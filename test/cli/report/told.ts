@@ -45,6 +45,8 @@ export function query(changes: Partial<QueryReport> = {}): QueryReport {
     p95_ratio: 1,
     p95_ratio_low: 0.9,
     p95_ratio_high: 1.1,
+    p50_ratio: 1,
+    change: 'none',
     time_lost_ms: 0,
     source_errors: 0,
     mirror_errors: 0,
@@ -69,5 +71,7 @@ export const slower: Partial<QueryReport> = {
   p95_ratio: 12.35,
   p95_ratio_low: 11,
   p95_ratio_high: 14,
+  p50_ratio: 10,
+  change: 'slower',
   time_lost_ms: 9_000,
 };

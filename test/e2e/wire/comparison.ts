@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 
+import { Client, type QueryResultRow } from 'pg';
 import type { TomlTable } from 'smol-toml';
 
 import type { Cleanup } from '../../support/cleanup.ts';
+import { query as queryMessage } from '../../support/bytes.ts';
 import { Pgmirror, databaseEntry } from '../../support/pgmirror.ts';
 import { createDatabase, query, type RunningPostgres } from '../../support/postgres.ts';
 import { WireClient } from '../../support/wire-client.ts';
@@ -11,7 +13,7 @@ import { restore, schema } from './schema.ts';
 
 /** Asks a server connection for what another client could notice: nothing of it may be there. */
 const traces = `
-  SELECT 'setting', name || '=' || setting FROM pg_settings WHERE source = 'session' AND name NOT IN ('client_encoding', 'application_name')
+  SELECT 'setting', name || '=' || setting FROM pg_settings WHERE source = 'session' AND setting IS DISTINCT FROM reset_val
   UNION ALL SELECT 'cursor', name FROM pg_cursors
   UNION ALL SELECT 'channel', pg_listening_channels()
   UNION ALL SELECT 'lock', locktype FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
@@ -20,6 +22,39 @@ const traces = `
   UNION ALL SELECT 'statement', name FROM pg_prepared_statements WHERE name !~ '^_*pgm'
 `;
 
+const observer = 'observer';
+
+/** Connections to databases of a server that are opened when they are needed, and kept. */
+class KeptConnections {
+  readonly #server: RunningPostgres;
+  readonly #clients = new Map<string, Client>();
+
+  constructor(server: RunningPostgres) {
+    this.#server = server;
+  }
+
+  async get(database: string): Promise<Client> {
+    const kept = this.#clients.get(database);
+    if (kept !== undefined) return kept;
+    const client = new Client({ connectionString: this.#server.url(database), application_name: observer });
+    client.on('error', () => this.#clients.delete(database)); // the server was stopped: the next that asks gets another
+    await client.connect();
+    this.#clients.set(database, client);
+    return client;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#clients.values()].map(async (client) => client.end()));
+  }
+}
+
+/** A row of pg_stat_activity. */
+export interface ServerConnection extends QueryResultRow {
+  readonly pid: number;
+  readonly state: string;
+  readonly wait_event: string | null;
+}
+
 /** PostgreSQL and a pgmirror before it, spoken to alike: two databases of one server, with the same contents. */
 export class Comparison {
   readonly server: RunningPostgres;
@@ -27,11 +62,19 @@ export class Comparison {
   readonly #directName: string;
   readonly #pooledName: string;
 
-  private constructor(server: RunningPostgres, pgmirror: Pgmirror, directName: string, pooledName: string) {
+  readonly #pastPgmirror: KeptConnections;
+
+  private constructor(
+    server: RunningPostgres,
+    pgmirror: Pgmirror,
+    names: { readonly direct: string; readonly pooled: string },
+    pastPgmirror: KeptConnections,
+  ) {
     this.server = server;
     this.pgmirror = pgmirror;
-    this.#directName = directName;
-    this.#pooledName = pooledName;
+    this.#directName = names.direct;
+    this.#pooledName = names.pooled;
+    this.#pastPgmirror = pastPgmirror;
   }
 
   /** Starts a pgmirror with these settings before the server. */
@@ -45,7 +88,9 @@ export class Comparison {
       databases: [databaseEntry('app', server, pooled)],
       users: [{ name: 'alice', database: 'app' }],
     });
-    return new Comparison(server, pgmirror, direct, pooled);
+    const kept = new KeptConnections(server);
+    cleanup.after(async () => kept.close());
+    return new Comparison(server, pgmirror, { direct, pooled }, kept);
   }
 
   /** A client of PostgreSQL itself. */
@@ -60,9 +105,26 @@ export class Comparison {
     return WireClient.login({ host, port }, { user: 'alice', database: 'app', parameters });
   }
 
+  /** Asks the database behind pgmirror, past it. */
+  async ask<Row extends QueryResultRow = QueryResultRow>(sql: string): Promise<Row[]> {
+    return (await this.#pastPgmirror.get(this.#pooledName)).query<Row>(sql).then(({ rows }) => rows);
+  }
+
+  /** pgmirror's connections to the server. */
+  async connections(): Promise<ServerConnection[]> {
+    return this.ask(`SELECT pid, state, wait_event FROM pg_stat_activity
+      WHERE datname = current_database() AND backend_type = 'client backend' AND application_name <> '${observer}'`);
+  }
+
+  /** Ends all of pgmirror's connections, and resolves when they are gone. */
+  async killConnections(): Promise<void> {
+    const before = (await this.connections()).map(({ pid }) => pid);
+    for (const pid of before) await this.ask(`SELECT pg_terminate_backend(${pid}, 5000)`);
+  }
+
   /** Runs SQL in both databases, past pgmirror. */
   async prepare(sql: string): Promise<void> {
-    for (const name of [this.#directName, this.#pooledName]) await query(this.server.url(name), sql);
+    for (const name of [this.#directName, this.#pooledName]) await (await this.#pastPgmirror.get(name)).query(sql);
   }
 
   /** Holds the dialogue with both, and compares what they said; then looks for what it left to the next client. */
@@ -79,7 +141,7 @@ export class Comparison {
   async traces(): Promise<string[]> {
     const client = await this.pooled();
     try {
-      const lines = await hold(client, { name: 'traces', steps: [{ send: [queryBytes(traces)], answer: 'TCZ' }] });
+      const lines = await hold(client, { name: 'traces', steps: [{ send: [queryMessage(traces)], answer: 'TCZ' }] });
       if (!lines.some((line) => line.startsWith('C'))) return lines.length > 1 ? lines : ['no answer'];
       return lines.filter((line) => !/^(step|T|C|Z)/.test(line));
     } finally {
@@ -96,11 +158,3 @@ export class Comparison {
   }
 }
 
-function queryBytes(text: string): Buffer {
-  const body = Buffer.from(`${text}\0`);
-  const bytes = Buffer.alloc(5 + body.length);
-  bytes.write('Q');
-  bytes.writeInt32BE(4 + body.length, 1);
-  body.copy(bytes, 5);
-  return bytes;
-}

@@ -1,6 +1,14 @@
 import { bind, describe, execute, flush, parse, query, sync } from '../../support/bytes.ts';
 import { says, type Dialogue } from './dialogue.ts';
 
+const startup = {
+  application_name: "it's me",
+  DateStyle: 'ISO',
+  TimeZone: 'Asia/Tokyo',
+  extra_float_digits: '0',
+  options: '-c search_path=pg_catalog -c statement_timeout=7s',
+};
+
 /** DEALLOCATE, plans that no longer fit, and settings (cases 15 to 18). */
 export const stateCases: readonly Dialogue[] = [
   {
@@ -32,7 +40,7 @@ export const stateCases: readonly Dialogue[] = [
       says('2DCZ', bind('', 'a'), execute(''), sync),
       says('12CZ', parse('', 'DISCARD ALL'), bind('', ''), execute(''), sync),
       says('EZ', bind('', 'a'), execute(''), sync),
-      says('EZ', bind('', ''), execute(''), sync),
+      says('2CZ', bind('', ''), execute(''), sync),
     ],
   },
   {
@@ -73,6 +81,13 @@ export const stateCases: readonly Dialogue[] = [
       says('EZ', query('DEALLOCATE nobody')),
       says('12EZ', parse('', 'DEALLOCATE nobody'), bind('', ''), execute(''), sync),
       says('12DCZ', parse('pdo_stmt_1', 'SELECT 4'), bind('', 'pdo_stmt_1'), execute(''), sync),
+    ],
+  },
+  {
+    name: '15: DEALLOCATE of one name among several statements',
+    differs: 'only a DEALLOCATE that stands alone is given the name that the server knows',
+    steps: [
+      says('1Z', parse('pdo_stmt_1', 'SELECT 1'), sync),
       says('CTDCCZ', query('DEALLOCATE pdo_stmt_1; SELECT 1; DEALLOCATE ALL')),
     ],
   },
@@ -86,6 +101,12 @@ export const stateCases: readonly Dialogue[] = [
       says('tTZ', describe('S', 's'), sync),
       says('CZ', query('DEALLOCATE s')),
       says('EZ', query('EXECUTE s')),
+    ],
+  },
+  {
+    name: '15: what SQL sees of statements that were prepared by Parse',
+    differs: 'SQL sees the names that the server knows, and the statements of all clients of the connection',
+    steps: [
       says('1Z', parse('p', 'SELECT 5'), sync),
       says('TDCZ', query('EXECUTE p')),
       says('TDCZ', query('SELECT name, statement, from_sql FROM pg_prepared_statements')),
@@ -104,7 +125,7 @@ export const stateCases: readonly Dialogue[] = [
       says('EZ', bind('', 'a'), execute(''), sync),
       says('12CZ', parse('b', 'SELECT * FROM altered'), bind('', 'b'), execute(''), sync),
       says('EZ', bind('', 'a'), execute(''), sync),
-      says('EZ', describe('S', 'a'), sync),
+      says('tEZ', describe('S', 'a'), sync),
       says('EZ', parse('a', 'SELECT * FROM altered'), sync),
       says('3Z', Buffer.from([0x43, 0, 0, 0, 7, 0x53, 0x61, 0]), sync),
       says('1tT2CZ', parse('a', 'SELECT * FROM altered'), describe('S', 'a'), bind('', 'a'), execute(''), sync),
@@ -179,19 +200,27 @@ export const stateCases: readonly Dialogue[] = [
   },
   {
     name: '17: settings of the StartupMessage',
-    startup: { application_name: "it's me", DateStyle: 'ISO', TimeZone: 'Asia/Tokyo', extra_float_digits: '0', options: '-c search_path=pg_catalog -c statement_timeout=7s' },
+    startup,
     steps: [
       says('TDCZ', query("SELECT current_setting('application_name'), current_setting('DateStyle'), current_setting('TimeZone')")),
       says('TDCZ', query("SELECT current_setting('extra_float_digits'), current_setting('search_path'), current_setting('statement_timeout')")),
       says('CZ', query("SET TimeZone = 'UTC'")),
+      says('TDCZ', query('SHOW TimeZone')),
+      says('12DCZ', parse('', 'SHOW search_path'), bind('', ''), execute(''), sync),
+    ],
+  },
+  {
+    name: '17: RESET to the settings of the StartupMessage',
+    startup,
+    differs: 'RESET and DISCARD ALL go back to the values of the server connection',
+    steps: [
+      says('CZ', query("SET TimeZone = 'UTC'")),
       says('CZ', query('RESET TimeZone')),
       says('TDCZ', query('SHOW TimeZone')),
-      says('CZ', query("SET TimeZone = 'UTC'")),
       says('CZ', query('RESET statement_timeout')),
       says('TDCZ', query('SHOW statement_timeout')),
       says('CZ', query('DISCARD ALL')),
       says('TDCZ', query('SHOW TimeZone')),
-      says('TDCZ', query('SHOW search_path')),
     ],
   },
   {

@@ -78,11 +78,9 @@ export class FakeMirrorProcess {
   readonly transactions: RecordedTransaction[] = [];
   /** What was told, in order. */
   readonly told: string[] = [];
-  readonly #server: Server;
   #socket: Socket | undefined;
 
   private constructor(server: Server, path: string) {
-    this.#server = server;
     this.path = path;
     server.on('connection', (socket) => this.#serve(socket));
   }
@@ -162,7 +160,7 @@ export class FakeMirrorProcess {
 }
 
 interface AcknowledgementDetails {
-  readonly reason?: DropReason;
+  readonly reason?: DropReason | 0;
   readonly sqlstates?: readonly string[];
   readonly target?: number;
 }
@@ -174,6 +172,9 @@ export function route(options: Partial<MirrorRoute> = {}): MirrorRoute {
     source: 'shop',
     destination: 'shop_new',
     exposure: 1,
+    sticky: 'none',
+    users: undefined,
+    applicationNames: undefined,
     queueLength: 128,
     maxTransactionSize: 1_000_000,
     enabled: true,

@@ -52,12 +52,13 @@ describe('who gets a transaction', () => {
   });
 
   it('is decided once for a whole transaction', async (t) => {
-    const rolls = [0.9, 0.1, 0.9];
+    const rolls: number[] = [];
     const bench = await RecordingBench.start(t, {
       routes: [route({ exposure: 0.5 })],
       random: () => rolls.shift() ?? 0.9,
     });
     const client = bench.client();
+    rolls.push(0.9, 0.1, 0.9);
     for (let block = 0; block < 3; block++) {
       for (const [status, text] of [
         ['T', 'begin'],

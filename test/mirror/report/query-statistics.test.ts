@@ -55,6 +55,37 @@ describe('QueryStatistics', () => {
     assert.ok(spread(5_000) < spread(100) / 2, `${spread(100)} ${spread(5_000)}`);
   });
 
+  it('calls nothing slower that may as well not be, or has hardly been measured', () => {
+    const change = (count: number, mirrorTime: (n: number) => number) =>
+      reportOf(...Array.from({ length: count }, (_, n) => request({ mirrorTime: mirrorTime(n) }))).change;
+    assert.equal(
+      change(20, () => 9_000),
+      'unknown',
+    );
+    assert.equal(
+      change(200, () => 9_000),
+      'slower',
+    );
+    assert.equal(
+      change(200, () => 1_100),
+      'none',
+    );
+    assert.equal(
+      change(200, () => 500),
+      'faster',
+    );
+    assert.equal(
+      change(200, (n) => (n % 8 === 0 ? 3_000 : 1_000)),
+      'slower',
+      'its tail',
+    );
+    assert.equal(
+      change(50, (n) => (n % 17 === 0 ? 3_000 : 1_000)),
+      'none',
+      'three of fifty',
+    );
+  });
+
   it('leaves late, failed, timed out and unlike requests out of the latencies, and counts them', () => {
     const row = reportOf(
       request(),

@@ -1,0 +1,168 @@
+import { monotonicNow } from '../../util/clock.ts';
+import type { Connect } from './connect.ts';
+import { ConnectRate } from './connect-rate.ts';
+import type { Lane } from './lane.ts';
+import type { MirrorAccess } from './mirror-access.ts';
+import { MirrorPool } from './mirror-pool.ts';
+import type { PooledConnection, PoolOwner } from './mirror-pool.ts';
+import type { MirrorLogin, MirrorTargetConfig } from './mirror-process-messages.ts';
+import { isLoginRefusal } from './safety-look.ts';
+import { serverLoginOf } from './target-options.ts';
+
+/** A login that was refused is tried again after this long. */
+const REFUSED_LOGIN_MS = 10_000;
+
+/** What the pools of a mirror need. */
+export interface MirrorPoolsHost extends PoolOwner {
+  readonly connect: Connect;
+  readonly access: MirrorAccess;
+  /** The mirror refuses the pool's login: what waits there is to be dropped. */
+  loginRefused(pool: MirrorPool): void;
+}
+
+/**
+ * The pools of one mirror, one for each login, and how their connections are opened: at a bounded rate, and only with
+ * the access's leave. Connections made for another address or other logins are closed when they come back.
+ */
+export class MirrorPools {
+  readonly #host: MirrorPoolsHost;
+  readonly #rate = new ConnectRate();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #config: MirrorTargetConfig;
+  #pools = new Map<string, MirrorPool>();
+  #loginOf = new Map<string, MirrorLogin>();
+  /** Whose connection failed last: what is tried to find out whether the mirror is back. */
+  #probing: MirrorPool | undefined;
+  /** Raised when the connections that are there must not be used any more. */
+  #generation = 0;
+
+  constructor(host: MirrorPoolsHost, config: MirrorTargetConfig) {
+    this.#host = host;
+    this.#config = config;
+    this.#setLogins();
+  }
+
+  get all(): Iterable<MirrorPool> {
+    return this.#pools.values();
+  }
+
+  /** Connections of all pools. */
+  *connections(): Iterable<PooledConnection> {
+    for (const pool of this.#pools.values()) yield* [...pool.connections];
+  }
+
+  /** As whom a client user's transactions are replayed. */
+  loginOf(user: string): MirrorLogin | undefined {
+    return this.#loginOf.get(user) ?? this.#config.fallback;
+  }
+
+  /** The pool that replays a client user's transactions. */
+  poolFor(user: string): MirrorPool | undefined {
+    const login = this.loginOf(user);
+    return login && this.#poolOf(login);
+  }
+
+  /** The login was refused, and is not tried yet again. */
+  isRefused(pool: MirrorPool): boolean {
+    return pool.refusedUntil > 0 && pool.connections.size === 0 && monotonicNow() < pool.refusedUntil;
+  }
+
+  /** Applies changed sizes. */
+  resize(config: MirrorTargetConfig): void {
+    this.#config = config;
+    for (const pool of this.#pools.values()) {
+      pool.size = config.poolSize;
+      pool.pinnedSize = config.pinnedPoolSize;
+    }
+  }
+
+  /** Begins anew with this configuration's address and logins. The lanes that stood in line. */
+  retire(config: MirrorTargetConfig): Lane[] {
+    const waiting: Lane[] = [];
+    for (const pool of this.#pools.values()) {
+      waiting.push(...pool.takeWaiting());
+      pool.retire();
+    }
+    this.#pools = new Map();
+    this.#config = config;
+    this.#setLogins();
+    return waiting;
+  }
+
+  /** A pool wants one more connection. */
+  open(pool: MirrorPool): void {
+    const now = monotonicNow();
+    // A look makes a connection of its own.
+    if (!this.#host.access.isPassed) this.#rate.take(now);
+    const wait = this.#rate.take(now);
+    if (wait === 0) {
+      void this.#connect(pool, this.#generation);
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      void this.#connect(pool, this.#generation);
+    }, wait);
+    this.#timers.add(timer);
+  }
+
+  /** Tries one connection, to find out whether the mirror is back. */
+  probe(): void {
+    const login = this.#config.fallback ?? this.#config.users[0];
+    const pool = this.#probing ?? (login && this.#poolOf(login));
+    pool?.probe();
+  }
+
+  destroy(): void {
+    this.retire(this.#config);
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  #poolOf(login: MirrorLogin): MirrorPool {
+    let pool = this.#pools.get(login.user);
+    if (pool === undefined) {
+      const { poolSize, pinnedPoolSize } = this.#config;
+      pool = new MirrorPool(this.#host, login, { size: poolSize, pinnedSize: pinnedPoolSize });
+      this.#pools.set(login.user, pool);
+    }
+    return pool;
+  }
+
+  async #connect(pool: MirrorPool, generation: number): Promise<void> {
+    const { address, preparedStatementsLimit } = this.#config;
+    const { access, connect } = this.#host;
+    try {
+      if (!(await access.mayConnect()) || generation !== this.#generation) return pool.openFailed();
+      const server = await connect(serverLoginOf(this.#config, pool.login));
+      if (generation !== this.#generation) {
+        server.socket.destroy();
+        return pool.openFailed();
+      }
+      access.connected();
+      pool.opened(server, { address, preparedStatementsLimit });
+    } catch (error) {
+      pool.openFailed();
+      if (generation === this.#generation) this.#connectFailed(pool, error as Error & { code?: string });
+    }
+  }
+
+  #connectFailed(pool: MirrorPool, error: Error & { code?: string | undefined }): void {
+    if (isLoginRefusal(error)) {
+      pool.refusedUntil = monotonicNow() + REFUSED_LOGIN_MS;
+      if (pool.connections.size === 0) this.#host.loginRefused(pool);
+      this.#host.access.connected();
+      return;
+    }
+    // Too many connections: those that are there go on, and the next one that is missed is tried again.
+    if (error.code === '53300' && pool.connections.size > 0) return;
+    this.#probing = pool;
+    this.#host.access.failed(error.message);
+  }
+
+  #setLogins(): void {
+    this.#generation++;
+    this.#probing = undefined;
+    this.#loginOf = new Map(this.#config.users.map((login) => [login.name, login]));
+  }
+}

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { inReverse } from '../support/cleanup.ts';
+import { eventually } from '../support/eventually.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { Mirrored, type MirrorCounts } from '../support/mirrored.ts';
+import { createDatabase, query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { databaseEntry } from '../support/pgmirror.ts';
+
+describe('A mirror is refused, and production runs,', () => {
+  const cleanup = inReverse({ after });
+  let server: RunningPostgres;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    server = await startTestPostgres(cleanup);
+  });
+
+  async function until(mirrored: Mirrored, fits: (counts: MirrorCounts) => boolean): Promise<MirrorCounts> {
+    return eventually(
+      async () => {
+        const counts = await mirrored.counts();
+        if (!fits(counts)) throw new Error(JSON.stringify(counts));
+        return counts;
+      },
+      { timeoutMs: 20_000, intervalMs: 50 },
+    );
+  }
+
+  /** Clients are served, and what they do is counted as refused. */
+  async function assertRefused(mirrored: Mirrored, reason: RegExp): Promise<void> {
+    const { reason: said } = await until(mirrored, ({ state }) => state === 'refused');
+    assert.match(said, reason);
+    await mirrored.pgmirror.admin('RESET STATS');
+    for (let count = 0; count < 3; count++) await mirrored.query('SELECT 1');
+    const { reasons, mirrored: replayed } = await mirrored.drained();
+    assert.deepEqual({ reasons, replayed }, { reasons: { refused: 3 }, replayed: 0 });
+    const lines = mirrored.pgmirror.log.lines.filter(({ msg }) => msg === 'mirror is refused');
+    assert.equal(lines.length, 1, 'one line in the log');
+  }
+
+  it('where it is the same database, under whatever name of its host', async (t) => {
+    const mirrored = await Mirrored.start(inReverse(t), { source: server });
+    const { databases = [] } = mirrored.files;
+    const [source] = databases;
+    await mirrored.pgmirror.reload({ databases: [source!, { ...source!, name: 'shadow', host: 'localhost' }] });
+    await assertRefused(mirrored, /^it is the same database as the source$/);
+
+    // Put right, it comes up with the next reload.
+    await mirrored.pgmirror.reload({ databases: [...databases] });
+    await mirrored.whenMirroring();
+    assert.equal((await mirrored.counts()).state, 'up');
+  });
+
+  it('where it is reached through another pooler that leads back to the source', async (t) => {
+    const test = inReverse(t);
+    const mirrored = await Mirrored.start(test, { source: server });
+    const other = await Mirrored.start(test, { source: server });
+    const [source] = mirrored.files.databases ?? [];
+    await other.pgmirror.reload({
+      databases: [
+        { ...source!, name: 'app' },
+        { ...databaseEntry('shadow', server, await createDatabase(server)) },
+      ],
+    });
+    const entry = { name: 'shadow', host: '127.0.0.1', port: other.pgmirror.port, database_name: 'app' };
+    await mirrored.pgmirror.reload({
+      databases: [source!, { ...entry, user: 'alice', password: 'alice-password' }],
+    });
+    await assertRefused(mirrored, /^it is the same database as the source$/);
+  });
+
+  it('where it is this pgmirror itself', async (t) => {
+    const mirrored = await Mirrored.start(inReverse(t), { source: server });
+    const [source] = mirrored.files.databases ?? [];
+    const elsewhere = databaseEntry('elsewhere', server, await createDatabase(server));
+    const entry = { name: 'shadow', host: '127.0.0.1', port: mirrored.pgmirror.port, database_name: 'elsewhere' };
+    await mirrored.pgmirror.reload({
+      databases: [source!, elsewhere, { ...entry, user: 'alice', password: 'alice-password' }],
+      users: [{ name: 'alice', databases: ['app', 'elsewhere'], password: 'alice-password' }],
+    });
+    await assertRefused(mirrored, /^it is this pgmirror itself$/);
+  });
+
+  it('where it can act outside of itself, unless that is allowed', async (t) => {
+    const mirrored = await Mirrored.start(inReverse(t), { source: server });
+    await mirrored.onMirror(
+      `CREATE FOREIGN DATA WRAPPER idle; CREATE SERVER elsewhere FOREIGN DATA WRAPPER idle;
+       CREATE SUBSCRIPTION feed CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false)`,
+    );
+    await mirrored.pgmirror.reload({});
+    await assertRefused(mirrored, /foreign server elsewhere, and allow_side_effects is false; it has subscription feed/);
+
+    const [mirroring] = mirrored.files.mirroring ?? [];
+    await mirrored.pgmirror.reload({ mirroring: [{ ...mirroring!, allow_side_effects: true }] });
+    await mirrored.whenMirroring();
+    await mirrored.onMirror('ALTER SUBSCRIPTION feed SET (slot_name = NONE); DROP SUBSCRIPTION feed');
+  });
+
+  it('where it became the source’s own database while it was down', async (t) => {
+    const test = inReverse(t);
+    const mirrored = await Mirrored.start(test, { source: server });
+    const [source, mirror] = mirrored.files.databases ?? [];
+    // The mirror's database is another one now, under the same name: as when an address is given away.
+    const [app, shadow] = [String(source?.database_name), String(mirror?.database_name)];
+    await mirrored.pgmirror.admin('DISABLE MIRROR shadow');
+    await mirrored.pgmirror.reload({});
+    const away = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('${app}', '${shadow}')`;
+    await query(server.url('postgres'), away);
+    await query(server.url('postgres'), `ALTER DATABASE ${shadow} RENAME TO ${shadow}_old`);
+    await query(server.url('postgres'), away);
+    await query(server.url('postgres'), `ALTER DATABASE ${app} RENAME TO ${shadow}`);
+    await mirrored.pgmirror.reload({ databases: [{ ...source!, database_name: shadow }, mirror!] });
+    await mirrored.pgmirror.admin('ENABLE MIRROR shadow');
+    await assertRefused(mirrored, /^it is the same database as the source$/);
+  });
+});

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import type { Client } from 'pg';
+
+import { inReverse, type Cleanup } from '../support/cleanup.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { Mirrored } from '../support/mirrored.ts';
+import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+
+const schema = 'CREATE TABLE item (id integer, note text)';
+
+/** What a client does that needs its session from one transaction to the next. */
+const needy: Readonly<Record<string, readonly string[]>> = {
+  'temporary tables': [
+    'CREATE TEMP TABLE mine (id integer)',
+    'INSERT INTO mine VALUES (1), (2)',
+    `INSERT INTO item SELECT id, 'temporary' FROM mine`,
+    'DROP TABLE mine',
+    `INSERT INTO item VALUES (9, 'free again')`,
+  ],
+  'advisory locks of the session': [
+    'SELECT pg_advisory_lock(17)',
+    `INSERT INTO item SELECT count(*), 'locks' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()`,
+    'SELECT pg_advisory_unlock(17)',
+    `INSERT INTO item VALUES (9, 'free again')`,
+  ],
+  'statements of PREPARE': [
+    `PREPARE put (integer) AS INSERT INTO item VALUES ($1, 'prepared')`,
+    'EXECUTE put(1)',
+    'EXECUTE put(2)',
+    'DEALLOCATE put',
+    `INSERT INTO item VALUES (9, 'free again')`,
+  ],
+  'cursors WITH HOLD': [
+    'BEGIN',
+    'DECLARE held CURSOR WITH HOLD FOR SELECT generate_series(1, 5)',
+    'COMMIT',
+    'FETCH 2 FROM held',
+    'MOVE 1 IN held',
+    'CLOSE held',
+    `INSERT INTO item VALUES (9, 'free again')`,
+  ],
+};
+
+describe('A client that keeps its session has it on the mirror, too:', () => {
+  const cleanup = inReverse({ after });
+  let source: RunningPostgres;
+  let mirror: RunningPostgres;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    [source, mirror] = await Promise.all([startTestPostgres(cleanup), startTestPostgres(cleanup)]);
+  });
+
+  async function start(test: Cleanup, mirroring = {}): Promise<Mirrored> {
+    // One shared connection: what is left in it would show.
+    return Mirrored.start(test, { source, mirror }, { schema, mirroring, mirror: { pool_size: 1 } });
+  }
+
+  async function assertEqual(mirrored: Mirrored): Promise<void> {
+    const items = 'SELECT id, note FROM item ORDER BY note, id';
+    assert.deepEqual(await mirrored.onMirror(items), await mirrored.onSource(items));
+  }
+
+  async function run(client: Client, statements: readonly string[]): Promise<void> {
+    for (const statement of statements) await client.query(statement);
+  }
+
+  it('temporary tables, advisory locks, PREPARE, WITH HOLD; nobody else sees them', async (t) => {
+    const mirrored = await start(inReverse(t));
+    for (const statements of Object.values(needy)) {
+      await withClient(mirrored.url, async (client) => {
+        await withClient(mirrored.url, async (other) => {
+          for (const statement of statements) {
+            await client.query(statement);
+            await other.query(`INSERT INTO item VALUES (0, 'other')`);
+          }
+        });
+      });
+    }
+    const { errors, reasons } = await mirrored.drained();
+    assert.deepEqual({ errors, reasons }, { errors: 0, reasons: {} });
+    await assertEqual(mirrored);
+  });
+
+  it('the roll of the transaction that pinned it holds until it is unpinned', async (t) => {
+    const mirrored = await start(inReverse(t), { exposure: 0.3 });
+    const outcomes = new Set<string>();
+    for (let round = 0; round < 40; round++) {
+      await mirrored.pgmirror.admin('RESET STATS');
+      await withClient(mirrored.url, async (client) => {
+        await run(client, ['CREATE TEMP TABLE mine (id integer)', 'INSERT INTO mine VALUES (1)', 'TABLE mine']);
+        await run(client, ['DELETE FROM mine', 'DROP TABLE mine']);
+      });
+      const { total, mirrored: replayed, errors, reasons } = await mirrored.drained();
+      assert.equal(total, 5);
+      assert.equal(errors, 0);
+      outcomes.add(JSON.stringify({ replayed, reasons }));
+    }
+    const all = JSON.stringify({ replayed: 5, reasons: {} });
+    const none = JSON.stringify({ replayed: 0, reasons: { exposure: 5 } });
+    assert.deepEqual([...outcomes].sort(), [none, all].sort(), 'all of them or none');
+  });
+
+  it('is session_lost where a transaction that it needs was dropped, until it is unpinned', async (t) => {
+    const mirrored = await start(inReverse(t), { exclude_query: '(?i)secret' });
+    await withClient(mirrored.url, async (client) => {
+      await run(client, ['CREATE TEMP TABLE mine (id integer)', `INSERT INTO mine SELECT 1 -- secret`]);
+      await run(client, ['INSERT INTO item SELECT id FROM mine', 'INSERT INTO mine VALUES (2)', 'DROP TABLE mine']);
+      await run(client, [`INSERT INTO item VALUES (3, 'after')`]);
+    });
+    const { reasons, mirrored: replayed, errors } = await mirrored.drained();
+    assert.deepEqual({ reasons, replayed, errors }, { reasons: { filtered: 1, session_lost: 3 }, replayed: 2, errors: 0 });
+    assert.deepEqual(await mirrored.onMirror('SELECT * FROM item'), [{ id: 3, note: 'after' }]);
+    assert.deepEqual(await mirrored.onMirror(`SELECT 1 FROM pg_class WHERE relname = 'mine'`), []);
+  });
+
+  it('LISTEN keeps no mirror connection, and what such a client does is mirrored', async (t) => {
+    const mirrored = await start(inReverse(t));
+    await withClient(mirrored.url, async (client) => {
+      await run(client, ['LISTEN bell', `INSERT INTO item VALUES (1, 'heard')`, 'UNLISTEN bell']);
+    });
+    const { reasons, mirrored: replayed, errors } = await mirrored.drained();
+    assert.deepEqual({ reasons, replayed, errors }, { reasons: { denied: 2 }, replayed: 1, errors: 0 });
+    await assertEqual(mirrored);
+  });
+});

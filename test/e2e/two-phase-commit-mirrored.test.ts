@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { inReverse, type Cleanup } from '../support/cleanup.ts';
+import { eventually } from '../support/eventually.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { Mirrored } from '../support/mirrored.ts';
+import { query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { childrenOf } from '../support/processes.ts';
+
+const schema = 'CREATE TABLE item (id integer)';
+const prepared = 'SELECT gid FROM pg_prepared_xacts ORDER BY gid';
+
+describe('A two-phase commit', () => {
+  const cleanup = inReverse({ after });
+  let source: RunningPostgres;
+  let mirror: RunningPostgres;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    const settings = { max_prepared_transactions: '20' };
+    [source, mirror] = await Promise.all([
+      startTestPostgres(cleanup, { settings }),
+      startTestPostgres(cleanup, { settings }),
+    ]);
+  });
+
+  async function start(test: Cleanup, mirroring = {}, general = {}): Promise<Mirrored> {
+    return Mirrored.start(test, { source, mirror }, { schema, mirroring, general });
+  }
+
+  async function prepare(mirrored: Mirrored, gid: string, id: number): Promise<void> {
+    await withClient(mirrored.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query(`INSERT INTO item VALUES (${id})`);
+      await client.query(`PREPARE TRANSACTION '${gid}'`);
+    });
+  }
+
+  async function ids(mirrored: Mirrored): Promise<number[]> {
+    return (await mirrored.onMirror<{ id: number }>('SELECT id FROM item ORDER BY id')).map(({ id }) => id);
+  }
+
+  it('has the fate of its first half, at any exposure, whichever client and thread ends it', async (t) => {
+    const mirrored = await start(inReverse(t), { exposure: 0.5 }, { workers: 2 });
+    const expected: number[] = [];
+    let halves = 0;
+    for (let id = 1; id <= 24; id++) {
+      const before = (await mirrored.drained()).mirrored;
+      await prepare(mirrored, `gid ${id}`, id);
+      const arrived = (await mirrored.drained()).mirrored - before;
+      await mirrored.query(id % 3 === 0 ? `ROLLBACK PREPARED 'gid ${id}'` : `/* end */ COMMIT PREPARED 'gid ${id}'`);
+      const { mirrored: now } = await mirrored.drained();
+      assert.equal(now - before, arrived * 2, 'the second half has the fate of the first');
+      halves += arrived;
+      if (arrived === 1 && id % 3 !== 0) expected.push(id);
+    }
+    const { errors, reasons } = await mirrored.drained();
+    assert.ok(halves > 3 && halves < 21, `${halves} of 24`);
+    assert.deepEqual({ errors, reasons }, { errors: 0, reasons: { exposure: 24 - halves, session_lost: 24 - halves } });
+    assert.deepEqual(await ids(mirrored), expected);
+    assert.deepEqual(await mirrored.onMirror(prepared), []);
+  });
+
+  it('is ended after its first half, however late that is', async (t) => {
+    const mirrored = await start(inReverse(t), { queue_length: 10 });
+    await withClient(mirrored.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query('INSERT INTO item VALUES (1)');
+      await client.query('SELECT pg_sleep(0.3)');
+      await client.query(`PREPARE TRANSACTION 'slow'`);
+    });
+    await mirrored.query(`COMMIT PREPARED 'slow'`);
+    const { mirrored: replayed, errors } = await mirrored.drained();
+    assert.deepEqual({ replayed, errors }, { replayed: 2, errors: 0 });
+    assert.deepEqual(await ids(mirrored), [1]);
+  });
+
+  it('without a second half that reaches the mirror is rolled back there', async (t) => {
+    const mirrored = await start(inReverse(t));
+    await prepare(mirrored, 'orphan', 1);
+    await mirrored.drained();
+    assert.deepEqual(await mirrored.onMirror(prepared), [{ gid: 'orphan' }]);
+    await mirrored.onMirror(`CREATE TABLE held (id integer)`);
+    await mirrored.onSource(`COMMIT PREPARED 'orphan'`); // pgmirror does not see it
+    await eventually(async () => (await mirrored.onMirror(prepared)).length === 0, { timeoutMs: 30_000, intervalMs: 200 });
+    assert.deepEqual(await ids(mirrored), []);
+  });
+
+  it('of which nothing was seen is session_lost, and what others prepared on the mirror stays', async (t) => {
+    const mirrored = await start(inReverse(t));
+    await mirrored.onSource(`BEGIN; INSERT INTO item VALUES (1); PREPARE TRANSACTION 'unseen'`);
+    await mirrored.onMirror(`BEGIN; INSERT INTO item VALUES (7); PREPARE TRANSACTION 'its own'`);
+    await mirrored.query(`COMMIT PREPARED 'unseen'`);
+    assert.deepEqual((await mirrored.drained()).reasons, { session_lost: 1 });
+    assert.deepEqual(await mirrored.onMirror(prepared), [{ gid: 'its own' }]);
+    await mirrored.onMirror(`ROLLBACK PREPARED 'its own'`);
+  });
+
+  it('is ended on the mirror although the mirror process was killed in between', async (t) => {
+    const mirrored = await start(inReverse(t));
+    await prepare(mirrored, 'survivor', 5);
+    await mirrored.drained();
+    const [mirrorProcess = 0] = childrenOf(mirrored.pgmirror.processId);
+    process.kill(mirrorProcess, 'SIGKILL');
+    await eventually(async () => (await mirrored.counts()).state !== 'up');
+    await mirrored.whenMirroring();
+    await mirrored.query(`COMMIT PREPARED 'survivor'`);
+    const { mirrored: replayed, errors } = await mirrored.drained();
+    assert.deepEqual({ replayed, errors }, { replayed: 1, errors: 0 });
+    assert.deepEqual(await ids(mirrored), [5]);
+  });
+
+  it('that failed on the source leaves nothing', async (t) => {
+    const mirrored = await start(inReverse(t));
+    await withClient(mirrored.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query('INSERT INTO item VALUES (1)');
+      await assert.rejects(client.query('SELECT 1/0'));
+      await client.query(`PREPARE TRANSACTION 'failed'`);
+    });
+    const { errors, reasons } = await mirrored.drained();
+    assert.deepEqual({ errors, reasons }, { errors: 0, reasons: {} });
+    assert.deepEqual(await query(mirror.url('postgres'), prepared), []);
+    assert.deepEqual(await ids(mirrored), []);
+  });
+});

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { bind, execute, parse, query, sync } from '../support/bytes.ts';
+import { inReverse } from '../support/cleanup.ts';
+import { eventually, within } from '../support/eventually.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { WireClient } from '../support/wire-client.ts';
+import { Comparison } from './wire/comparison.ts';
+import { copyData, copyDone } from './wire/copy-messages.ts';
+
+const hundredMegabytes = 100_000_000;
+
+describe('Messages longer than any buffer', () => {
+  const cleanup = inReverse({ after });
+  let server: RunningPostgres;
+  let comparison: Comparison;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    server = await startTestPostgres(cleanup);
+    comparison = await Comparison.start(cleanup, server, { default_pool_size: 1 });
+  });
+
+  it('pass to the client: a row of 100 MB', async () => {
+    const client = await comparison.pooled();
+    const count = countBytes(client);
+    client.send(query(`SELECT repeat('x', ${hundredMegabytes})`));
+    await within(count.reached(hundredMegabytes + 50), 30_000, 'the row');
+    await client.end();
+  });
+
+  it('pass to the server: values, texts and COPY data of 20 MB', async () => {
+    const client = await comparison.pooled();
+    const long = 'x'.repeat(20_000_000);
+    client.send(parse('a', 'SELECT length($1)'), bind('', 'a', long), execute(''), sync);
+    await client.expect('1', '2', 'D', 'C', 'Z');
+    client.send(query(`SELECT length('${long}')`));
+    await client.expect('T', 'D', 'C', 'Z');
+    client.send(query('COPY t FROM STDIN'), copyData(`1000\t${long}\n`), copyDone);
+    await client.expect('G', 'C', 'Z');
+    client.send(parse('', `SELECT length('${long}')`), bind('', ''), execute(''), sync);
+    await client.expect('1', '2', 'D', 'C', 'Z');
+    await client.end();
+  });
+
+  it('go at the client’s pace, and others are served meanwhile', async (t) => {
+    const wide = await Comparison.start(inReverse(t), server, { default_pool_size: 2 });
+    const slow = await wide.pooled();
+    slow.socket.pause();
+    slow.send(query(`SELECT repeat('x', 1000) FROM generate_series(1, 300000)`));
+    await eventually(async () => (await wide.connections()).some(({ wait_event: event }) => event === 'ClientWrite'));
+    const other = await wide.pooled();
+    const started = performance.now();
+    for (let round = 0; round < 200; round += 1) {
+      other.send(query('SELECT 1'));
+      await other.expect('T', 'D', 'C', 'Z');
+    }
+    assert.ok(performance.now() - started < 5_000);
+    const count = countBytes(slow);
+    slow.socket.resume();
+    await within(count.reached(300_000_000), 30_000, 'all rows');
+    await Promise.all([slow.end(), other.end()]);
+  });
+
+  it('are what a server may report at login', async (t) => {
+    const other = await Comparison.start(inReverse(t), server, { default_pool_size: 1 });
+    const path = Array.from({ length: 5_000 }, (_, at) => `a_schema_with_a_long_name_${at}`).join(', ');
+    await other.ask(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = ${path}', current_database()); END $$`);
+    await other.killConnections();
+    const client = await other.pooled();
+    assert.equal((await client.query('SELECT 1')).map(({ type }) => type).filter((type) => type !== 'S').join(''), 'TDCZ');
+    await client.end();
+  });
+});
+
+/** Counts what comes from now on, without keeping it. */
+function countBytes(client: WireClient): { reached: (goal: number) => Promise<void> } {
+  let count = 0;
+  let wake: (() => void) | undefined;
+  client.socket.removeAllListeners('data');
+  client.socket.on('data', (chunk: Buffer) => {
+    count += chunk.length;
+    wake?.();
+  });
+  return {
+    reached: async (goal) => {
+      const done = Promise.withResolvers<void>();
+      wake = () => {
+        if (count >= goal) done.resolve();
+      };
+      wake();
+      await done.promise;
+    },
+  };
+}

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { bind, errorFields, execute, flush, parse, query, rowValues, sync, type Message } from '../support/bytes.ts';
+import { inReverse } from '../support/cleanup.ts';
+import { eventually } from '../support/eventually.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { WireClient } from '../support/wire-client.ts';
+import { Comparison } from './wire/comparison.ts';
+import { copyData } from './wire/copy-messages.ts';
+import { describeMessage, typesOf } from './wire/dialogue.ts';
+
+/** What was under way when the server connection was killed. */
+const situations: readonly { name: string; says: readonly (readonly [Buffer, string])[] }[] = [
+  { name: 'in mid-query', says: [[query('SELECT pg_sleep(60)'), '']] },
+  { name: 'in mid-query of the extended protocol', says: [[Buffer.concat([parse('', 'SELECT pg_sleep(60)'), bind('', ''), execute(''), sync]), '']] },
+  { name: 'in a transaction block, idle', says: [[query('BEGIN'), 'CZ']] },
+  { name: 'in a block that has failed', says: [[query('BEGIN'), 'CZ'], [query('SELECT 1 / 0'), 'EZ']] },
+  { name: 'in a segment that waits for Sync', says: [[Buffer.concat([parse('', 'SELECT 1'), flush]), '1']] },
+  { name: 'in COPY', says: [[query('COPY c FROM STDIN'), 'G'], [copyData('1\n'), '']] },
+  { name: 'with a portal half read', says: [[Buffer.concat([parse('', 'SELECT generate_series(1, 9)'), bind('p', ''), execute('p', 1), flush]), '12Ds']] },
+  { name: 'while it is pinned by a temporary table', says: [[query('CREATE TEMP TABLE mine (id int)'), 'CZ']] },
+];
+
+describe('When a server connection is killed', () => {
+  const cleanup = inReverse({ after });
+  let server: RunningPostgres;
+  let comparison: Comparison;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    server = await startTestPostgres(cleanup);
+    comparison = await Comparison.start(cleanup, server, { default_pool_size: 1, pinned_pool_size: 1 });
+  });
+
+  it('while it is idle in the pool, no client sees anything of it', async () => {
+    const client = await comparison.pooled();
+    for (let round = 0; round < 10; round += 1) {
+      await selectOne(client);
+      await comparison.killConnections();
+      await selectOne(client);
+      await comparison.killConnections();
+      client.send(parse('', 'SELECT 1'), bind('', ''), execute(''), sync);
+      await client.expect('1', '2', 'D', 'C', 'Z');
+    }
+    await client.end();
+  });
+
+  it('while it is idle in the pool, named and unnamed statements are still there', async () => {
+    const client = await comparison.pooled();
+    client.send(parse('a', "SELECT 'named'"), parse('', "SELECT 'unnamed'"), sync);
+    await client.expect('1', '1', 'Z');
+    await comparison.killConnections();
+    client.send(bind('', 'a'), execute(''), bind('', ''), execute(''), sync);
+    const [, named, , , unnamed] = await client.expect('2', 'D', 'C', '2', 'D', 'C', 'Z');
+    assert.deepEqual([named, unnamed].map((row) => row && rowValues(row)), [['named'], ['unnamed']]);
+    await client.end();
+  });
+
+  for (const { name, says } of situations) {
+    it(`${name}: the client is told as PostgreSQL tells it, and the next is served`, async () => {
+      const said = await Promise.all(
+        [await comparison.direct(), await comparison.pooled()].map(async (client) => {
+          for (const [bytes, answer] of says) {
+            client.send(bytes);
+            await client.expect(...answer);
+          }
+          return client;
+        }),
+      );
+      const [direct, pooled] = said;
+      assert.ok(direct !== undefined && pooled !== undefined);
+      if (says.at(-1)?.[1] === '') await eventually(async () => (await busy(comparison)) > 0);
+      await killBoth(comparison, direct);
+      const expected = await rest(direct);
+      assert.match(typesOf(expected), /E!$/);
+      assert.deepEqual(await rest(pooled), expected);
+      const next = await comparison.pooled();
+      await selectOne(next);
+      await next.end();
+      assert.deepEqual(await comparison.traces(), []);
+    });
+  }
+
+  it('the connection that is waited for may be killed: whoever waits gets another', async () => {
+    const first = await comparison.pooled();
+    await first.query('BEGIN');
+    const second = await comparison.pooled();
+    second.send(query('SELECT 1'));
+    await comparison.killConnections();
+    await first.waitForClose();
+    await second.expect('T', 'D', 'C', 'Z');
+    await second.end();
+  });
+
+  it('a server that restarts is used again', async () => {
+    const client = await comparison.pooled();
+    await selectOne(client);
+    await server.restart();
+    await selectOne(client);
+    await client.end();
+  });
+});
+
+async function busy(comparison: Comparison): Promise<number> {
+  return (await comparison.connections()).filter(({ state, wait_event: event }) => state === 'active' && event !== null).length;
+}
+
+/** Ends the backend of the direct client and all of pgmirror's. */
+async function killBoth(comparison: Comparison, direct: WireClient): Promise<void> {
+  await comparison.killConnections();
+  await comparison.ask(`SELECT pg_terminate_backend(${direct.processId}, 5000)`);
+}
+
+async function rest(client: WireClient): Promise<string[]> {
+  await client.waitForClose();
+  const lines: string[] = [];
+  while (client.unread.length > 0) lines.push(describeMessage(await client.read()));
+  return [...lines, 'closed'];
+}
+
+async function selectOne(client: WireClient): Promise<void> {
+  const messages = await client.query('SELECT 1');
+  assert.equal(messages.map(({ type }) => type).filter((type) => type !== 'S').join(''), 'TDCZ', errorOf(messages));
+}
+
+function errorOf(messages: readonly Message[]): string {
+  const error = messages.find(({ type }) => type === 'E');
+  return error === undefined ? '' : (errorFields(error).M ?? '');
+}
