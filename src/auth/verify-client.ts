@@ -127,7 +127,10 @@ export class ClientVerifier {
       failure: {
         code: '28P01',
         message: `password authentication failed for user "${userName}"`,
-        logDetail: user === undefined ? 'there is no such user' : (logDetail ?? 'the password does not match'),
+        logDetail:
+          user === undefined
+            ? 'there is no such user, or not for this database'
+            : (logDetail ?? 'the password does not match'),
       },
     };
   }

@@ -224,10 +224,17 @@ export class AnswerRelay {
     if (answers.length === 0) link.statistics.requestTime += performance.now() - link.busySince;
     if (status === TransactionStatus.Idle) answers.transactionEnded();
     if (head === Owed.Sync) this.#requests.segmentAnswered();
+    // A simple query destroys the unnamed statement.
+    else if (head === Owed.Query) this.#unnamedDestroyed(server);
     if (status !== TransactionStatus.Idle) link.watch.failed();
     link.recorder?.answered(status, link.watch.auditDue || link.pins.length > 0);
     this.#progress = true;
     return undefined;
+  }
+
+  #unnamedDestroyed(server: Server): void {
+    this.#link.unnamed = undefined;
+    if (server.state.unnamedOwner !== this.#link) server.state.unnamedOwner = undefined;
   }
 
   #commandComplete(server: Server, bytes: Buffer, at: number): void {
@@ -292,6 +299,7 @@ export class AnswerRelay {
       server.state.prepared.set(subject.text, { shape: undefined });
     } else if (subject?.kind === 'unnamed') {
       this.#link.unnamed = subject.unnamed;
+      server.state.unnamedOwner = this.#link;
     }
     return injected ? NOTHING : undefined;
   }
@@ -328,7 +336,10 @@ export class AnswerRelay {
     const there = server.state.prepared.get(subject.text);
     if (there !== undefined) there.shape = shape;
     if (subject.statement !== undefined) subject.statement.shape = shape;
-    else this.#progress = true;
+    else {
+      this.#requests.prepared();
+      this.#progress = true;
+    }
     return NOTHING;
   }
 
@@ -353,14 +364,21 @@ export class AnswerRelay {
       // A Parse that fails destroys the unnamed statement that was there before.
       this.#link.unnamed = undefined;
     }
-    const skipped = answers.failSegment();
+    const skipped = answers.failSegment((dropped) => this.#dropped(server, dropped as Subject | undefined, subject));
     if (skipped > 0) this.#link.recorder?.requestsSkipped(skipped);
-    server.state.unnamedOwner = undefined;
     this.#requests.segmentFailed();
     this.#progress = true;
     if (stale) return Buffer.concat([subject.before, stalePlanError(errorFieldMap(message).get('S') ?? 'ERROR')]);
     if (subject?.kind === 'refused') return errorResponse(subject.error);
     return this.#inClientsWords(message, subject);
+  }
+
+  /** A message was skipped because of an error (`erred` is what erred itself): what it was to do has not been done. */
+  #dropped(server: Server, subject: Subject | undefined, erred: Subject | undefined): void {
+    if (subject === undefined || subject === erred || subject.kind !== 'unnamed') return;
+    if (subject.unnamed === undefined) return;
+    this.#requests.unnamedSkipped();
+    if (server.state.unnamedOwner === this.#link) server.state.unnamedOwner = subject.ownerBefore;
   }
 
   /** In a failed transaction even DEALLOCATE is refused: the statement stays. */

@@ -168,7 +168,7 @@ export class Pools {
       );
       const desk = new WelcomeDesk(pool, { timeoutMs: limits.rollbackTimeoutMs });
       const named = { database: database.name, user, pool, desk, mode: route.mode };
-      if (this.#pausedDatabases.has(database.name) || this.#pausedDatabases.has(ALL)) pool.pause();
+      if (this.#pausedDatabases.has(database.name) || this.#pausedDatabases.has(ALL)) void pool.pause();
       this.#pools.set(key, named);
       return named;
     } finally {

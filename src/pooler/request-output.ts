@@ -56,7 +56,7 @@ export class RequestOutput {
 
   /** Syncs that were sent are ignored by a COPY; where nothing was sent behind, its request is still being sent. */
   segmentsSwallowed(count: number, open: boolean): void {
-    this.#segment -= count;
+    this.#answeredSegments += count;
     if (open) this.#requestOpen = true;
   }
 

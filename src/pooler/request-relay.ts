@@ -43,6 +43,16 @@ export class RequestRelay {
     this.#output.segmentsSwallowed(count, open);
   }
 
+  /** A statement that a message waits for has been prepared and described. */
+  prepared(): void {
+    this.#statements.prepared();
+  }
+
+  /** The Parse of the unnamed statement that was sent last was skipped. */
+  unnamedSkipped(): void {
+    this.#statements.unnamedSkipped();
+  }
+
   /** An error ended the oldest unanswered segment. */
   segmentFailed(): void {
     this.#statements.segmentFailed();
@@ -116,9 +126,7 @@ export class RequestRelay {
       case Frontend.FunctionCall:
         this.#longCopy = false;
         this.#output.beginRequest();
-        server.state.unnamedOwner = undefined;
         server.state.ending = false;
-        this.#link.unnamed = undefined;
         this.#output.pass(server, type, bytes, start, end, undefined, size - (end - start));
         return true;
       case Frontend.Bind:
@@ -144,9 +152,7 @@ export class RequestRelay {
     if (statement !== undefined && !statement.closing) return this.#statements.deallocate(server, statement);
     const alone = !this.#output.requestOpen;
     this.#output.beginRequest();
-    server.state.unnamedOwner = undefined;
     server.state.ending = endsTransaction(bytes, start + 5);
-    this.#link.unnamed = undefined;
     const text = new StatementText(bytes, start + 5, end);
     const touches = touchesOf(bytes, start + 5, end);
     if (touches !== 0) this.#link.watch.sent(touches, text);

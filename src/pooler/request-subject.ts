@@ -13,7 +13,8 @@ export type Subject =
   | { readonly kind: 'close'; readonly statement: ClientStatement }
   | { readonly kind: 'deallocate'; readonly statement: ClientStatement }
   | { readonly kind: 'drop'; readonly text: PreparedText }
-  | { readonly kind: 'unnamed'; readonly unnamed: StatementText | undefined }
+  /** Parse or Close of the unnamed statement; whose it was on the server before. */
+  | { readonly kind: 'unnamed'; readonly unnamed: StatementText | undefined; readonly ownerBefore: object | undefined }
   /** The statement's result is of another shape than the client was told: the server's error is made PostgreSQL's. */
   | { readonly kind: 'stale'; readonly before: Buffer }
   /** A statement too many: the server's error is made this one. */

@@ -48,6 +48,8 @@ export class StatementRelay {
   readonly #absent: Buffer;
   /** The statement that was just prepared anew and described: if its shape still differs, it is stale. */
   #stale: ClientStatement | undefined;
+  /** The segment in which a statement is being prepared that a message waits for. */
+  #preparingIn: number | undefined;
   /** The unnamed statement that was parsed last and may not have been confirmed. */
   #parsed: StatementText | undefined;
   /** The request in which it was. */
@@ -65,12 +67,28 @@ export class StatementRelay {
 
   /** An error ended the oldest unanswered segment: what it would have prepared or closed was skipped. */
   segmentFailed(): void {
-    this.#stale = undefined;
-    this.#link.statements.segmentFailed(this.#output.answeredSegments);
+    const segment = this.#output.answeredSegments;
+    if (this.#preparingIn === segment) {
+      this.#preparingIn = undefined;
+      this.#stale = undefined;
+    }
+    this.#link.statements.segmentFailed(segment);
+  }
+
+  /** A statement that had to be prepared first has been prepared and described. */
+  prepared(): void {
+    this.#preparingIn = undefined;
+  }
+
+  /** The unnamed statement that was parsed last is not there: its Parse was skipped. */
+  unnamedSkipped(): void {
+    this.#parsed = undefined;
   }
 
   /** The link is given up. */
   reset(): void {
+    this.#preparingIn = undefined;
+    this.#stale = undefined;
     this.#bound = undefined;
     this.#parsed = undefined;
     this.#portals = undefined;
@@ -166,6 +184,7 @@ export class StatementRelay {
       this.#prepareThenWait(server, statement);
       return false;
     }
+    if (this.#preparingIn !== undefined) return false;
     this.#stale = undefined;
     this.#output.beginRequest();
     if (stale) {
@@ -185,11 +204,13 @@ export class StatementRelay {
 
   /** Prepares a statement on a server that lacks it, or has it in another shape; the client's message waits. */
   #prepareThenWait(server: Server, statement: ClientStatement): void {
+    if (this.#preparingIn !== undefined) return;
     const text = statement.text;
+    this.#preparingIn = this.#output.segment;
     this.#stale = statement;
     this.#link.statistics.serverParses++;
-    if (server.state.prepared.has(text)) this.#drop(server, text);
-    else this.#makeRoom(server);
+    if (!server.state.prepared.has(text)) this.#makeRoom(server);
+    this.#drop(server, text);
     this.#output.inject(server, Owed.Parse, text.parseMessage(), { kind: 'prepare', text });
     this.#output.inject(server, Owed.Describe, describe(Target.Statement, text.name), {
       kind: 'describe',
@@ -199,6 +220,10 @@ export class StatementRelay {
     this.#output.inject(server, 0, flush(), undefined);
   }
 
+  /**
+   * Whether the server has it or not: a Parse of it may be on its way, or be undone by what has not been answered, and
+   * closing what is not there is no error.
+   */
   #drop(server: Server, text: PreparedText): void {
     this.#output.inject(server, Owed.Close, close(Target.Statement, text.name), { kind: 'drop', text });
   }
@@ -235,8 +260,8 @@ export class StatementRelay {
     this.#link.statistics.serverParses++;
     const statement = this.#link.statements.parsing(name, bytes.subarray(nameEnd + 1, end), this.#output.segment);
     const text = statement.text;
-    if (server.state.prepared.has(text)) this.#drop(server, text);
-    else this.#makeRoom(server);
+    if (!server.state.prepared.has(text)) this.#makeRoom(server);
+    this.#drop(server, text);
     this.#output.rename(server, Owed.Parse, bytes, range, text.nameBytes, { kind: 'parse', statement });
     this.#output.inject(server, Owed.Describe, describe(Target.Statement, text.name), {
       kind: 'describe',
@@ -250,6 +275,7 @@ export class StatementRelay {
   #parseUnnamed(server: Server, bytes: Buffer, start: number, textStart: number, end: number): boolean {
     const statement = this.#deallocatedBy(bytes, textStart, end);
     if (statement !== undefined && !this.#isHere(server, statement)) return false;
+    const ownerBefore = server.state.unnamedOwner;
     server.state.unnamedOwner = this.#link;
     server.state.ending = endsTransaction(bytes, textStart);
     this.#output.beginRequest();
@@ -264,7 +290,7 @@ export class StatementRelay {
         : new StatementText(message, HEADER_LENGTH + 1, message.length, statement);
     this.#parsed = unnamed;
     this.#parsedIn = this.#output.requests;
-    const subject = { kind: 'unnamed', unnamed } as const;
+    const subject = { kind: 'unnamed', unnamed, ownerBefore } as const;
     if (statement === undefined) this.#output.pass(server, Frontend.Parse, bytes, start, end, subject);
     else this.#output.pass(server, Frontend.Parse, message, 0, message.length, subject);
     return true;
@@ -307,9 +333,10 @@ export class StatementRelay {
     const named = bytes[start + 5] === Target.Statement && nameEnd > nameStart && nameEnd < end;
     if (!named) {
       if (bytes[start + 5] === Target.Statement && nameEnd === nameStart) {
-        server.state.unnamedOwner = undefined;
         this.#output.beginRequest();
-        this.#output.pass(server, Frontend.Close, bytes, start, end, { kind: 'unnamed', unnamed: undefined });
+        const ownerBefore = server.state.unnamedOwner;
+        const subject = { kind: 'unnamed', unnamed: undefined, ownerBefore } as const;
+        this.#output.pass(server, Frontend.Close, bytes, start, end, subject);
         return true;
       }
       this.#output.beginRequest();
@@ -342,8 +369,6 @@ export class StatementRelay {
   deallocate(server: Server, statement: ClientStatement): boolean {
     if (!this.#isHere(server, statement)) return false;
     this.#output.beginRequest();
-    server.state.unnamedOwner = undefined;
-    this.#link.unnamed = undefined;
     this.#link.recorder?.usesStatement(statement.text);
     const message = query(`DEALLOCATE ${quoteIdentifier(statement.text.name)}`);
     this.#link.statements.closing(statement, this.#output.segment);

@@ -50,6 +50,7 @@ export class AnswerQueue {
   #subjects: unknown[] = new Array<unknown>(16).fill(undefined);
   #offsets = new Float64Array(16);
   #transactions = 0;
+  #executed = false;
   #mask = 15;
   #first = 0;
   #length = 0;
@@ -98,14 +99,17 @@ export class AnswerQueue {
       }
       this.segmentOpen = false;
       this.skipping = false;
+      this.#executed = false;
       this.requests++;
     } else if (bare <= Owed.FunctionCall) {
       this.segmentOpen = false;
+      this.#executed = false;
       this.requests++;
     } else if (bare === Owed.CopyEnd) {
       this.copyIn = false;
     } else {
       this.segmentOpen = true;
+      if (bare === Owed.Execute) this.#executed = true;
     }
     if (this.#length > this.#mask) this.#grow();
     const at = (this.#first + this.#length) & this.#mask;
@@ -157,15 +161,18 @@ export class AnswerQueue {
 
   /**
    * An ErrorResponse came in the extended flow: everything before the next Sync is skipped by the server, even a Query.
-   * Where no Sync has been sent, `skipping` holds from now on. Returns how many requests were skipped.
+   * Where no Sync has been sent, `skipping` holds from now on. Returns how many requests were skipped;
+   * `dropped` is told what stood beside each message, the one that erred first.
    */
-  failSegment(): number {
+  failSegment(dropped: (subject: unknown) => void = () => undefined): number {
     let skipped = 0;
+    this.#executed = false;
     this.copyFailed();
     while (this.#length > 0) {
       const kind = (this.#kinds[this.#first] ?? 0) & KIND;
       if (kind === Owed.Sync) return skipped;
       if (kind <= Owed.FunctionCall) skipped++;
+      dropped(this.#subjects[this.#first]);
       this.shift();
     }
     this.segmentOpen = false;
@@ -211,14 +218,12 @@ export class AnswerQueue {
     return this.#length === 0 ? 0 : (this.#kinds[(this.#first + this.#length - 1) & this.#mask] ?? 0) & KIND;
   }
 
-  /** Whether an Execute is owed whose Sync has not been sent: only closing the connection keeps it from committing. */
+  /**
+   * Whether an Execute was sent, answered or not, behind which neither Sync nor Query came: only closing the connection
+   * keeps it from committing.
+   */
   get executeWithoutSync(): boolean {
-    for (let index = this.#length - 1; index >= 0; index--) {
-      const kind = (this.#kinds[(this.#first + index) & this.#mask] ?? 0) & KIND;
-      if (kind <= Owed.Sync) return false;
-      if (kind === Owed.Execute) return true;
-    }
-    return false;
+    return this.#executed;
   }
 
   #dropMarkers(): void {

@@ -15,7 +15,7 @@ const SUSPECT = /set_config|advisory|temp/i;
 const SET_CONFIG = /\bset_config\s*\(/i;
 /** Locks of the transaction go with it. */
 const ADVISORY = /\bpg_(?:try_)?advisory_(?:un)?lock/i;
-const TEMPORARY = /\b(?:create|into|replace)\s+(?:(?:local|global)\s+)?temp(?:orary)?\b/i;
+const TEMPORARY = /\b(?:create|into|replace)\s+(?:(?:local|global)\s+)?temp(?:orary)?\b|\bpg_temp\b/i;
 
 /**
  * What the statement text at `start`–`end` may touch: bits of Touch. A false alarm costs a look at the session after the

@@ -121,7 +121,7 @@ describe('auth_type scram', () => {
     }
     assert.deepEqual(details, [
       'the password does not match',
-      'there is no such user',
+      'there is no such user, or not for this database',
       'an MD5 hash is stored, which SCRAM cannot use',
     ]);
   });

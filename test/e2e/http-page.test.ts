@@ -85,9 +85,9 @@ describe('The page', { skip: skipWithoutBrowser }, () => {
     const { page, problems } = await open();
     const calls = page.locator('#queries tbody tr').filter({ hasText: 'owner = $1' }).locator('td').first();
     await calls.waitFor();
-    const before = Number(await calls.innerText());
+    const earlier = Number(await calls.innerText());
     await work(5);
-    await eventually(async () => Number(await calls.innerText()) === before + 5, { what: 'the page to follow' });
+    await eventually(async () => Number(await calls.innerText()) === earlier + 5, { what: 'the page to follow' });
     assert.deepEqual(problems, []);
     await page.close();
   });

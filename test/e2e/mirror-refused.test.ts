@@ -60,10 +60,7 @@ describe('A mirror is refused, and production runs,', () => {
     const other = await Mirrored.start(test, { source: server });
     const [source] = mirrored.files.databases ?? [];
     await other.pgmirror.reload({
-      databases: [
-        { ...source!, name: 'app' },
-        { ...databaseEntry('shadow', server, await createDatabase(server)) },
-      ],
+      databases: [{ ...source!, name: 'app' }, { ...databaseEntry('shadow', server, await createDatabase(server)) }],
     });
     const entry = { name: 'shadow', host: '127.0.0.1', port: other.pgmirror.port, database_name: 'app' };
     await mirrored.pgmirror.reload({
@@ -91,7 +88,10 @@ describe('A mirror is refused, and production runs,', () => {
        CREATE SUBSCRIPTION feed CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false)`,
     );
     await mirrored.pgmirror.reload({});
-    await assertRefused(mirrored, /foreign server elsewhere, and allow_side_effects is false; it has subscription feed/);
+    await assertRefused(
+      mirrored,
+      /foreign server elsewhere, and allow_side_effects is false; it has subscription feed/,
+    );
 
     const [mirroring] = mirrored.files.mirroring ?? [];
     await mirrored.pgmirror.reload({ mirroring: [{ ...mirroring!, allow_side_effects: true }] });
@@ -99,21 +99,26 @@ describe('A mirror is refused, and production runs,', () => {
     await mirrored.onMirror('ALTER SUBSCRIPTION feed SET (slot_name = NONE); DROP SUBSCRIPTION feed');
   });
 
-  it('where it became the source’s own database while it was down', async (t) => {
-    const test = inReverse(t);
-    const mirrored = await Mirrored.start(test, { source: server });
-    const [source, mirror] = mirrored.files.databases ?? [];
-    // The mirror's database is another one now, under the same name: as when an address is given away.
-    const [app, shadow] = [String(source?.database_name), String(mirror?.database_name)];
+  it('where its address became that of the source while it was disabled', async (t) => {
+    const mirrored = await Mirrored.start(inReverse(t), { source: server });
+    const { source, mirror } = { source: await database(mirrored, 'app'), mirror: await database(mirrored, 'shadow') };
     await mirrored.pgmirror.admin('DISABLE MIRROR shadow');
-    await mirrored.pgmirror.reload({});
-    const away = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('${app}', '${shadow}')`;
-    await query(server.url('postgres'), away);
-    await query(server.url('postgres'), `ALTER DATABASE ${shadow} RENAME TO ${shadow}_old`);
-    await query(server.url('postgres'), away);
-    await query(server.url('postgres'), `ALTER DATABASE ${app} RENAME TO ${shadow}`);
-    await mirrored.pgmirror.reload({ databases: [{ ...source!, database_name: shadow }, mirror!] });
+    const away = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('${source}', '${mirror}')`;
+    const admin = server.url('postgres');
+    await query(admin, away);
+    await query(admin, `ALTER DATABASE ${mirror} RENAME TO ${mirror}_old`);
+    await query(admin, away);
+    await query(admin, `ALTER DATABASE ${source} RENAME TO ${mirror}`);
+    const [first, ...others] = mirrored.files.databases ?? [];
+    await mirrored.pgmirror.reload({ databases: [{ ...first!, database_name: mirror }, ...others] });
     await mirrored.pgmirror.admin('ENABLE MIRROR shadow');
     await assertRefused(mirrored, /^it is the same database as the source$/);
   });
+
+  /** What a database of the configuration is called on its server. */
+  async function database(mirrored: Mirrored, name: 'app' | 'shadow'): Promise<string> {
+    const sql = 'SELECT current_database() AS name';
+    const rows = await (name === 'app' ? mirrored.onSource<{ name: string }>(sql) : mirrored.onMirror<{ name: string }>(sql));
+    return rows[0]?.name ?? '';
+  }
 });

@@ -112,7 +112,10 @@ describe('A client that keeps its session has it on the mirror, too:', () => {
       await run(client, [`INSERT INTO item VALUES (3, 'after')`]);
     });
     const { reasons, mirrored: replayed, errors } = await mirrored.drained();
-    assert.deepEqual({ reasons, replayed, errors }, { reasons: { filtered: 1, session_lost: 3 }, replayed: 2, errors: 0 });
+    assert.deepEqual(
+      { reasons, replayed, errors },
+      { reasons: { filtered: 1, session_lost: 3 }, replayed: 2, errors: 0 },
+    );
     assert.deepEqual(await mirrored.onMirror('SELECT * FROM item'), [{ id: 3, note: 'after' }]);
     assert.deepEqual(await mirrored.onMirror(`SELECT 1 FROM pg_class WHERE relname = 'mine'`), []);
   });

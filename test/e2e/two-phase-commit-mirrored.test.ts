@@ -47,12 +47,12 @@ describe('A two-phase commit', () => {
     const expected: number[] = [];
     let halves = 0;
     for (let id = 1; id <= 24; id++) {
-      const before = (await mirrored.drained()).mirrored;
+      const earlier = (await mirrored.drained()).mirrored;
       await prepare(mirrored, `gid ${id}`, id);
-      const arrived = (await mirrored.drained()).mirrored - before;
+      const arrived = (await mirrored.drained()).mirrored - earlier;
       await mirrored.query(id % 3 === 0 ? `ROLLBACK PREPARED 'gid ${id}'` : `/* end */ COMMIT PREPARED 'gid ${id}'`);
       const { mirrored: now } = await mirrored.drained();
-      assert.equal(now - before, arrived * 2, 'the second half has the fate of the first');
+      assert.equal(now - earlier, arrived * 2, 'the second half has the fate of the first');
       halves += arrived;
       if (arrived === 1 && id % 3 !== 0) expected.push(id);
     }
@@ -84,7 +84,10 @@ describe('A two-phase commit', () => {
     assert.deepEqual(await mirrored.onMirror(prepared), [{ gid: 'orphan' }]);
     await mirrored.onMirror(`CREATE TABLE held (id integer)`);
     await mirrored.onSource(`COMMIT PREPARED 'orphan'`); // pgmirror does not see it
-    await eventually(async () => (await mirrored.onMirror(prepared)).length === 0, { timeoutMs: 30_000, intervalMs: 200 });
+    await eventually(async () => (await mirrored.onMirror(prepared)).length === 0, {
+      timeoutMs: 30_000,
+      intervalMs: 200,
+    });
     assert.deepEqual(await ids(mirrored), []);
   });
 

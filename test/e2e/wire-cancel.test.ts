@@ -29,7 +29,10 @@ describe('A CancelRequest', () => {
 
   const texts = [
     { name: 'a query', bytes: query('SELECT pg_sleep(60)') },
-    { name: 'an extended segment', bytes: Buffer.concat([parse('', 'SELECT pg_sleep(60)'), bind('', ''), execute(''), sync]) },
+    {
+      name: 'an extended segment',
+      bytes: Buffer.concat([parse('', 'SELECT pg_sleep(60)'), bind('', ''), execute(''), sync]),
+    },
     { name: 'a query in a block', bytes: query('BEGIN; SELECT pg_sleep(60)') },
   ];
   for (const { name, bytes } of texts) {
@@ -37,7 +40,8 @@ describe('A CancelRequest', () => {
       const transcripts: string[][] = [];
       for (const client of [await comparison.direct(), await comparison.pooled()]) {
         client.send(bytes);
-        const pid = client.socket.remotePort === server.port ? `pid = ${client.processId}` : 'datname = current_database()';
+        const pid =
+          client.socket.remotePort === server.port ? `pid = ${client.processId}` : 'datname = current_database()';
         const asleep = `SELECT 1 FROM pg_stat_activity WHERE ${pid} AND wait_event = 'PgSleep'`;
         await eventually(async () => (await comparison.ask(asleep)).length === 1);
         await cancel(client);

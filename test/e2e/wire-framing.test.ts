@@ -68,10 +68,18 @@ describe('Messages longer than any buffer', () => {
   it('are what a server may report at login', async (t) => {
     const other = await Comparison.start(inReverse(t), server, { default_pool_size: 1 });
     const path = Array.from({ length: 5_000 }, (_, at) => `a_schema_with_a_long_name_${at}`).join(', ');
-    await other.ask(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = ${path}', current_database()); END $$`);
+    await other.ask(
+      `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = ${path}', current_database()); END $$`,
+    );
     await other.killConnections();
     const client = await other.pooled();
-    assert.equal((await client.query('SELECT 1')).map(({ type }) => type).filter((type) => type !== 'S').join(''), 'TDCZ');
+    assert.equal(
+      (await client.query('SELECT 1'))
+        .map(({ type }) => type)
+        .filter((type) => type !== 'S')
+        .join(''),
+      'TDCZ',
+    );
     await client.end();
   });
 });

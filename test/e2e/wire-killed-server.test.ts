@@ -14,12 +14,30 @@ import { describeMessage, typesOf } from './wire/dialogue.ts';
 /** What was under way when the server connection was killed. */
 const situations: readonly { name: string; says: readonly (readonly [Buffer, string])[] }[] = [
   { name: 'in mid-query', says: [[query('SELECT pg_sleep(60)'), '']] },
-  { name: 'in mid-query of the extended protocol', says: [[Buffer.concat([parse('', 'SELECT pg_sleep(60)'), bind('', ''), execute(''), sync]), '']] },
+  {
+    name: 'in mid-query of the extended protocol',
+    says: [[Buffer.concat([parse('', 'SELECT pg_sleep(60)'), bind('', ''), execute(''), sync]), '']],
+  },
   { name: 'in a transaction block, idle', says: [[query('BEGIN'), 'CZ']] },
-  { name: 'in a block that has failed', says: [[query('BEGIN'), 'CZ'], [query('SELECT 1 / 0'), 'EZ']] },
+  {
+    name: 'in a block that has failed',
+    says: [
+      [query('BEGIN'), 'CZ'],
+      [query('SELECT 1 / 0'), 'EZ'],
+    ],
+  },
   { name: 'in a segment that waits for Sync', says: [[Buffer.concat([parse('', 'SELECT 1'), flush]), '1']] },
-  { name: 'in COPY', says: [[query('COPY c FROM STDIN'), 'G'], [copyData('1\n'), '']] },
-  { name: 'with a portal half read', says: [[Buffer.concat([parse('', 'SELECT generate_series(1, 9)'), bind('p', ''), execute('p', 1), flush]), '12Ds']] },
+  {
+    name: 'in COPY',
+    says: [
+      [query('COPY c FROM STDIN'), 'G'],
+      [copyData('1\n'), ''],
+    ],
+  },
+  {
+    name: 'with a portal half read',
+    says: [[Buffer.concat([parse('', 'SELECT generate_series(1, 9)'), bind('p', ''), execute('p', 1), flush]), '12Ds']],
+  },
   { name: 'while it is pinned by a temporary table', says: [[query('CREATE TEMP TABLE mine (id int)'), 'CZ']] },
 ];
 
@@ -55,7 +73,10 @@ describe('When a server connection is killed', () => {
     await comparison.killConnections();
     client.send(bind('', 'a'), execute(''), bind('', ''), execute(''), sync);
     const [, named, , , unnamed] = await client.expect('2', 'D', 'C', '2', 'D', 'C', 'Z');
-    assert.deepEqual([named, unnamed].map((row) => row && rowValues(row)), [['named'], ['unnamed']]);
+    assert.deepEqual(
+      [named, unnamed].map((row) => row && rowValues(row)),
+      [['named'], ['unnamed']],
+    );
     await client.end();
   });
 
@@ -65,7 +86,7 @@ describe('When a server connection is killed', () => {
         [await comparison.direct(), await comparison.pooled()].map(async (client) => {
           for (const [bytes, answer] of says) {
             client.send(bytes);
-            await client.expect(...answer);
+            await client.expect(...answer.split(''));
           }
           return client;
         }),
@@ -105,7 +126,8 @@ describe('When a server connection is killed', () => {
 });
 
 async function busy(comparison: Comparison): Promise<number> {
-  return (await comparison.connections()).filter(({ state, wait_event: event }) => state === 'active' && event !== null).length;
+  return (await comparison.connections()).filter(({ state, wait_event: event }) => state === 'active' && event !== null)
+    .length;
 }
 
 /** Ends the backend of the direct client and all of pgmirror's. */
@@ -123,7 +145,14 @@ async function rest(client: WireClient): Promise<string[]> {
 
 async function selectOne(client: WireClient): Promise<void> {
   const messages = await client.query('SELECT 1');
-  assert.equal(messages.map(({ type }) => type).filter((type) => type !== 'S').join(''), 'TDCZ', errorOf(messages));
+  assert.equal(
+    messages
+      .map(({ type }) => type)
+      .filter((type) => type !== 'S')
+      .join(''),
+    'TDCZ',
+    errorOf(messages),
+  );
 }
 
 function errorOf(messages: readonly Message[]): string {

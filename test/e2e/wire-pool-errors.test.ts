@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
-import { bind, describe as describeMessage, errorFields, execute, flush, parse, query, rowValues, sync } from '../support/bytes.ts';
+import {
+  bind,
+  describe as describeMessage,
+  errorFields,
+  execute,
+  flush,
+  parse,
+  query,
+  rowValues,
+  sync,
+} from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
@@ -41,14 +51,22 @@ describe('What pgmirror itself has to say', () => {
   const requests = [
     { name: 'a query', bytes: query('SELECT 1'), answer: 'EZ' },
     { name: 'a FunctionCall', bytes: functionCall(1397, '-1'), answer: 'EZ' },
-    { name: 'an extended segment', bytes: Buffer.concat([parse('', 'SELECT 1'), bind('', ''), execute(''), sync]), answer: 'EZ' },
-    { name: 'a COPY and its data', bytes: Buffer.concat([query('COPY c FROM STDIN'), copyData('1\n'), copyDone]), answer: 'EZ' },
+    {
+      name: 'an extended segment',
+      bytes: Buffer.concat([parse('', 'SELECT 1'), bind('', ''), execute(''), sync]),
+      answer: 'EZ',
+    },
+    {
+      name: 'a COPY and its data',
+      bytes: Buffer.concat([query('COPY c FROM STDIN'), copyData('1\n'), copyDone]),
+      answer: 'EZ',
+    },
   ];
   for (const { name, bytes, answer } of requests) {
     it(`is one error where no connection becomes free for ${name}`, async () => {
       await withoutConnection(async (client) => {
         client.send(bytes);
-        const [error] = await client.expect(...answer);
+        const [error] = await client.expect(...answer.split(''));
         assert.equal(error && errorFields(error).C, '53300');
         await silence(client);
       });
@@ -140,9 +158,10 @@ describe('What a server connection says while it is idle', () => {
     await comparison.ask("NOTIFY channel, 'two'");
     const next = await comparison.pooled();
     await comparison.ask("NOTIFY channel, 'three'");
-    assert.equal((await next.query('SELECT 1')).map(({ type }) => type).join(''), 'TDCZ');
-    await silence(next);
-    assert.equal((await listener.query('SELECT 1')).map(({ type }) => type).join(''), 'TDCZ');
+    for (const client of [next, listener]) {
+      assert.match((await client.query('SELECT 1')).map(({ type }) => type).join(''), /^S*TDCZ$/);
+      await silence(client);
+    }
     await Promise.all([listener.end(), next.end()]);
   });
 });

@@ -38,6 +38,14 @@ const ROW = rowDescription('a');
 /** What the server says to the Describe with which pgmirror learns a statement's shape. */
 const SHAPE = Buffer.concat([NO_PARAMETERS, ROW]);
 
+/** How a statement comes to a server: what may be there under its name is closed, and its shape is asked for. */
+function setUp(name: string, text = 'select 1'): Buffer {
+  return Buffer.concat([close('S', name), parse(name, text), describeMessage('S', name)]);
+}
+
+/** What the server answers to that. */
+const SET_UP = Buffer.concat([CLOSED, PARSED, SHAPE]);
+
 async function start(t: TestContext, options: Parameters<typeof RelayBench.start>[1] = {}) {
   const backend = await openBackend(t);
   const bench = await RelayBench.start(t, { baseline: backend.server.state.baseline.entries, ...options });
@@ -48,8 +56,8 @@ async function start(t: TestContext, options: Parameters<typeof RelayBench.start
 /** The client prepares `select 1` as `a`, and everybody confirms. */
 async function prepared(bench: RelayBench, backend: Backend, poolName = 'pm_1'): Promise<void> {
   bench.send(parse('a', 'select 1'), sync);
-  await received(backend, parse(poolName, 'select 1'), describeMessage('S', poolName), sync);
-  backend.peer.send(PARSED, SHAPE, READY);
+  await received(backend, setUp(poolName, 'select 1'), sync);
+  backend.peer.send(SET_UP, READY);
   await bench.told(PARSED, READY);
   await bench.quiet();
 }
@@ -267,10 +275,10 @@ describe('a named statement', () => {
     bench.send(parse('a', 'select 1'), bind('p', 'a'), execute('p'), close('P', 'p'), sync);
     await received(
       backend,
-      ...[parse('pm_1', 'select 1'), describeMessage('S', 'pm_1')],
+      ...[setUp('pm_1', 'select 1')],
       ...[bind('p', 'pm_1'), execute('p'), close('P', 'p'), sync],
     );
-    backend.peer.send(PARSED, SHAPE, BOUND, commandComplete('SELECT 0'), CLOSED, READY);
+    backend.peer.send(SET_UP, BOUND, commandComplete('SELECT 0'), CLOSED, READY);
     await bench.told(PARSED, BOUND, commandComplete('SELECT 0'), CLOSED, READY);
     await bench.quiet();
   });
@@ -282,9 +290,9 @@ describe('a named statement', () => {
     const other = await openBackend(t);
     bench.use(other);
     bench.send(bind('', 'a'), execute(''), sync);
-    await received(other, parse('pm_1', 'select 1'), describeMessage('S', 'pm_1'), flush);
+    await received(other, setUp('pm_1', 'select 1'), flush);
     assert.ok(bench.blocked);
-    other.peer.send(PARSED, SHAPE);
+    other.peer.send(SET_UP);
     await received(other, bind('', 'pm_1'), execute(''), sync);
     other.peer.send(BOUND, commandComplete('SELECT 0'), READY);
     await bench.told(BOUND, commandComplete('SELECT 0'), READY);
@@ -300,9 +308,9 @@ describe('a named statement', () => {
     const other = await openBackend(t);
     bench.use(other);
     bench.send(bind('', 'a'), execute(''), sync);
-    await received(other, parse('pm_1', 'select 1'), describeMessage('S', 'pm_1'), flush);
+    await received(other, setUp('pm_1', 'select 1'), flush);
     const error = errorResponse('42P01', 'relation "t" does not exist');
-    other.peer.send(error);
+    other.peer.send(CLOSED, error);
     await bench.told(error);
     await received(other, sync);
     other.peer.send(READY);
@@ -319,14 +327,8 @@ describe('a named statement', () => {
     const changed = Buffer.concat([NO_PARAMETERS, rowDescription('a', 'b')]);
     for (let attempt = 0; attempt < 2; attempt++) {
       bench.send(bind('', 'a'), execute(''), sync);
-      if (attempt === 0) {
-        await received(other, parse('pm_1', 'select 1'), describeMessage('S', 'pm_1'), flush);
-        other.peer.send(PARSED, changed);
-      } else {
-        const again = [close('S', 'pm_1'), parse('pm_1', 'select 1'), describeMessage('S', 'pm_1'), flush];
-        await received(other, ...again);
-        other.peer.send(CLOSED, PARSED, changed);
-      }
+      await received(other, setUp('pm_1'), flush);
+      other.peer.send(CLOSED, PARSED, changed);
       await received(other, bind('', 'pm_absent'), execute(''), sync);
       other.peer.send(errorResponse('26000', 'prepared statement "pm_absent" does not exist'), READY);
       const [error, ready] = await bench.client.expect('E', 'Z');
@@ -336,7 +338,7 @@ describe('a named statement', () => {
       await bench.quiet();
     }
     bench.send(close('S', 'a'), parse('a', 'select 1'), bind('', 'a'), execute(''), sync);
-    const { messages } = { messages: await other.peer.expect('C', 'C', 'P', 'D', 'B', 'E', 'S') };
+    const messages = await other.peer.expect('C', 'C', 'P', 'D', 'B', 'E', 'S');
     assert.deepEqual(messages.at(4)!.bytes, bind('', 'pm_1'));
     other.peer.send(CLOSED, CLOSED, PARSED, changed, BOUND, commandComplete('SELECT 0'), READY);
     await bench.told(CLOSED, PARSED, BOUND, commandComplete('SELECT 0'), READY);
@@ -378,15 +380,8 @@ describe('a named statement', () => {
   it('whose Parse failed leaves no trace', async (t) => {
     const { bench, backend } = await start(t);
     bench.send(parse('a', 'select 1'), bind('', 'a'), execute(''), sync);
-    await received(
-      backend,
-      parse('pm_1', 'select 1'),
-      describeMessage('S', 'pm_1'),
-      bind('', 'pm_1'),
-      execute(''),
-      sync,
-    );
-    backend.peer.send(errorResponse('42P01', 'relation "t" does not exist'), READY);
+    await received(backend, setUp('pm_1', 'select 1'), bind('', 'pm_1'), execute(''), sync);
+    backend.peer.send(CLOSED, errorResponse('42P01', 'relation "t" does not exist'), READY);
     await bench.told(errorResponse('42P01', 'relation "t" does not exist'), READY);
     await bench.quiet();
     assert.deepEqual([bench.link.statements.size, bench.registry.size, backend.server.state.prepared.size], [0, 0, 0]);
@@ -396,9 +391,9 @@ describe('a named statement', () => {
   it('in a pipeline waits where what it means is not known yet', async (t) => {
     const { bench, backend } = await start(t);
     bench.send(parse('a', 'select 1'), sync, bind('', 'a'), execute(''), sync);
-    await received(backend, parse('pm_1', 'select 1'), describeMessage('S', 'pm_1'), sync);
+    await received(backend, setUp('pm_1', 'select 1'), sync);
     assert.ok(bench.blocked);
-    backend.peer.send(PARSED, SHAPE, READY);
+    backend.peer.send(SET_UP, READY);
     await received(backend, bind('', 'pm_1'), execute(''), sync);
     backend.peer.send(BOUND, commandComplete('SELECT 0'), READY);
     await bench.told(PARSED, READY, BOUND, commandComplete('SELECT 0'), READY);
@@ -409,8 +404,8 @@ describe('a named statement', () => {
     const { bench, backend } = await start(t, { preparedLimit: 1 });
     await prepared(bench, backend);
     bench.send(parse('b', 'select 2'), sync);
-    await received(backend, close('S', 'pm_1'), parse('pm_2', 'select 2'), describeMessage('S', 'pm_2'), sync);
-    backend.peer.send(CLOSED, PARSED, SHAPE, READY);
+    await received(backend, close('S', 'pm_1'), setUp('pm_2', 'select 2'), sync);
+    backend.peer.send(CLOSED, SET_UP, READY);
     await bench.told(PARSED, READY);
     await bench.quiet();
     assert.deepEqual(
@@ -625,7 +620,7 @@ describe('what is recorded', () => {
   it("tells what the source skipped after an error, among messages of pgmirror's own", async (t) => {
     const { recording, bench, backend } = await recorded(t);
     bench.send(parse('a', 'select 1'), parse('b', 'x'), bind('', 'a'), execute(''), sync);
-    backend.peer.send(PARSED, SHAPE, errorResponse('42601', 'syntax error'), READY);
+    backend.peer.send(SET_UP, CLOSED, errorResponse('42601', 'syntax error'), READY);
     await bench.quiet();
     const [request] = requestsOf((await recording.mirror.received(1))[0]!);
     assert.deepEqual([request!.types, request!.skipped, request!.sqlstate], ['PPBES', 'BE', '42601']);

@@ -162,7 +162,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     }
     const looked = configs.map((config) => {
       const known = this.#targets.get(config.id);
-      if (known) return known.configure(config) || look ? known.look() : undefined;
+      if (known) return known.configure(config) || look ? known.look() : Promise.resolve();
       const target = new MirrorTarget(config, this);
       this.#targets.set(config.id, target);
       target.remember(prepared.filter((one) => one.target === config.id));

@@ -133,7 +133,14 @@ export class Comparison {
     const direct = await this.#hold(await this.direct(dialogue.startup), dialogue);
     const pooled = await this.#hold(await this.pooled(dialogue.startup), dialogue);
     if (dialogue.differs === undefined) assert.deepEqual(pooled, direct);
-    assert.equal(typesOf(direct), dialogue.steps.map((step) => step.answer).join(' ').trim(), 'what PostgreSQL answers');
+    assert.equal(
+      typesOf(direct),
+      dialogue.steps
+        .map((step) => step.answer)
+        .join(' ')
+        .trim(),
+      'what PostgreSQL answers',
+    );
     assert.deepEqual(await this.traces(), []);
   }
 
@@ -157,4 +164,3 @@ export class Comparison {
     }
   }
 }
-

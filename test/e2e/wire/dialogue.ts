@@ -21,6 +21,8 @@ export interface Dialogue {
   readonly steps: readonly Step[];
   /** Parameters of the StartupMessage. */
   readonly startup?: Readonly<Record<string, string>>;
+  /** What is still wrong in pgmirror's answer. */
+  readonly todo?: string;
   /** Why pgmirror answers something else than PostgreSQL: then only what is left behind is judged. */
   readonly differs?: string;
 }
@@ -48,7 +50,11 @@ export function saysByteByByte(answer: string, ...parts: readonly Buffer[]): Ste
  * Holds a dialogue and returns its transcript: what came after each step, a line a message. It waits for as many messages as a step
  * announces and takes what else there is, so that a server that answers otherwise shows it in its transcript.
  */
-export async function hold(client: WireClient, dialogue: Dialogue, deadlineMs = Number(process.env.WIRE_DEADLINE ?? 3_000)): Promise<string[]> {
+export async function hold(
+  client: WireClient,
+  dialogue: Dialogue,
+  deadlineMs = Number(process.env.WIRE_DEADLINE ?? 3_000),
+): Promise<string[]> {
   const lines: string[] = [];
   let closed = false;
   void client.closed.then(() => (closed = true));
@@ -72,12 +78,7 @@ export async function hold(client: WireClient, dialogue: Dialogue, deadlineMs = 
   return lines;
 }
 
-async function receive(
-  client: WireClient,
-  count: number,
-  timeoutMs: number,
-  over: () => boolean,
-): Promise<Message[]> {
+async function receive(client: WireClient, count: number, timeoutMs: number, over: () => boolean): Promise<Message[]> {
   const messages: Message[] = [];
   const deadline = performance.now() + timeoutMs;
   let left = count;
@@ -119,7 +120,9 @@ export function describeMessage(message: Message): string {
     case 'C':
       return `C ${firstText(message)}`;
     default:
-      return body.length > 2_000 ? `${type} of ${body.length} bytes` : `${type} ${JSON.stringify(body.toString('latin1'))}`;
+      return body.length > 2_000
+        ? `${type} of ${body.length} bytes`
+        : `${type} ${JSON.stringify(body.toString('latin1'))}`;
   }
 }
 

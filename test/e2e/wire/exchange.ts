@@ -1,6 +1,15 @@
 import { setImmediate } from 'node:timers/promises';
 
-import { commandComplete, counted, int16, msg, query, readyForQuery, splitMessages, sync } from '../../support/bytes.ts';
+import {
+  commandComplete,
+  counted,
+  int16,
+  msg,
+  query,
+  readyForQuery,
+  splitMessages,
+  sync,
+} from '../../support/bytes.ts';
 import type { WireClient } from '../../support/wire-client.ts';
 import { copyFail } from './copy-messages.ts';
 import { describeMessage } from './dialogue.ts';

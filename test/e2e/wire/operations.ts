@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { bind, close, describe, execute, flush, parse, query, sync } from '../../support/bytes.ts';
 import { copyData, copyDone, copyFail, functionCall } from './copy-messages.ts';

@@ -16,10 +16,7 @@ const surroundings = `SELECT current_setting('application_name'), current_settin
   (SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND pg_table_is_visible(oid)),
   (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())`;
 
-const question = Buffer.concat([
-  ...['a', '', 'surroundings'].flatMap((name) => [bind('', name), execute('')]),
-  sync,
-]);
+const question = Buffer.concat([...['a', '', 'surroundings'].flatMap((name) => [bind('', name), execute('')]), sync]);
 
 const deadlineMs = 5_000;
 
@@ -89,7 +86,10 @@ export class RandomSequences {
     if (this.#bystander === undefined) {
       this.#bystander = await this.#comparison.pooled({ application_name: 'bystander' });
       this.#bystander.send(
-        parse('a', "SELECT 'named'"), parse('surroundings', surroundings), parse('', "SELECT 'unnamed'"), sync,
+        parse('a', "SELECT 'named'"),
+        parse('surroundings', surroundings),
+        parse('', "SELECT 'unnamed'"),
+        sync,
       );
       await this.#bystander.readThrough(readyForQuery('I'), deadlineMs);
       this.#found = await this.#answer();

@@ -77,7 +77,15 @@ export class MirrorChild {
   /** Configures these targets, and waits until that is done and they were looked at. */
   async configure(...targets: readonly MirrorTargetConfig[]): Promise<void> {
     const epoch = this.messages.length + 1;
-    this.tell({ type: 'configure', epoch, targets, sourceLogins: this.#sourceLogins, instance: 'test', look: false, prepared: [] });
+    this.tell({
+      type: 'configure',
+      epoch,
+      targets,
+      sourceLogins: this.#sourceLogins,
+      instance: 'test',
+      look: false,
+      prepared: [],
+    });
     await eventually(() => this.messages.some((one) => one.type === 'configured' && one.epoch === epoch));
   }
 

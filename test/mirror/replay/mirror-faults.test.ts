@@ -152,7 +152,9 @@ it('counts a transaction as failed whose mirror connection is lost, and goes on 
     answerLook,
     [acceptLogin(), expectQuery('SELECT 2'), send(commandComplete('SELECT 0'), readyForQuery('I')), waitForClose()],
   );
-  await mirror.configure(targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }));
+  await mirror.configure(
+    targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }),
+  );
   const records = await feeder({ after: (undo) => test.after(undo) });
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   records.transaction({ ...simple('SELECT 2'), targets: [id] });
@@ -172,7 +174,9 @@ it('closes a connection on which garbage comes', async (test) => {
     [acceptLogin(), expectQuery('SELECT 1'), send(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')), waitForClose()],
     [acceptLogin(), waitForClose()],
   );
-  await mirror.configure(targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }));
+  await mirror.configure(
+    targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }),
+  );
   const records = await feeder({ after: (undo) => test.after(undo) });
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   const [one] = await records.finished();
@@ -203,8 +207,17 @@ it('cancels a request that takes too long, and uses the connection again', async
 it('closes a connection whose server does not heed the cancel', async (test) => {
   const id = nextId++;
   const hung = [acceptLogin(), expectQuery('SELECT 1'), waitForClose()];
-  const scripted = await ScriptedPostgres.start({ after: (undo) => test.after(undo) }, answerLook, hung, [waitForClose()]);
-  await mirror.configure(targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true, timeoutMs: 100 }));
+  const scripted = await ScriptedPostgres.start({ after: (undo) => test.after(undo) }, answerLook, hung, [
+    waitForClose(),
+  ]);
+  await mirror.configure(
+    targetConfig({ ...trusted, port: scripted.port }, 'app', {
+      id,
+      poolSize: 1,
+      allowSideEffects: true,
+      timeoutMs: 100,
+    }),
+  );
   const records = await feeder({ after: (undo) => test.after(undo) });
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   const [one] = await records.finished();

@@ -14,7 +14,8 @@ const configure: ToMirrorProcess = {
   targets: [targetConfig({ host: '/nowhere', port: 1, user: 'app', password: '' }, 'app')],
   sourceLogins: [],
   instance: '',
-  look: false, prepared: [],
+  look: false,
+  prepared: [],
 };
 child.on('message', (message: FromMirrorProcess) => {
   if (message.type === 'ready') child.send(configure);

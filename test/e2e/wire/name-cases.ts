@@ -1,0 +1,268 @@
+import {
+  bind,
+  close,
+  cstr,
+  describe,
+  execute,
+  flush,
+  int16,
+  int32,
+  msg,
+  parse,
+  query,
+  sync,
+} from '../../support/bytes.ts';
+import { says, saysByteByByte, type Dialogue } from './dialogue.ts';
+
+const five = 'SELECT n FROM generate_series(1, 5) AS n';
+
+/** Named statements: failed, duplicate and unknown names, names beside portals (cases 12, 14, 24). */
+export const nameCases: readonly Dialogue[] = [
+  {
+    name: '12: a named Parse that fails leaves no trace',
+    steps: [
+      says('EZ', parse('a', 'SELECT * FROM missing'), sync),
+      says('CZ', query('CREATE TABLE missing (id int)')),
+      says('12CZ', parse('a', 'SELECT * FROM missing'), bind('', 'a'), execute(''), sync),
+      says('CZ', query('DROP TABLE missing')),
+    ],
+  },
+  {
+    name: '12: a named Parse that fails, then another in the same write',
+    steps: [
+      says(
+        'EZ1Z2DCZ',
+        parse('a', 'SELECT * FROM missing'),
+        sync,
+        parse('a', 'SELECT 1'),
+        sync,
+        bind('', 'a'),
+        execute(''),
+        sync,
+      ),
+    ],
+  },
+  {
+    name: '12: a Parse that fails destroys the old unnamed statement',
+    steps: [
+      says('1Z', parse('', 'SELECT 1'), sync),
+      says('EZ', parse('', 'SELEC'), sync),
+      says('EZ', bind('', ''), execute(''), sync),
+    ],
+  },
+  {
+    name: '14: the same name twice in one segment',
+    steps: [
+      says('1EZ', parse('a', 'SELECT 1'), parse('a', 'SELECT 2'), sync),
+      says('2DCZ', bind('', 'a'), execute(''), sync),
+    ],
+  },
+  {
+    name: '14: the same name twice in two segments',
+    steps: [
+      says('1Z', parse('a', 'SELECT 1'), sync),
+      says('EZ', parse('a', 'SELECT 2'), sync),
+      says('EZ', parse('a', 'SELECT 1'), sync),
+      says('2DCZ', bind('', 'a'), execute(''), sync),
+      says('EZEZ', parse('a', 'SELECT 1'), sync, parse('a', 'SELEC'), sync),
+    ],
+  },
+  {
+    name: '14: Bind and Describe of unknown names, Close of unknown names',
+    steps: [
+      says('EZ', bind('', 'nobody'), sync),
+      says('EZ', describe('S', 'nobody'), sync),
+      says('EZ', describe('P', 'nobody'), sync),
+      says('EZ', execute('nobody'), sync),
+      says('33Z', close('S', 'nobody'), close('P', 'nobody'), sync),
+      says('EZ', bind('', ''), sync),
+      says('EZ', describe('S', ''), sync),
+      says('EZ', describe('P', ''), sync),
+      says('EZ', execute(''), sync),
+      says('33Z', close('S', ''), close('P', ''), sync),
+    ],
+  },
+  {
+    name: '14: the same in a transaction block',
+    steps: [
+      says('CZ', query('BEGIN')),
+      says('EZ', bind('', 'nobody'), sync),
+      says('EZ', bind('', 'nobody'), sync),
+      says('EZ', describe('S', 'nobody'), sync),
+      says('3Z', close('S', 'nobody'), sync),
+      says('EZ', parse('', 'SELECT 1'), sync),
+      says('12CZ', parse('', 'ROLLBACK'), bind('', ''), execute(''), sync),
+    ],
+  },
+  {
+    name: '14: Close frees a name, in the same segment too',
+    steps: [
+      says('12DCZ', parse('a', 'SELECT 1'), bind('', 'a'), execute(''), sync),
+      says('312DCZ', close('S', 'a'), parse('a', 'SELECT 2'), bind('', 'a'), execute(''), sync),
+      says('3Z', close('S', 'a'), sync),
+      says('EZ', bind('', 'a'), execute(''), sync),
+      says(
+        '1313EZ',
+        parse('a', 'SELECT 3'),
+        close('S', 'a'),
+        parse('a', 'SELECT 4'),
+        close('S', 'a'),
+        bind('', 'a'),
+        sync,
+      ),
+    ],
+  },
+  {
+    name: '14: a Close that is skipped frees nothing',
+    steps: [
+      says('1Z', parse('a', 'SELECT 1'), sync),
+      says('EZ', execute('nobody'), close('S', 'a'), parse('a', 'SELECT 2'), sync),
+      says('2DCZ', bind('', 'a'), execute(''), sync),
+      says('3EZ', close('S', 'a'), parse('a', 'SELEC'), sync),
+      says('EZ', bind('', 'a'), execute(''), sync),
+    ],
+  },
+  {
+    name: '14: Close and Parse anew, of which only the Close is run',
+    steps: [
+      says('1Z', parse('a', 'SELECT 1'), sync),
+      says('3EZ', close('S', 'a'), execute('nobody'), parse('a', 'SELECT 2'), sync),
+      says('EZ', bind('', 'a'), execute(''), sync),
+    ],
+  },
+  {
+    name: '14: a statement outlives the rollback of its block, and so does its Close',
+    steps: [
+      says('CZ', query('BEGIN')),
+      says('1Z', parse('a', 'SELECT 1'), sync),
+      says('CZ', query('ROLLBACK')),
+      says('2DCZ', bind('', 'a'), execute(''), sync),
+      says('CZ', query('BEGIN')),
+      says('3Z', close('S', 'a'), sync),
+      says('CZ', query('ROLLBACK')),
+      says('EZ', bind('', 'a'), execute(''), sync),
+    ],
+  },
+  {
+    name: '14: one text under two names and another type list',
+    steps: [
+      says('11Z', parse('a', 'SELECT $1', 23), parse('b', 'SELECT $1', 25), sync),
+      says('tTtTZ', describe('S', 'a'), describe('S', 'b'), sync),
+      says('2DC2DCZ', bind('', 'a', '1'), execute(''), bind('', 'b', 'x'), execute(''), sync),
+      says('3Z', close('S', 'a'), sync),
+      says('2DCZ', bind('', 'b', 'x'), execute(''), sync),
+      says('EZ', bind('', 'a', '1'), sync),
+    ],
+  },
+  {
+    name: '14: a name with what SQL would have to quote',
+    steps: [says('12DCZ', parse('"; DROP', 'SELECT 1'), bind('', '"; DROP'), execute(''), sync)],
+  },
+  {
+    name: '14: a name that is not in the client encoding',
+    differs: 'names are renamed as bytes, whatever the encoding: one that PostgreSQL refuses is good for pgmirror',
+    steps: [
+      says(
+        'EZ',
+        msg('P', Buffer.from([0xff, 0xfe, 0]), cstr('SELECT 2'), int16(0)),
+        msg('B', cstr(''), Buffer.from([0xff, 0xfe, 0]), int16(0), int16(0), int16(0)),
+        execute(''),
+        sync,
+      ),
+    ],
+  },
+  {
+    name: '24: a named portal of a named statement',
+    steps: [
+      says('1Z', parse('a', five), sync),
+      says('2TDDsDDDCZ', bind('p1', 'a'), describe('P', 'p1'), execute('p1', 2), execute('p1'), sync),
+      says('2DsE', bind('a', 'a'), execute('a', 1), bind('a', 'a'), flush),
+      says('Z', sync),
+      says('23EZ', bind('a', 'a'), close('P', 'a'), execute('a'), sync),
+      says('2DDDDDCZ', bind('', 'a'), execute(''), sync),
+    ],
+  },
+  {
+    name: '24: a portal with a long name, and values behind the names',
+    steps: [
+      says('1Z', parse('statement', 'SELECT $1::text, $2::text'), sync),
+      says('2DCZ', bind('p'.repeat(63), 'statement', 'x', null), execute('p'.repeat(63)), sync),
+      says('2DCZ', bind('p'.repeat(300), 'statement', 'x'.repeat(300), ''), execute('p'.repeat(300)), sync),
+    ],
+  },
+  {
+    name: 'cheap: Describe of an empty statement, and its Execute',
+    steps: [
+      says('1tnZ', parse('', ''), describe('S', ''), sync),
+      says('2nIZ', bind('', ''), describe('P', ''), execute(''), sync),
+      says('12IZ', parse('e', ' -- nothing\n'), bind('', 'e'), execute(''), sync),
+      says('tnZ', describe('S', 'e'), sync),
+    ],
+  },
+  {
+    name: 'cheap: Sync alone, Flush alone',
+    steps: [
+      says('Z', sync),
+      says('ZZZ', sync, sync, sync),
+      says('', flush),
+      says('', flush, flush),
+      says('TDCZ', query('SELECT 1')),
+    ],
+  },
+  {
+    name: 'cheap: several texts in one Parse',
+    steps: [
+      says('EZ', parse('', 'SELECT 1; SELECT 2'), sync),
+      says('EZ', parse('m', 'SELECT 1; SELECT 2'), sync),
+      says('Z', sync),
+    ],
+  },
+  {
+    name: 'cheap: too few and too many values',
+    steps: [
+      says('1Z', parse('a', 'SELECT $1::int'), sync),
+      says('EZ', bind('', 'a'), execute(''), sync),
+      says('EZ', bind('', 'a', '1', '2'), execute(''), sync),
+      says('EZ', bind('', 'a', 'x'), execute(''), sync),
+      says('2DCZ', bind('', 'a', '1'), execute(''), sync),
+      says('1EZ', parse('', 'SELECT $1::int'), bind('', '', 'x'), execute(''), sync),
+    ],
+  },
+  {
+    name: 'cheap: messages whose inside is not what they say',
+    steps: [
+      says('EZ', msg('B', cstr('')), sync),
+      says('EZ', msg('B', Buffer.from('ab')), sync),
+      says('EZ', msg('P', Buffer.from('ab')), sync),
+      says('EZ', msg('P', cstr('a'), Buffer.from('SELECT 1')), sync),
+      says('EZ', msg('P', cstr('a'), cstr('SELECT 1')), sync),
+      says('EZ', msg('P', cstr('a'), cstr('SELECT 1'), int16(3)), sync),
+      says('EZ', msg('P', cstr('a'), cstr('SELECT 1'), int16(0), cstr('more')), sync),
+      says('EZ', bind('', 'a'), sync),
+      says('EZ', msg('D'), sync),
+      says('EZ', msg('D', Buffer.from('X'), cstr('')), sync),
+      says('EZ', msg('D', Buffer.from('S')), sync),
+      says('EZ', msg('D', Buffer.from('Sabc')), sync),
+      says('EZ', msg('C', Buffer.from('X'), cstr('')), sync),
+      says('EZ', msg('C', Buffer.from('Sabc')), sync),
+      says('EZ', msg('E', cstr('')), sync),
+      says('EZ', msg('E', cstr(''), int32(0), int32(0)), sync),
+      says('EZ', msg('Q', Buffer.from('SELECT 1'))),
+      says('EZ', msg('Q', cstr('SELECT 1'), cstr('SELECT 2'))),
+      says('EZ', msg('Q')),
+      says('TDCZ', query('SELECT 1')),
+    ],
+  },
+  {
+    name: 'cheap: Sync and Flush with a body',
+    steps: [says('EZ', msg('S', cstr('x'))), says('TDCZ', query('SELECT 1'))],
+  },
+  {
+    name: '23: one byte in each write',
+    steps: [
+      saysByteByByte('12TDCZ', parse('a', 'SELECT $1'), bind('p', 'a', 'x'), describe('P', 'p'), execute('p'), sync),
+      saysByteByByte('TDCZ', query('SELECT 1')),
+      saysByteByByte('2DCZ', bind('', 'a', 'x'), execute(''), sync),
+    ],
+  },
+];
