@@ -195,9 +195,9 @@ class AdminSession {
     });
   }
 
-  #ask(text: string, answered: (answer: AdminAnswer) => void): void {
+  #ask(sql: string, answered: (answer: AdminAnswer) => void): void {
     this.#busy = true;
-    this.#run(splitCommands(text)[0] ?? '', (answer) => {
+    this.#run(splitCommands(sql)[0] ?? '', (answer) => {
       this.#busy = false;
       if (this.#over) return;
       answered(answer);

@@ -1,3 +1,4 @@
+import { Backend } from '../protocol/message-types.ts';
 import { ParameterSet } from '../session/parameter-set.ts';
 import { PinReason, auditQuery, readFindings } from '../session/session-audit.ts';
 import { withoutBaseline } from '../session/settings.ts';
@@ -35,6 +36,12 @@ export function auditSession(
   };
   runTask(server, auditQuery(link.watch.parameters), options.timeoutMs, finished, {
     row: (values) => rows.push(values),
+    // What the client listens for does not wait for the audit to be over.
+    before: (type, message) => {
+      if (type !== Backend.NotificationResponse) return false;
+      if (!link.clientGone) link.client.write(message);
+      return true;
+    },
   });
 }
 

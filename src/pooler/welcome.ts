@@ -71,7 +71,9 @@ export class WelcomeDesk {
     resolve: (welcome: Welcome) => void,
     reject: (error: LoginRefused) => void,
   ): void {
-    const sql = settingsStatement(server.state.applied, wanted);
+    // From a clean slate: part of a value that is not named (the half of DateStyle) must not be the last client's.
+    const clean = settingsStatement(server.state.applied, ParameterSet.empty);
+    const sql = [clean, settingsStatement(ParameterSet.empty, wanted)].filter((part) => part !== '').join('; ');
     if (sql === '') {
       const welcome = { settings: wanted, reported: server.state.reported };
       this.#pool.release(server);

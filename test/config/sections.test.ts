@@ -84,7 +84,10 @@ const mirroring: readonly (readonly [line: string, problem: string])[] = [
   ['users = []', 'found an empty list, accepted: a list of at least one string'],
   ['application_names = []', 'found an empty list, accepted: a list of at least one string'],
   ['query = "("', 'found "(", accepted: a regular expression in the syntax of RE2 (no lookaround, no references back)'],
-  ['exclude_query = "[a"', 'found "[a", accepted: a regular expression in the syntax of RE2 (no lookaround, no references back)'],
+  [
+    'exclude_query = "[a"',
+    'found "[a", accepted: a regular expression in the syntax of RE2 (no lookaround, no references back)',
+  ],
   ['max_transaction_size = 0', `found 0, accepted: an integer from 1 to ${MAX_BYTES}`],
   ['timing = "fast"', 'found "fast", accepted: "realistic" or "none"'],
   ['ordering = "causal"', 'found "causal", accepted: "session" ("causal" and "commit" are not in this version)'],

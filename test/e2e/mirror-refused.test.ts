@@ -118,7 +118,9 @@ describe('A mirror is refused, and production runs,', () => {
   /** What a database of the configuration is called on its server. */
   async function database(mirrored: Mirrored, name: 'app' | 'shadow'): Promise<string> {
     const sql = 'SELECT current_database() AS name';
-    const rows = await (name === 'app' ? mirrored.onSource<{ name: string }>(sql) : mirrored.onMirror<{ name: string }>(sql));
+    const rows = await (name === 'app'
+      ? mirrored.onSource<{ name: string }>(sql)
+      : mirrored.onMirror<{ name: string }>(sql));
     return rows[0]?.name ?? '';
   }
 });

@@ -28,7 +28,7 @@ const configurations = [
 ];
 
 for (const { name, options, skip } of servers) {
-  describe(`pgmirror answers as the ${name} behind it`, { skip }, () => {
+  describe(`pgmirror answers as the ${name} behind it`, { skip, concurrency: configurations.length }, () => {
     const cleanup = inReverse({ after });
     let server: RunningPostgres;
 
@@ -39,7 +39,7 @@ for (const { name, options, skip } of servers) {
     });
 
     for (const configuration of configurations) {
-      describe(`with ${configuration.name}`, () => {
+      describe(`with ${configuration.name}`, { concurrency: false }, () => {
         const undo = inReverse({ after });
         let comparison: Comparison;
         before(async () => {

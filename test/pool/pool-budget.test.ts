@@ -16,10 +16,14 @@ function budgets(threads: number, { rows = 1, row = 0 } = {}) {
 const OPENER = `
   const { parentPort, workerData } = require('node:worker_threads');
   import(workerData.module).then(({ PoolBudget }) => {
-    const { cells, thread, threads, limit, rounds } = workerData;
+    const { cells, gate, thread, threads, limit, rounds } = workerData;
     const budget = new PoolBudget({ cells: new Int32Array(cells), row: 0, thread, threads, announce: () => undefined });
     let most = 0;
     let opened = 0;
+    // All begin at the same moment.
+    const ready = new Int32Array(gate);
+    Atomics.add(ready, 0, 1);
+    while (Atomics.load(ready, 0) < threads - 1);
     for (let round = 0; round < rounds; round++) {
       if (!budget.tryOpen(limit)) continue;
       opened++;
@@ -62,12 +66,13 @@ describe('the size of a pool', () => {
 
   it('is not passed by threads that open at the same moment', async () => {
     const { cells, of } = budgets(3);
+    const gate = new SharedArrayBuffer(4);
     const module = import.meta.resolve('../../src/pool/pool-budget.ts');
     const workers = [1, 2].map(
       (thread) =>
         new Worker(OPENER, {
           eval: true,
-          workerData: { module, cells: cells.buffer, thread, threads: 3, limit: 1, rounds: 100_000 },
+          workerData: { module, cells: cells.buffer, gate, thread, threads: 3, limit: 1, rounds: 200_000 },
         }),
     );
     const messages = (await Promise.all(workers.map((worker) => once(worker, 'message')))) as [

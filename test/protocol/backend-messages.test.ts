@@ -142,6 +142,8 @@ describe('the SQLSTATE of an ErrorResponse', () => {
       msg('E', ZERO),
       msg('E', cstr('Mno'), ZERO),
       msg('E', Buffer.from('C23505')),
+      // With the byte behind it, it would have the length of one.
+      msg('E', Buffer.from('C2350')),
       msg('E', cstr('C235'), ZERO),
       msg('E', cstr('C2350555'), ZERO),
       msg('E', Buffer.from('Mno end')),

@@ -56,9 +56,11 @@ describe('the number of a mirror', () => {
     const ids = new MirrorIds();
     const here = config(t);
     const there = load(t, TWO_DATABASES.replace('db-new', 'db-newer') + mirroring(), USERS);
+    const port = load(t, TWO_DATABASES.replace('"db-new"', '"db-new"\nport = 5433') + mirroring(), USERS);
+    const name = load(t, TWO_DATABASES.replace('"db-new"', '"db-new"\ndatabase_name = "other"') + mirroring(), USERS);
     assert.deepEqual(
-      [here, there, here].map((one) => ids.idOf(one.mirroring[0]!, one)),
-      [1, 2, 1],
+      [here, there, here, port, name].map((one) => ids.idOf(one.mirroring[0]!, one)),
+      [1, 2, 1, 3, 4],
     );
   });
 

@@ -69,7 +69,8 @@ function keyPair(type: string, hash: string): { publicKey: KeyObject; privateKey
       modulusLength: 2048,
       hashAlgorithm: hash,
       mgf1HashAlgorithm: hash,
-      saltLength: 20,
+      // The type wants a string, Node a number.
+      saltLength: 20 as unknown as string,
     });
   }
   if (type === 'ed25519') return generateKeyPairSync('ed25519');

@@ -17,7 +17,7 @@ const traces = `
   UNION ALL SELECT 'cursor', name FROM pg_cursors
   UNION ALL SELECT 'channel', pg_listening_channels()
   UNION ALL SELECT 'lock', locktype FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
-  UNION ALL SELECT 'temporary', relname::text FROM pg_class WHERE relpersistence = 't'
+  UNION ALL SELECT 'temporary', relname::text FROM pg_class WHERE relnamespace = pg_my_temp_schema()
   UNION ALL SELECT 'role', current_user::text WHERE current_user <> session_user
   UNION ALL SELECT 'statement', name FROM pg_prepared_statements WHERE name !~ '^_*pgm'
 `;

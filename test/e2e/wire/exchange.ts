@@ -49,7 +49,12 @@ export async function exchange(
     received = client.unread;
     end = error instanceof Error && error.message.includes('ended before') ? 'closed' : 'SILENT';
   }
-  lines.push(...splitMessages(received).messages.map(describeMessage));
+  lines.push(...splitMessages(received).messages.map(describeMessage).map(withoutType));
   if (end !== '') lines.push(end);
   return lines;
+}
+
+/** What ended a COPY may be a message of pgmirror's own, before that of the client: the connection is lost all the same. */
+function withoutType(line: string): string {
+  return line.replace(/(unexpected message type) 0x[0-9A-F]{2} (during COPY)/, '$1 $2');
 }

@@ -95,7 +95,6 @@ const session = [
   'DEALLOCATE ALL',
   'DISCARD ALL',
   'DISCARD PLANS',
-  'DEALLOCATE a',
   'DECLARE cur CURSOR FOR SELECT id FROM t ORDER BY id',
   'DECLARE held CURSOR WITH HOLD FOR SELECT id FROM t ORDER BY id',
   'FETCH 1 FROM cur',
@@ -110,8 +109,9 @@ const session = [
   'EXECUTE sql',
 ];
 
-/** Texts of several statements, for Query alone (and for a Parse that must refuse them). */
+/** For Query alone: several statements, and what names a statement (a Parse would fix which one that is). */
 const several = [
+  'DEALLOCATE a',
   'SELECT 1; SELECT 2',
   "BEGIN; INSERT INTO t VALUES (30, 'x'); COMMIT",
   "INSERT INTO t VALUES (31, 'x'); SELECT 1 / 0",

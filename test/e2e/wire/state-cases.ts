@@ -40,7 +40,6 @@ export const stateCases: readonly Dialogue[] = [
   },
   {
     name: '15: DISCARD ALL and Parse in two segments of one write',
-    todo: 'the statement parsed behind DISCARD ALL is prepared a second time',
     steps: [
       says('1Z', parse('a', 'SELECT 1'), sync),
       says('CZ12DCZ', query('DISCARD ALL'), parse('a', 'SELECT 2'), bind('', 'a'), execute(''), sync),
