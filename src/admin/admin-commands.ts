@@ -188,8 +188,8 @@ async function switchMirror(host: AdminHost, name: string, enabled: boolean): Pr
 }
 
 function shareOf(text: string): number | AdminAnswer {
-  const unquoted = text.replace(/^'(.*)'$/, '$1');
-  const share = unquoted.trim() === '' ? NaN : Number(unquoted);
+  const bare = text.replace(/^'(.*)'$/, '$1');
+  const share = bare.trim() === '' ? NaN : Number(bare);
   if (share >= 0 && share <= 1) return share;
   return {
     kind: 'error',

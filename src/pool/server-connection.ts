@@ -97,7 +97,13 @@ export class ServerConnection<State> {
   /** Gives the connection to `user`, or takes it back with `undefined`. */
   setUser(user: ServerUser | undefined): void {
     this.#user = user;
-    if (user === undefined) this.idleSince = monotonicNow();
+    if (user === undefined) {
+      this.idleSince = monotonicNow();
+      return;
+    }
+    // The beginning of a message that came while nobody used the connection.
+    const rest = this.#idleMessages.takeRest();
+    if (rest.length > 0) user.bytes(rest);
   }
 
   /** Closes; its user is not told. In mid-request the server sees the connection go, and rolls back. */

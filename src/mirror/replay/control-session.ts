@@ -10,7 +10,7 @@ import type { Connect } from './connect.ts';
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /** A query of pgmirror's own that the server refused. */
-export class ControlQueryError extends Error {
+class ControlQueryError extends Error {
   override readonly name = 'ControlQueryError';
   readonly code: string;
 
