@@ -1,10 +1,8 @@
-import { DIGEST_LENGTH } from '../compare/digest-format.ts';
 import { FrameAssembler } from './frame-assembler.ts';
 import {
   FrameType,
   RecordStreamError,
   REQUEST_HEADER_LENGTH,
-  RequestFlag,
   RequestOffset,
   TRANSACTION_HEADER_LENGTH,
 } from './record-stream.ts';
@@ -134,8 +132,6 @@ function checkRequests(bytes: Buffer, start: number, end: number, count: number)
     if (skipFrom > skipTo || skipTo > length) throw new RecordStreamError('skipped range is not within its request');
     checkMessages(bytes, messages, messages + length);
     at = messages + length;
-    if ((bytes.readUInt16LE(messages - REQUEST_HEADER_LENGTH + RequestOffset.Flags) & RequestFlag.Digest) !== 0)
-      at += DIGEST_LENGTH;
   }
   if (at !== end) throw new RecordStreamError('bytes behind the last request');
 }
