@@ -251,6 +251,8 @@ export class Pool<State> {
 
   /** A client keeps its connection: it counts apart from the pool. False: there are too many such already. */
   pin(server: ServerConnection<State>): boolean {
+    // It was kept for another reason, and its client went on before it could be handed back.
+    if (server.pinned) return true;
     if (!this.#pinnedBudget.tryOpen(this.#options.pinnedSize)) return false;
     server.pinned = true;
     this.#budget.closed();

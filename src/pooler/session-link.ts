@@ -53,6 +53,8 @@ export class SessionLink {
   /** What the linked server owes; an empty queue without one. */
   answers: AnswerQueue = NOTHING_OWED;
   #settings: ParameterSet;
+  /** Of the server it had last. */
+  #formerProcessId = 0;
   /** What the client was told (ParameterStatus), by the server's spelling. */
   reported: ParameterSet;
   /** The client's unnamed statement, once the server has confirmed it. */
@@ -93,6 +95,10 @@ export class SessionLink {
   }
 
   link(server: Server): void {
+    // What another server holds of this client's was perhaps replaced since.
+    const isFormer = server.processId !== 0 && server.processId === this.#formerProcessId;
+    if (!isFormer && server.state.unnamedOwner === this) server.state.unnamedOwner = undefined;
+    this.#formerProcessId = server.processId;
     this.server = server;
     this.answers = server.state.answers;
   }

@@ -33,6 +33,7 @@ describe('The HTTP server', () => {
       await client.query("UPDATE thing SET name = 'new' WHERE id = 7");
       await client.query('COMMIT');
     });
+    await mirrored.drained();
     await mirrored.onMirror('DROP TABLE thing');
     await mirrored.query('SELECT count(*) FROM thing');
     await mirrored.drained();
@@ -109,19 +110,6 @@ describe('The HTTP server', () => {
       assert.equal(all, count);
       assert.ok(sum > 0);
     }
-  });
-
-  it('answers a scrape in less than 20 ms', async () => {
-    await ask(port, '/metrics');
-    const times: number[] = [];
-    for (let n = 0; n < 10; n++) {
-      await new Promise((resolve) => setTimeout(resolve, 220)); // else it is the answer before
-      const begun = performance.now();
-      await ask(port, '/metrics');
-      times.push(performance.now() - begun);
-    }
-    const median = times.toSorted((a, b) => a - b)[5] ?? Infinity;
-    assert.ok(median < 20, `median ${median} ms`);
   });
 
   it('is ready as long as there is a source, and tells of health', async () => {

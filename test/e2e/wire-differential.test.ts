@@ -23,6 +23,7 @@ const servers = [
 
 const configurations = [
   { name: 'a pool of one', general: { default_pool_size: 1 } },
+  { name: 'room for one prepared statement', general: { default_pool_size: 1, prepared_statements_limit: 1 } },
   { name: 'a pool of four', general: { default_pool_size: 4 } },
   { name: 'two workers', general: { default_pool_size: 4, workers: 2 } },
 ];

@@ -21,7 +21,7 @@ import { Comparison } from './wire/comparison.ts';
 import { restore } from './wire/schema.ts';
 
 /** What a client does to its session, and how it sees (and nobody else) that it did. */
-const changes: readonly { name: string; sql: string; seenBy: string; todo?: string }[] = [
+const changes: readonly { name: string; sql: string; seenBy: string }[] = [
   { name: 'a setting that is reported', sql: "SET TimeZone = 'Asia/Tokyo'", seenBy: 'SHOW TimeZone' },
   { name: 'a setting that is not', sql: "SET statement_timeout = '7s'", seenBy: 'SHOW statement_timeout' },
   { name: 'a setting with quotes', sql: "SET application_name = 'O''Hara\\ \"x\"'", seenBy: 'SHOW application_name' },
@@ -102,29 +102,25 @@ suite('What one client does to its session', () => {
   });
   beforeEach(async () => comparison.prepare(restore));
 
-  for (const { name, sql, seenBy, todo } of changes) {
+  for (const { name, sql, seenBy } of changes) {
     for (const protocol of ['simple', 'extended'] as const) {
       if (protocol === 'extended' && sql.includes(';')) continue;
-      it(
-        `holds for it and is seen by nobody else: ${name}, by the ${protocol} protocol`,
-        todo === undefined ? {} : { todo },
-        async () => {
-          const [client, other] = [await comparison.pooled(), await comparison.pooled()];
-          const initial = await look(other, seenBy);
-          await run(client, sql, protocol);
-          const changed = await look(client, seenBy);
-          assert.notDeepEqual(changed, initial);
-          for (let round = 0; round < 3; round += 1) {
-            assert.deepEqual(await look(other, seenBy), initial, 'what the other sees');
-            assert.deepEqual(await look(client, seenBy), changed, 'what the client sees');
-          }
-          await client.end();
-          const next = await comparison.pooled();
-          assert.deepEqual(await look(next, seenBy), initial, 'what the next sees');
-          assert.deepEqual(await look(other, seenBy), initial);
-          await Promise.all([other.end(), next.end()]);
-        },
-      );
+      it(`holds for it and is seen by nobody else: ${name}, by the ${protocol} protocol`, async () => {
+        const [client, other] = [await comparison.pooled(), await comparison.pooled()];
+        const initial = await look(other, seenBy);
+        await run(client, sql, protocol);
+        const changed = await look(client, seenBy);
+        assert.notDeepEqual(changed, initial);
+        for (let round = 0; round < 3; round += 1) {
+          assert.deepEqual(await look(other, seenBy), initial, 'what the other sees');
+          assert.deepEqual(await look(client, seenBy), changed, 'what the client sees');
+        }
+        await client.end();
+        const next = await comparison.pooled();
+        assert.deepEqual(await look(next, seenBy), initial, 'what the next sees');
+        assert.deepEqual(await look(other, seenBy), initial);
+        await Promise.all([other.end(), next.end()]);
+      });
     }
   }
 
@@ -140,19 +136,15 @@ suite('What one client does to its session', () => {
     await Promise.all([a.end(), b.end()]);
   });
 
-  it(
-    'has no part in what another’s StartupMessage sets, not even in the half which that leaves open',
-    { todo: 'DateStyle ISO keeps the order of another' },
-    async () => {
-      const client = await comparison.pooled();
-      await client.query("SET DateStyle = 'SQL, DMY'");
-      const other = await comparison.pooled({ DateStyle: 'ISO' });
-      assert.deepEqual(await look(other, 'SHOW DateStyle'), [['ISO, MDY']]);
-      assert.deepEqual(await look(client, 'SHOW DateStyle'), [['SQL, DMY']]);
-      assert.deepEqual(await look(other, 'SHOW DateStyle'), [['ISO, MDY']]);
-      await Promise.all([client.end(), other.end()]);
-    },
-  );
+  it('has no part in what another’s StartupMessage sets, not even in the half which that leaves open', async () => {
+    const client = await comparison.pooled();
+    await client.query("SET DateStyle = 'SQL, DMY'");
+    const other = await comparison.pooled({ DateStyle: 'ISO' });
+    assert.deepEqual(await look(other, 'SHOW DateStyle'), [['ISO, MDY']]);
+    assert.deepEqual(await look(client, 'SHOW DateStyle'), [['SQL, DMY']]);
+    assert.deepEqual(await look(other, 'SHOW DateStyle'), [['ISO, MDY']]);
+    await Promise.all([client.end(), other.end()]);
+  });
 
   it('does not touch statements of others: names, DEALLOCATE ALL and DISCARD ALL are each one’s own', async () => {
     const [a, b] = [await comparison.pooled(), await comparison.pooled()];
@@ -202,6 +194,24 @@ suite('What one client does to its session', () => {
     await Promise.all([a.end(), b.end()]);
   });
 
+  it('keeps it pinned only as long as the reason holds, however often', async () => {
+    const reasons = [
+      ['CREATE TEMP TABLE mine (id int)', 'DISCARD ALL'],
+      ['CREATE TEMP TABLE mine (id int)', 'DROP TABLE mine'],
+      ['LISTEN channel', 'UNLISTEN *'],
+      ['SELECT pg_advisory_lock(77)', 'SELECT pg_advisory_unlock(77)'],
+      ['PREPARE mine AS SELECT 1', 'DEALLOCATE mine'],
+    ];
+    const client = await comparison.pooled();
+    for (const statements of reasons) {
+      for (let round = 0; round < 5; round += 1) {
+        for (const sql of statements) await run(client, sql, 'simple');
+      }
+    }
+    await client.end();
+    assert.equal((await comparison.connections()).length, 1, 'server connections of a pool of one');
+  });
+
   it('closes a client that must be pinned where no place is left, with its reason', async () => {
     const pinned = await Promise.all([comparison.pooled(), comparison.pooled(), comparison.pooled()]);
     const ends: string[] = [];
@@ -238,30 +248,26 @@ suite('A statement that a server connection lacks', () => {
     await client.end();
   });
 
-  it(
-    'fails once where its table is gone, in place of BindComplete, and leaves the rest as it is',
-    { todo: 'a statement of the next segment is prepared twice' },
-    async (t) => {
-      const comparison = await Comparison.start(inReverse(t), server, { default_pool_size: 1 });
-      const client = await comparison.pooled();
-      await client.query('CREATE TABLE altered (id int)');
-      client.send(parse('a', 'SELECT * FROM altered'), parse('b', "SELECT 'b'"), sync);
-      await client.expect('1', '1', 'Z');
-      await comparison.killConnections();
-      await comparison.ask('DROP TABLE altered');
-      client.send(bind('', 'a'), execute(''), parse('c', 'SELECT 3'), sync, bind('', 'b'), execute(''), sync);
-      const [error] = await client.expect('E', 'Z', '2', 'D', 'C', 'Z');
-      assert.equal(error && errorFields(error).C, '42P01');
-      client.send(bind('', 'c'), sync);
-      await client.expect('E', 'Z');
-      client.send(bind('', 'a'), execute(''), sync);
-      await client.expect('E', 'Z');
-      await client.query('CREATE TABLE altered (id int)');
-      client.send(bind('', 'a'), execute(''), sync);
-      await client.expect('2', 'C', 'Z');
-      await client.end();
-    },
-  );
+  it('fails once where its table is gone, in place of BindComplete, and leaves the rest as it is', async (t) => {
+    const comparison = await Comparison.start(inReverse(t), server, { default_pool_size: 1 });
+    const client = await comparison.pooled();
+    await client.query('CREATE TABLE altered (id int)');
+    client.send(parse('a', 'SELECT * FROM altered'), parse('b', "SELECT 'b'"), sync);
+    await client.expect('1', '1', 'Z');
+    await comparison.killConnections();
+    await comparison.ask('DROP TABLE altered');
+    client.send(bind('', 'a'), execute(''), parse('c', 'SELECT 3'), sync, bind('', 'b'), execute(''), sync);
+    const [error] = await client.expect('E', 'Z', '2', 'D', 'C', 'Z');
+    assert.equal(error && errorFields(error).C, '42P01');
+    client.send(bind('', 'c'), sync);
+    await client.expect('E', 'Z');
+    client.send(bind('', 'a'), execute(''), sync);
+    await client.expect('E', 'Z');
+    await client.query('CREATE TABLE altered (id int)');
+    client.send(bind('', 'a'), execute(''), sync);
+    await client.expect('2', 'C', 'Z');
+    await client.end();
+  });
 
   it('is never prepared again in silence with another shape: the client is told at each try, others parse anew', async (t) => {
     const comparison = await Comparison.start(inReverse(t), server, { default_pool_size: 2 });

@@ -9,15 +9,22 @@ import { Comparison } from './wire/comparison.ts';
 import { sequence } from './wire/operations.ts';
 import { RandomSequences } from './wire/random-sequences.ts';
 
-/** Sequences in all; `WIRE_SEED` and `WIRE_PATH`, as a failure prints them, repeat one. */
+/** Sequences in all, and the seconds after which it is enough: both can be set for a longer search. */
 const runs = Number(process.env.WIRE_RUNS ?? 6_000);
+const seconds = Number(process.env.WIRE_SECONDS ?? 50);
+/** `WIRE_SEED` and `WIRE_PATH`, as a failure prints them, repeat one. */
 const repeat = {
   ...(process.env.WIRE_SEED === undefined ? {} : { seed: Number(process.env.WIRE_SEED) }),
   ...(process.env.WIRE_PATH === undefined ? {} : { path: process.env.WIRE_PATH, endOnFailure: true }),
 };
 
 const configurations = [
-  { name: 'a pool of one', share: 0.6, general: { default_pool_size: 1 } },
+  { name: 'a pool of one', share: 0.5, general: { default_pool_size: 1 } },
+  {
+    name: 'room for one prepared statement',
+    share: 0.1,
+    general: { default_pool_size: 1, prepared_statements_limit: 1 },
+  },
   { name: 'a pool of four', share: 0.2, general: { default_pool_size: 4 } },
   { name: 'two workers', share: 0.2, general: { default_pool_size: 4, workers: 2 } },
 ];
@@ -35,20 +42,26 @@ describe('pgmirror answers any sequence of messages as PostgreSQL does', () => {
   });
 
   for (const { name, share, general } of configurations) {
-    it(`with ${name}`, { timeout: 600_000, todo: 'statements and segments in one write' }, async (t) => {
-      const comparison = await Comparison.start(inReverse(t), server, { ...general, checkout_timeout: 2_000 });
-      const sequences = new RandomSequences(comparison);
-      const property = fc.asyncProperty(sequence, splits, fc.boolean(), async (operations, at, fresh) =>
-        sequences.compare(operations, at, fresh),
-      );
-      const numRuns = Math.ceil(runs * share);
+    const todo = 'names in errors, evicted and pending statements, a Query skipped in COPY';
+    it(`with ${name}`, { timeout: 600_000, todo }, async (t) => {
+      const undo = inReverse(t);
+      const start = async (): Promise<Comparison> =>
+        Comparison.start(undo, server, { ...general, pinned_pool_size: 1_000, checkout_timeout: 2_000 });
+      const sequences = new RandomSequences(start);
+      let done = 0;
+      const property = fc.asyncProperty(sequence, splits, fc.boolean(), async (operations, at, fresh) => {
+        done += 1;
+        await sequences.compare(operations, at, fresh);
+      });
+      const limits = { numRuns: Math.ceil(runs * share), interruptAfterTimeLimit: seconds * share * 1_000 };
       const startedAt = performance.now();
       try {
-        await fc.assert(property, { numRuns, ...repeat });
+        await fc.assert(property, { ...limits, ...repeat });
       } finally {
         await sequences.close();
+        const rate = done / ((performance.now() - startedAt) / 1_000);
+        t.diagnostic(`${done} sequences, ${Math.round(rate)} a second`);
       }
-      t.diagnostic(`${Math.round(numRuns / ((performance.now() - startedAt) / 1_000))} sequences a second`);
     });
   }
 });

@@ -30,12 +30,19 @@ const block = [query('BEGIN'), 'CZ'] as const;
 const copy = 'COPY t FROM STDIN';
 const row = copyData('100\tvanished\n');
 
+const early = 'a CancelRequest that comes before its query is not sent again';
+
 const vanishings: readonly Vanishing[] = [
   { name: 'in a transaction block', says: [block, [query(insert), 'CZ']] },
   { name: 'in a block that has failed', says: [block, [query('SELECT 1 / 0'), 'EZ']] },
-  { name: 'in a block, in mid-query', says: [block, [query(insert), 'CZ'], [query('SELECT pg_sleep(60)'), '']] },
+  {
+    name: 'in a block, in mid-query',
+    todo: early,
+    says: [block, [query(insert), 'CZ'], [query('SELECT pg_sleep(60)'), '']],
+  },
   {
     name: 'in a block, in mid-query of the extended protocol',
+    todo: early,
     says: [
       block,
       [query(insert), 'CZ'],

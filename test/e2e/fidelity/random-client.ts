@@ -55,7 +55,6 @@ export class RandomClient {
   async wire(): Promise<WireClient> {
     if (this.#wire === undefined) {
       this.#wire = await WireClient.login(this.#address, this.#login);
-      this.firstId = this.#lastId + 1;
     }
     return this.#wire;
   }
@@ -93,19 +92,21 @@ export class RandomClient {
     await this.#answer(wire, error, text);
   }
 
-  /** Sends a query, and a CancelRequest when it has begun to wait. */
+  /** Sends a query, and CancelRequests until it heeds one: what has not begun cannot be cancelled. */
   async runCancelled(text: string): Promise<void> {
     const wire = await this.wire();
     wire.send(query(text));
-    await pause(15);
-    await WireClient.cancel(this.#address, wire.processId, wire.secretKey);
-    await this.#answer(wire, '57014', text);
+    const answered = this.#answer(wire, '57014', text);
+    do {
+      await pause(20);
+      await WireClient.cancel(this.#address, wire.processId, wire.secretKey);
+    } while (await Promise.race([answered.then(() => false), pause(200).then(() => true)]));
   }
 
   /** Sends a query and goes without waiting for its answer. */
   async vanish(text?: string): Promise<void> {
     const wire = await this.wire();
-    this.#wire = undefined;
+    this.#forget();
     if (text !== undefined) wire.send(query(text));
     await pause(5);
     await wire.destroy();
@@ -114,8 +115,13 @@ export class RandomClient {
   /** Says goodbye, as one does. */
   async leave(): Promise<void> {
     const wire = this.#wire;
-    this.#wire = undefined;
+    this.#forget();
     await wire?.end();
+  }
+
+  #forget(): void {
+    this.#wire = undefined;
+    this.firstId = this.#lastId + 1;
   }
 
   async #answer(wire: WireClient, error: string, what: string): Promise<Message[]> {

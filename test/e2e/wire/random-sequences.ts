@@ -25,19 +25,22 @@ const deadlineMs = 5_000;
  * client of pgmirror with statements under the same names, must find everything as it left it.
  */
 export class RandomSequences {
-  readonly #comparison: Comparison;
+  readonly #start: () => Promise<Comparison>;
+  #comparison: Comparison | undefined;
   #direct: WireClient | undefined;
   #pooled: WireClient | undefined;
   #bystander: WireClient | undefined;
   #found = '';
 
-  constructor(comparison: Comparison) {
-    this.#comparison = comparison;
+  /** `start` starts a pgmirror; it is called again when one serves nobody any more. */
+  constructor(start: () => Promise<Comparison>) {
+    this.#start = start;
   }
 
   /** Throws where the answers differ. `fresh`: with a client of pgmirror that has just come. */
   async compare(operations: readonly Operation[], splits: readonly number[], fresh: boolean): Promise<void> {
     const bytes = Buffer.concat(operations.map(bytesOf));
+    this.#comparison ??= await this.#start();
     try {
       if (fresh) await this.#leave();
       this.#direct ??= await this.#comparison.direct();
@@ -52,7 +55,12 @@ export class RandomSequences {
       assert.deepEqual(await this.#ask(), this.#found, 'what a bystander finds');
     } catch (error) {
       await this.close();
-      throw error;
+      if (await serves(this.#comparison)) throw error;
+      this.#comparison.pgmirror.kill('SIGKILL');
+      this.#comparison = undefined;
+      throw new Error(`pgmirror serves nobody any more: ${error instanceof Error ? error.message : ''}`, {
+        cause: error,
+      });
     }
   }
 
@@ -84,6 +92,7 @@ export class RandomSequences {
 
   async #ask(): Promise<string> {
     if (this.#bystander === undefined) {
+      assert.ok(this.#comparison !== undefined);
       this.#bystander = await this.#comparison.pooled({ application_name: 'bystander' });
       this.#bystander.send(
         parse('a', "SELECT 'named'"),
@@ -107,4 +116,10 @@ export class RandomSequences {
       .map(describeMessage)
       .join('\n');
   }
+}
+
+/** Whether a client that has just come is served as if nobody had been there before. */
+async function serves(comparison: Comparison): Promise<boolean> {
+  const traces = await comparison.traces().catch(() => ['no answer']);
+  return traces.length === 0;
 }
