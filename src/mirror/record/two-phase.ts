@@ -9,7 +9,7 @@ export interface TwoPhase {
   readonly gid: string;
 }
 
-const SUSPECT = /\bprepare(?:d|\s+transaction)\b/i;
+const SUSPECT = /\bprepared?\b/i;
 
 /** The half of a two-phase commit that a text holds, the last of its statements first. The text's characters are bytes. */
 export function twoPhaseIn(text: string, standardConformingStrings = true): TwoPhase | undefined {
