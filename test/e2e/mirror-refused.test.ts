@@ -96,7 +96,16 @@ describe('A mirror is refused, and production runs,', () => {
     const [mirroring] = mirrored.files.mirroring ?? [];
     await mirrored.pgmirror.reload({ mirroring: [{ ...mirroring!, allow_side_effects: true }] });
     await mirrored.whenMirroring();
-    await mirrored.onMirror('ALTER SUBSCRIPTION feed SET (slot_name = NONE); DROP SUBSCRIPTION feed');
+    await mirrored.pgmirror.reload({ mirroring: [mirroring!] });
+    await until(mirrored, ({ state }) => state === 'refused');
+
+    // A fresh copy without them is looked at anew.
+    await mirrored.onMirror('ALTER SUBSCRIPTION feed SET (slot_name = NONE)');
+    await mirrored.onMirror('DROP SUBSCRIPTION feed');
+    await mirrored.onMirror('DROP SERVER elsewhere');
+    await mirrored.pgmirror.admin('RESET MIRROR shadow');
+    await mirrored.whenMirroring();
+    await assert.rejects(mirrored.pgmirror.admin('RESET MIRROR nobody'), /mirror "nobody" does not exist/);
   });
 
   it('where its address became that of the source while it was disabled', async (t) => {

@@ -19,7 +19,7 @@ const SHARE_UNITS = 281_474_976_710_656;
  * A name's place between 0 and 1, the same in every thread and on every machine. A mirror takes the names whose place is
  * below its exposure: raising that adds names, and takes none away.
  */
-function placeOf(name: string): number {
+export function placeOf(name: string): number {
   return createHash('sha256').update(name).digest().readUIntBE(0, 6) / SHARE_UNITS;
 }
 

@@ -7,12 +7,9 @@ import { dropReasonIndex } from './drop-reason-names.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, TransactionFlag } from './record-stream.ts';
 import type { MirrorRoute, RecordingDesk } from './recording-desk.ts';
 import { RequestRecording } from './request-recording.ts';
+import { RouteDecisions } from './route-decisions.ts';
 import { twoPhaseOf } from './two-phase.ts';
 import type { TwoPhase } from './two-phase.ts';
-
-/** A mirror is to get the transaction; any other value is the index of the reason why not. */
-const MIRROR = -1;
-const NONE: readonly MirrorRoute[] = [];
 
 /**
  * Records one client's transactions, as the session sends requests and gets them answered.
@@ -36,13 +33,9 @@ export class TransactionRecorder {
   /** The mirror process (by incarnation) that knows of this client. */
   announced = 0;
 
-  #routes: readonly MirrorRoute[] = [];
-  readonly #decisions: number[] = [];
-  /** By mirror id, while the client keeps its server connection: what became of the transactions it did so from. */
-  readonly #held = new Map<number, number>();
+  /** Each mirror's part in the current transaction. */
+  readonly #decisions: RouteDecisions;
   #inTransaction = false;
-  /** Some mirror is to get the current transaction. */
-  #wanted = false;
   #startedAt = 0;
   #settingsAtStart: ParameterSet;
   /** Why what is in flight is not recorded any more: index of the reason. */
@@ -79,6 +72,7 @@ export class TransactionRecorder {
     this.database = options.database;
     this.user = options.user;
     this.traits = new ClientTraits(options.user, desk.roll());
+    this.#decisions = new RouteDecisions(desk, this);
     this.settings = options.settings;
     this.#settingsAtStart = options.settings;
   }
@@ -95,7 +89,7 @@ export class TransactionRecorder {
     const ahead = this.#pending.length > 0;
     if (!this.#inTransaction) this.#begin(now, this.#desk.routes(this.database));
     // Sent ahead of an answer it may belong to a transaction that has not been decided on.
-    const useful = ahead ? this.#desk.anyRoute(this.database) : this.#wanted && this.#givenUp === undefined;
+    const useful = ahead ? this.#desk.anyRoute(this.database) : this.#decisions.isWanted && this.#givenUp === undefined;
     const request = new RequestRecording(this.#desk, {
       recorded: useful && this.#take(REQUEST_HEADER_LENGTH),
       startOffset: this.#offset,
@@ -219,7 +213,7 @@ export class TransactionRecorder {
   /** What a deferred transaction was waiting for. `pinned`: the client keeps its server connection. */
   concluded(pinned: boolean): void {
     this.#pinned = pinned;
-    if (!pinned) this.#held.clear();
+    if (!pinned) this.#decisions.release();
     this.#conclude();
   }
 
@@ -228,12 +222,12 @@ export class TransactionRecorder {
     this.#conclude();
     if (!this.#inTransaction) return;
     const reason = this.#givenUp ?? dropReasonIndex.aborted;
-    this.#count(reason);
+    this.#decisions.settle(this.#pinned, () => reason);
     // Requests that were sent ahead in status idle are transactions of their own.
     const more = this.#statusBefore === TransactionStatus.Idle ? this.#pending.length - 1 : 0;
     for (let index = 0; index < more; index++) {
-      this.#decide(this.#routes);
-      this.#count(reason);
+      this.#decisions.decide(this.#decisions.routes, this.#pinnedAtStart);
+      this.#decisions.settle(this.#pinned, () => reason);
     }
     this.#discard(this.#pending);
     this.#pending = [];
@@ -257,46 +251,19 @@ export class TransactionRecorder {
     this.#requestCount = 0;
     this.#pinnedAtStart = this.#pinned;
     this.#settingsAtStart = this.settings;
-    this.#decide(routes);
-  }
-
-  #decide(routes: readonly MirrorRoute[]): void {
-    this.#routes = routes;
-    this.#wanted = false;
-    const fresh = routes.length === 0 ? 0 : this.#desk.roll();
-    for (let index = 0; index < routes.length; index++) {
-      const route = routes[index];
-      if (route === undefined) continue;
-      const choice = this.#pinnedAtStart
-        ? (this.#held.get(route.id) ?? dropReasonIndex.session_lost)
-        : this.#desk.choose(route, this, fresh);
-      const reason = this.#desk.decide(route, choice);
-      this.#decisions[index] = reason;
-      if (reason === MIRROR) this.#wanted = true;
-    }
-  }
-
-  /**
-   * The roll of the transaction from which the client keeps its server connection holds for as long as it does. A mirror
-   * that misses one of those transactions for another reason has not what later ones need.
-   */
-  #hold(route: MirrorRoute, fate: number): void {
-    if (!this.#pinned) return;
-    const isChoice = fate === MIRROR || fate === dropReasonIndex.filtered || fate === dropReasonIndex.exposure;
-    this.#held.set(route.id, isChoice ? fate : dropReasonIndex.session_lost);
+    this.#decisions.decide(routes, this.#pinnedAtStart);
   }
 
   #conclude(): void {
-    const since = this.#deferredSince;
-    this.#deferredSince = undefined;
-    if (since !== undefined) this.#end(since);
+    if (this.#deferredSince !== undefined) this.#end(this.#deferredSince);
   }
 
   #end(now: number): void {
-    const whole = this.#wanted && this.#answered.every((request) => request.recorded);
+    this.#deferredSince = undefined;
+    const whole = this.#decisions.isWanted && this.#answered.every((request) => request.recorded);
     const twoPhase = this.#answered.find((request) => request.twoPhase !== undefined)?.twoPhase;
-    const targets = whole ? this.#offer(now) : NONE;
-    if (!whole) this.#count(this.#givenUp ?? dropReasonIndex.bytes_full);
+    const reason = this.#givenUp ?? dropReasonIndex.bytes_full;
+    const targets = whole ? this.#offer(now) : this.#decisions.settle(this.#pinned, () => reason);
     this.#followTwoPhase(targets, twoPhase);
     this.#inTransaction = false;
     const next = this.#pending[0];
@@ -309,7 +276,7 @@ export class TransactionRecorder {
     if (next.recorded) this.#givenUp = undefined;
     this.#begin(
       next.startedAt,
-      this.#desk.routes(this.database).filter((route) => this.#routes.includes(route)),
+      this.#desk.routes(this.database).filter((route) => this.#decisions.routes.includes(route)),
     );
   }
 
@@ -317,18 +284,9 @@ export class TransactionRecorder {
   #offer(now: number): readonly MirrorRoute[] {
     const recording = this.#answered.map((request) => request.bytes);
     const length = recording.reduce((sum, part) => sum + part.length, 0);
-    const targets: MirrorRoute[] = [];
-    for (let index = 0; index < this.#routes.length; index++) {
-      const route = this.#routes[index];
-      if (route === undefined) continue;
-      let reason = this.#decisions[index] ?? dropReasonIndex.exposure;
-      if (reason === MIRROR) {
-        reason = length > route.maxTransactionSize ? dropReasonIndex.too_large : this.#desk.admit(this, route);
-      }
-      this.#hold(route, reason);
-      if (reason === MIRROR) targets.push(route);
-      else this.#desk.dropped(this, route, reason);
-    }
+    const targets = this.#decisions.settle(this.#pinned, (route) =>
+      length > route.maxTransactionSize ? dropReasonIndex.too_large : this.#desk.admit(this, route),
+    );
     if (targets.length === 0) return targets;
     // The bytes are the queue's now, and given back when the last mirror has finished with them.
     this.#taken -= length;
@@ -361,13 +319,8 @@ export class TransactionRecorder {
     const mirrors = twoPhase.ends ? this.#desk.prepared.mirrorsOf(twoPhase.gid) : undefined;
     const isFirst = this.#requestCount === 0 && this.#pending[0] === request;
     if (mirrors === undefined || !isFirst || this.#pinnedAtStart) return;
-    this.#wanted = false;
-    for (const [index, route] of this.#routes.entries()) {
-      const reason = this.#desk.decide(route, mirrors.has(route.id) ? MIRROR : dropReasonIndex.session_lost);
-      this.#decisions[index] = reason;
-      if (reason === MIRROR) this.#wanted = true;
-    }
-    const startsRecording = this.#wanted && !request.recorded && this.#givenUp === undefined;
+    this.#decisions.followPrepared(mirrors);
+    const startsRecording = this.#decisions.isWanted && !request.recorded && this.#givenUp === undefined;
     if (startsRecording && this.#take(REQUEST_HEADER_LENGTH)) request.record();
   }
 
@@ -376,18 +329,6 @@ export class TransactionRecorder {
     if (twoPhase === undefined || this.#failed) return;
     const mirrors = twoPhase.ends ? undefined : targets.map(({ id }) => id);
     this.#desk.prepared.saw({ gid: twoPhase.gid, user: this.user, mirrors });
-  }
-
-  /** Counts the transaction as dropped everywhere: for the reason known at its start, else this one. */
-  #count(reason: number): void {
-    for (let index = 0; index < this.#routes.length; index++) {
-      const route = this.#routes[index];
-      const decision = this.#decisions[index] ?? MIRROR;
-      if (route === undefined) continue;
-      const fate = decision === MIRROR ? reason : decision;
-      this.#hold(route, fate);
-      this.#desk.dropped(this, route, fate);
-    }
   }
 
   // The recording

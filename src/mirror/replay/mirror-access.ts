@@ -58,7 +58,12 @@ export class MirrorAccess {
 
   /** Nothing can be sent. A mirror that was disabled still gets what is on its way. */
   get isOff(): boolean {
-    return this.#refusal !== '' || this.#breaker.isOpen || !this.#isReached;
+    return this.isGivenUp || !this.#isReached;
+  }
+
+  /** Nobody is to wait for it. One whose address changed a moment ago is waited for. */
+  get isGivenUp(): boolean {
+    return this.#refusal !== '' || this.#breaker.isOpen;
   }
 
   /** The next connection needs no look before it. */

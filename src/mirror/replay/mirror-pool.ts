@@ -18,8 +18,8 @@ export interface PoolOwner {
   requestAnswered(transaction: MirroredTransaction, request: AnsweredRequest): void;
   /** A transaction of the connection's lane is over. */
   finished(connection: PooledConnection, outcome: Outcome, sqlstates: readonly string[]): void;
-  /** A connection ended between transactions. */
-  lost(connection: PooledConnection): void;
+  /** A connection finished a transaction, or ended. */
+  used(connection: PooledConnection): void;
   /** Drops what a lane has at its head that must not run any more; false when nothing is left. */
   review(lane: Lane): boolean;
 }
@@ -54,7 +54,7 @@ export class PooledConnection implements ReplayObserver {
 
   lostIdle(): void {
     if (this.lane?.pinned === this) this.lane.pinned = undefined;
-    this.pool.owner.lost(this);
+    this.pool.owner.used(this);
     this.pool.remove(this);
   }
 }

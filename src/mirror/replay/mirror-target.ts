@@ -2,8 +2,8 @@ import { monotonicNow } from '../../util/clock.ts';
 import { DropReason, Outcome, TransactionFlag } from '../record/record-stream.ts';
 import type { Connect } from './connect.ts';
 import { Lane } from './lane.ts';
-import { LatencyWindow } from './latency-window.ts';
 import { MirrorAccess } from './mirror-access.ts';
+import { MirrorLatency } from './mirror-latency.ts';
 import type { MirrorPool, PooledConnection } from './mirror-pool.ts';
 import { MirrorPools } from './mirror-pools.ts';
 import type { MirrorPoolsHost } from './mirror-pools.ts';
@@ -49,9 +49,7 @@ export class MirrorTarget implements MirrorPoolsHost {
   /** Lanes whose next transaction waits for what another lane is to do. */
   readonly #aside = new Set<Lane>();
   #cleanAt = 0;
-  readonly #latency = { source: new LatencyWindow(), mirror: new LatencyWindow() };
-  /** Since when nothing that was missed counts: its start, or the last RESET MIRROR (the monotonic clock). */
-  cleanSince = monotonicNow();
+  readonly #latency = new MirrorLatency();
   #isLosing = false;
 
   constructor(config: MirrorTargetConfig, host: MirrorTargetHost) {
@@ -131,7 +129,6 @@ export class MirrorTarget implements MirrorPoolsHost {
 
   /** It was made a fresh copy of its source: what is known of its past counts no more. */
   async reset(): Promise<void> {
-    this.cleanSince = monotonicNow();
     this.#prepared.forgetAll();
     await this.look();
   }
@@ -221,7 +218,6 @@ export class MirrorTarget implements MirrorPoolsHost {
 
   /** What is known of it now. */
   status(now: number): MirrorTargetStatus {
-    const { source, mirror } = this.#latency;
     let oldest = now;
     let queued = 0;
     for (const lane of this.#lanes) {
@@ -236,8 +232,7 @@ export class MirrorTarget implements MirrorPoolsHost {
       lagMs: now - oldest,
       queued,
       connections,
-      latencyMs: { source: source.percentiles(now), mirror: mirror.percentiles(now) },
-      duration: { source: source.histogram(), mirror: mirror.histogram() },
+      ...this.#latency.read(now),
     };
   }
 
@@ -252,9 +247,7 @@ export class MirrorTarget implements MirrorPoolsHost {
   }
 
   timed(sourceTime: number, mirrorTime: number): void {
-    const now = monotonicNow();
-    this.#latency.source.record(sourceTime, now);
-    this.#latency.mirror.record(mirrorTime, now);
+    this.#latency.record(sourceTime, mirrorTime);
   }
 
   requestAnswered(transaction: MirroredTransaction, request: AnsweredRequest): void {
@@ -270,7 +263,7 @@ export class MirrorTarget implements MirrorPoolsHost {
     if (twoPhase !== undefined) this.#followTwoPhase(twoPhase, outcome === Outcome.Replayed);
     if (this.#isLosing) this.drop(transaction, DropReason.Lost);
     else origin.acknowledge(transaction, this.id, outcome, 0, sqlstates);
-    this.#noteUse(connection);
+    this.used(connection);
     if (connection.connection.isOver) {
       lane.pinned = undefined;
       connection.lane = undefined;
@@ -294,11 +287,7 @@ export class MirrorTarget implements MirrorPoolsHost {
     return false;
   }
 
-  lost(connection: PooledConnection): void {
-    this.#noteUse(connection);
-  }
-
-  #noteUse({ connection, wasUseful }: PooledConnection): void {
+  used({ connection, wasUseful }: PooledConnection): void {
     if (connection.isOver) this.access.connectionLost(connection.endReason, wasUseful);
     else this.access.connectionUsed();
   }
@@ -341,14 +330,16 @@ export class MirrorTarget implements MirrorPoolsHost {
   /** A pinned lane goes on with the connection it holds, unless that is given up with what is dropped from it. */
   #continue(lane: Lane, connection: PooledConnection): void {
     const hasMore = this.review(lane);
-    if (hasMore && lane.pinned !== connection) this.#line(lane);
-    else if (hasMore) connection.pool.run(lane, connection);
+    if (hasMore && lane.pinned === connection) connection.pool.run(lane, connection);
+    else if (hasMore) this.#line(lane);
     else if (lane.isEnding && lane.isEmpty) this.#unpin(lane);
   }
 
   /** The connection is free; the lane, if it has more, stands in line again. */
   #goOn(lane: Lane, connection: PooledConnection): void {
-    if (lane.queue.length > 0) {
+    if (this.access.isGivenUp) {
+      this.#dropQueue(lane, DropReason.MirrorDown);
+    } else if (lane.queue.length > 0) {
       if (connection.connection.isOver || connection.pool.isRetired) this.#line(lane);
       else lane.pool.line(lane);
     } else {

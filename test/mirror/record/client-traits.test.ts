@@ -1,60 +1,70 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ClientTraits } from '../../../src/mirror/record/client-traits.ts';
-import type { ClientConditions } from '../../../src/mirror/record/client-traits.ts';
+import { ClientTraits, placeOf } from '../../../src/mirror/record/client-traits.ts';
 import { ParameterSet } from '../../../src/session/parameter-set.ts';
+import { Generator } from '../../e2e/fidelity/generator.ts';
 
-const NO_SETTINGS = ParameterSet.empty;
+const settings = (name: string): ParameterSet => new ParameterSet(new Map([['application_name', name]]));
+const everybody = { sticky: 'none', users: undefined, applicationNames: undefined } as const;
 
-function named(name: string): ParameterSet {
-  return ParameterSet.empty.with('application_name', name);
-}
-
-/** The first 48 bits of a SHA-256 as a share of what there could be: the test vectors of FIPS 180. */
-const PLACES = { '': 0xe3b0c44298fc / 2 ** 48, abc: 0xba7816bf8f01 / 2 ** 48 };
-
-describe('what of a client is compared with the exposure', () => {
-  it('is a fresh roll, the roll of its connection, or the place of its user or application name', () => {
-    const traits = new ClientTraits('abc', 0.25);
-    assert.equal(traits.place('none', NO_SETTINGS, 0.75), 0.75);
-    assert.equal(traits.place('client', NO_SETTINGS, 0.75), 0.25);
-    assert.equal(traits.place('user', NO_SETTINGS, 0.75), PLACES.abc);
-    assert.equal(traits.place('application_name', named('abc'), 0.75), PLACES.abc);
-    assert.equal(traits.place('application_name', NO_SETTINGS, 0.75), PLACES['']);
+describe('Which transactions a mirror takes', () => {
+  it('is a share of them, to within three sigma in a million rolls, however small', () => {
+    const random = new Generator(42);
+    const traits = new ClientTraits('alice', 0);
+    for (const exposure of [0.001, 0.01, 0.3, 0.999]) {
+      const rolls = 1_000_000;
+      let taken = 0;
+      for (let roll = 0; roll < rolls; roll++) {
+        if (traits.place('none', settings(''), random.next()) < exposure) taken++;
+      }
+      const sigma = Math.sqrt(rolls * exposure * (1 - exposure));
+      assert.ok(Math.abs(taken - rolls * exposure) <= 3 * sigma, `${taken} at ${exposure}`);
+    }
   });
 
-  it('is the same for the same name whenever it is asked for, and follows the name', () => {
-    const traits = new ClientTraits('anna', 0);
-    const places = ['abc', 'abc', '', 'abc'].map((name) => traits.place('application_name', named(name), 0));
-    assert.deepEqual(places, [PLACES.abc, PLACES.abc, PLACES[''], PLACES.abc]);
-    assert.equal(new ClientTraits('anna', 1).place('user', NO_SETTINGS, 0), traits.place('user', named('x'), 1));
+  it('with a roll for each connection is all of one or nothing', () => {
+    const places = [0.1, 0.7].map((roll) => {
+      const traits = new ClientTraits('alice', roll);
+      return [0.5, 0.2, 0.9].map((fresh) => traits.place('client', settings('shop'), fresh));
+    });
+    assert.deepEqual(places, [
+      [0.1, 0.1, 0.1],
+      [0.7, 0.7, 0.7],
+    ]);
   });
 
-  it('spreads names evenly', () => {
-    const places = Array.from({ length: 2_000 }, (_, index) =>
-      new ClientTraits(`user${index}`, 0).place('user', NO_SETTINGS, 0),
-    );
-    assert.ok(places.every((place) => place >= 0 && place < 1));
-    const low = places.filter((place) => place < 0.3).length / places.length;
-    assert.ok(Math.abs(low - 0.3) < 0.03, String(low));
-  });
-});
-
-describe('the clients that a mirror takes', () => {
-  const all: ClientConditions = { sticky: 'none', users: undefined, applicationNames: undefined };
-
-  it('are all of them, where it names none', () => {
-    assert.ok(new ClientTraits('anna', 0).suits(all, NO_SETTINGS));
+  it('by a name is the same everywhere: these places are for ever', () => {
+    assert.equal(placeOf('alice'), 0x2bd806c97f0e / 2 ** 48); // sha256('alice') begins 2bd806c97f0e
+    const here = new ClientTraits('alice', 0.3).place('user', settings('x'), 0.1);
+    const there = new ClientTraits('alice', 0.9).place('user', settings('y'), 0.8);
+    assert.equal(here, there);
+    assert.equal(here, placeOf('alice'));
+    const shop = new ClientTraits('bob', 0.9);
+    assert.equal(shop.place('application_name', settings('shop'), 0), placeOf('shop'));
+    assert.equal(shop.place('application_name', settings('jobs'), 0), placeOf('jobs'));
   });
 
-  it('are those whose user and application name it names', () => {
-    const conditions = { ...all, users: new Set(['anna']), applicationNames: new Set(['till', '']) };
-    const [anna, bert] = [new ClientTraits('anna', 0), new ClientTraits('bert', 0)];
-    assert.deepEqual(
-      [named('till'), NO_SETTINGS, named('Till'), named('other')].map((settings) => anna.suits(conditions, settings)),
-      [true, true, false, false],
-    );
-    assert.equal(bert.suits(conditions, named('till')), false);
-    assert.equal(bert.suits({ ...conditions, users: new Set() }, named('till')), false);
+  it('by a name spreads evenly, and a higher exposure only adds names', () => {
+    const names = Array.from({ length: 10_000 }, (_, index) => `user ${index}`);
+    const at = (exposure: number): Set<string> => new Set(names.filter((name) => placeOf(name) < exposure));
+    for (const exposure of [0.01, 0.1, 0.5]) {
+      const sigma = Math.sqrt(names.length * exposure * (1 - exposure));
+      assert.ok(Math.abs(at(exposure).size - names.length * exposure) <= 3 * sigma);
+    }
+    assert.ok([...at(0.1)].every((name) => at(0.2).has(name)));
+    assert.equal(at(1).size, names.length);
+    assert.equal(at(0).size, 0);
+  });
+
+  it('may depend on user and application name, both', () => {
+    const alice = new ClientTraits('alice', 0);
+    assert.ok(alice.suits(everybody, settings('shop')));
+    assert.ok(alice.suits({ ...everybody, users: new Set(['alice']) }, settings('shop')));
+    assert.ok(!alice.suits({ ...everybody, users: new Set(['bob']) }, settings('shop')));
+    assert.ok(!alice.suits({ ...everybody, users: new Set() }, settings('shop')));
+    const both = { ...everybody, users: new Set(['alice']), applicationNames: new Set(['shop']) };
+    assert.ok(alice.suits(both, settings('shop')));
+    assert.ok(!alice.suits(both, settings('jobs')));
+    assert.ok(!alice.suits(both, new ParameterSet(new Map())));
   });
 });

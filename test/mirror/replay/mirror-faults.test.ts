@@ -184,6 +184,35 @@ it('closes a connection on which garbage comes', async (test) => {
   await mirror.configure();
 });
 
+it('is down, and says so once, when connection after connection is good for nothing', async (test) => {
+  const id = nextId++;
+  const garbage = [acceptLogin(), expectQuery('SELECT 1'), send(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'))];
+  const scripted = await ScriptedPostgres.start(
+    { after: (undo) => test.after(undo) },
+    ...[answerLook, garbage, answerLook, garbage, answerLook, garbage, answerLook],
+  );
+  const from = mirror.log.lines.length;
+  await mirror.configure(
+    targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }),
+  );
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  for (let count = 0; count < 5; count++) records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.map(({ outcome, reason }) => [outcome, reason]),
+    [
+      ...Array.from({ length: 3 }, () => [Outcome.Failed, 0]),
+      ...Array.from({ length: 2 }, () => [Outcome.Dropped, DropReason.MirrorDown]),
+    ],
+  );
+  const said = mirror.log.lines.slice(from).filter(({ msg: text }) => text === 'mirror is down');
+  assert.deepEqual(
+    said.map(({ reason }) => reason),
+    ['the server does not speak the PostgreSQL protocol'],
+  );
+  await mirror.configure();
+});
+
 it('cancels a request that takes too long, and uses the connection again', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);

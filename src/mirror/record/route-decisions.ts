@@ -1,0 +1,88 @@
+import { dropReasonIndex } from './drop-reason-names.ts';
+import type { MirrorRoute, RecordingDesk } from './recording-desk.ts';
+import type { TransactionRecorder } from './transaction-recorder.ts';
+
+/** A mirror is to get the transaction; any other value is the index of the reason why not. */
+const MIRROR = -1;
+
+/**
+ * Each mirror's part in one client's current transaction: decided when it begins, settled when it ends.
+ *
+ * While the client keeps its server connection, what was decided for the transaction from which it does holds for all.
+ * A mirror that misses one of those for another reason has not what later ones need: they are `session_lost`.
+ */
+export class RouteDecisions {
+  readonly #desk: RecordingDesk;
+  readonly #recorder: TransactionRecorder;
+  #routes: readonly MirrorRoute[] = [];
+  /** By position in the routes. */
+  readonly #reasons: number[] = [];
+  /** By mirror id, while the client keeps its server connection. */
+  readonly #held = new Map<number, number>();
+  /** Some mirror is to get the transaction. */
+  isWanted = false;
+
+  constructor(desk: RecordingDesk, recorder: TransactionRecorder) {
+    this.#desk = desk;
+    this.#recorder = recorder;
+  }
+
+  get routes(): readonly MirrorRoute[] {
+    return this.#routes;
+  }
+
+  /** A transaction begins. `keepsServer`: the client kept its server connection from an earlier one. */
+  decide(routes: readonly MirrorRoute[], keepsServer: boolean): void {
+    this.#routes = routes;
+    this.isWanted = false;
+    if (routes.length === 0) return;
+    const fresh = this.#desk.roll();
+    for (let index = 0; index < routes.length; index++) {
+      const route = routes[index];
+      if (route === undefined) continue;
+      const held = keepsServer ? (this.#held.get(route.id) ?? dropReasonIndex.session_lost) : undefined;
+      this.#note(index, this.#desk.decide(route, held ?? this.#desk.choose(route, this.#recorder, fresh)));
+    }
+  }
+
+  /** It ends a transaction that was prepared: for the mirrors that got its first half, and no others. */
+  followPrepared(mirrors: ReadonlySet<number>): void {
+    this.isWanted = false;
+    for (const [index, route] of this.#routes.entries()) {
+      this.#note(index, this.#desk.decide(route, mirrors.has(route.id) ? MIRROR : dropReasonIndex.session_lost));
+    }
+  }
+
+  /**
+   * It has ended: the mirrors that get it; for the others it is counted as dropped. `judge` has the last word on those
+   * that are to get it.
+   */
+  settle(keepsServer: boolean, judge: (route: MirrorRoute) => number): readonly MirrorRoute[] {
+    const targets: MirrorRoute[] = [];
+    for (let index = 0; index < this.#routes.length; index++) {
+      const route = this.#routes[index];
+      if (route === undefined) continue;
+      const decision = this.#reasons[index] ?? dropReasonIndex.exposure;
+      const fate = decision === MIRROR ? judge(route) : decision;
+      if (keepsServer) this.#hold(route, fate);
+      if (fate === MIRROR) targets.push(route);
+      else this.#desk.dropped(this.#recorder, route, fate);
+    }
+    return targets;
+  }
+
+  /** The client does not keep its server connection any more. */
+  release(): void {
+    if (this.#held.size > 0) this.#held.clear();
+  }
+
+  #note(index: number, reason: number): void {
+    this.#reasons[index] = reason;
+    if (reason === MIRROR) this.isWanted = true;
+  }
+
+  #hold(route: MirrorRoute, fate: number): void {
+    const isChoice = fate === MIRROR || fate === dropReasonIndex.filtered || fate === dropReasonIndex.exposure;
+    this.#held.set(route.id, isChoice ? fate : dropReasonIndex.session_lost);
+  }
+}
