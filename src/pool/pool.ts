@@ -224,7 +224,9 @@ export class Pool<State> {
   /** Takes a clean connection back: to the client that has waited longest, here or in another thread, or to the idle. */
   release(server: ServerConnection<State>): void {
     if (server.closed || !this.#unpinned(server)) return;
-    if (server.retired || this.#closed) {
+    // More are open than a reload allows now.
+    const surplus = this.#budget.open > this.#options.size;
+    if (server.retired || surplus || this.#closed) {
       server.close(this.#closed ? 'removed' : 'replaced');
       return;
     }

@@ -457,9 +457,15 @@ export class ClientSession implements Waiter<ServerSession> {
     this.#startedAt = now;
   }
 
-  /** Asks the session what was done to it. Input waits meanwhile. */
+  /** Asks the session what was done to it, once no cancel of the client's can hit the question. Input waits meanwhile. */
   #audit(server: Server): void {
     this.#state = 'waiting';
+    if (server.cancels > 0) server.onCancelsDone = () => this.#auditNow(server);
+    else this.#auditNow(server);
+  }
+
+  #auditNow(server: Server): void {
+    if (this.link.server !== server) return;
     const wasPinned = this.link.pins.length > 0;
     const options = {
       loginUser: this.options.pool.options.login.user,

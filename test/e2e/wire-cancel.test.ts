@@ -122,6 +122,20 @@ describe('A CancelRequest', () => {
     await Promise.all([...victims, ...others].map(async (client) => client.end()));
   });
 
+  it('that comes as its query ends is not taken for what the session would say of itself', async () => {
+    const [client, other] = [await comparison.pooled(), await comparison.pooled()];
+    for (let round = 0; round < 50; round += 1) {
+      client.send(query("SELECT set_config('work_mem', '1MB', false), pg_sleep(0.002)"));
+      const cancelling = Array.from({ length: 8 }, async () => cancel(client));
+      await client.readUntil('Z');
+      await Promise.all(cancelling);
+      other.send(query('SELECT 1'));
+      await other.expect('T', 'D', 'C', 'Z');
+    }
+    assert.equal((await comparison.connections()).length, 1, 'nobody keeps a connection');
+    await Promise.all([client.end(), other.end()]);
+  });
+
   it('during what pgmirror does for itself (settings, cleaning up) harms nobody', async () => {
     const client = await comparison.pooled();
     const other = await comparison.pooled();

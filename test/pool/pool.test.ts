@@ -345,6 +345,18 @@ describe('changed options', () => {
     assert.deepEqual([first!.closed, second!.closed, third!.closed], [true, true, false]);
   });
 
+  it('with a smaller size close those in use when they are handed back, whoever waits', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 2 });
+    const [first, second] = [await bench.get(), await bench.get()];
+    const waiter = bench.ask('waiter');
+    bench.pool.reconfigure({ ...bench.options, size: 1 });
+    bench.pool.release(first);
+    assert.deepEqual([first.closed, waiter.server], [true, undefined]);
+    bench.pool.release(second);
+    assert.deepEqual([second.closed, waiter.server], [false, second]);
+  });
+
   it('with a greater size open what is waited for', async (t) => {
     const server = await serverFor(t);
     const bench = new PoolBench(t, server.port);
