@@ -46,6 +46,8 @@ export class TransactionRecorder {
 
   /** Requests of the current transaction that have been answered, and those in flight, oldest first. */
   #answered: RequestRecording[] = [];
+  /** Bytes recorded of those that have been answered. */
+  #answeredLength = 0;
   #pending: RequestRecording[] = [];
   /** The request whose messages are being sent. */
   #current: RequestRecording | undefined;
@@ -196,6 +198,7 @@ export class TransactionRecorder {
       request.complete({ statusBefore, statusAfter: status, answeredAt: now, doneSequence });
     }
     this.#answered.push(request);
+    this.#answeredLength += request.length;
     this.#requestCount++;
     this.#failed = (request.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
     this.#statusBefore = status;
@@ -302,7 +305,7 @@ export class TransactionRecorder {
       bytes: length,
     });
     this.#discard(this.#answered);
-    this.#answered = [];
+    this.#clearAnswered();
     return targets;
   }
 
@@ -341,10 +344,7 @@ export class TransactionRecorder {
 
   /** Takes bytes from the budget. False: the recording is given up. */
   #take(more: number): boolean {
-    let transaction = more;
-    for (const request of this.#answered) transaction += request.length;
-    const current = this.#pending.at(-1);
-    if (current !== undefined) transaction += current.length;
+    const transaction = this.#answeredLength + (this.#pending.at(-1)?.length ?? 0) + more;
     if (transaction > this.#desk.largestTransaction) return this.#giveUp(dropReasonIndex.too_large);
     if (!this.#desk.bytes.take(more)) return this.#giveUp(dropReasonIndex.bytes_full);
     this.#taken += more;
@@ -366,9 +366,14 @@ export class TransactionRecorder {
     }
   }
 
+  #clearAnswered(): void {
+    this.#answered = [];
+    this.#answeredLength = 0;
+  }
+
   #discardAnswered(): void {
     this.#discard(this.#answered);
-    this.#answered = [];
+    this.#clearAnswered();
     let kept = 0;
     for (const request of this.#pending) kept += request.length;
     if (this.#taken > kept) this.#desk.bytes.giveBack(this.#taken - kept);
