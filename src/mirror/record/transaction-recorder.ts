@@ -2,6 +2,7 @@ import { TransactionStatus } from '../../protocol/message-types.ts';
 import type { ParameterSet } from '../../session/parameter-set.ts';
 import type { PreparedText } from '../../session/statement-names.ts';
 import { monotonicNow } from '../../util/clock.ts';
+import { AnsweredRequests } from './answered-requests.ts';
 import { ClientTraits } from './client-traits.ts';
 import { dropReasonIndex } from './drop-reason-names.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, TransactionFlag } from './record-stream.ts';
@@ -45,9 +46,7 @@ export class TransactionRecorder {
   #failed = false;
 
   /** Requests of the current transaction that have been answered, and those in flight, oldest first. */
-  #answered: RequestRecording[] = [];
-  /** Bytes recorded of those that have been answered. */
-  #answeredLength = 0;
+  readonly #answered: AnsweredRequests;
   #pending: RequestRecording[] = [];
   /** The request whose messages are being sent. */
   #current: RequestRecording | undefined;
@@ -75,6 +74,7 @@ export class TransactionRecorder {
     this.user = options.user;
     this.traits = new ClientTraits(options.user, desk.roll());
     this.#decisions = new RouteDecisions(desk, this);
+    this.#answered = new AnsweredRequests(desk, desk.registry);
     this.settings = options.settings;
     this.#settingsAtStart = options.settings;
   }
@@ -197,8 +197,7 @@ export class TransactionRecorder {
       const doneSequence = this.#desk.nextSequence();
       request.complete({ statusBefore, statusAfter: status, answeredAt: now, doneSequence });
     }
-    this.#answered.push(request);
-    this.#answeredLength += request.length;
+    this.#answered.add(request, status === TransactionStatus.Idle);
     this.#requestCount++;
     this.#failed = (request.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
     this.#statusBefore = status;
@@ -263,8 +262,8 @@ export class TransactionRecorder {
 
   #end(now: number): void {
     this.#deferredSince = undefined;
-    const whole = this.#decisions.isWanted && this.#answered.every((request) => request.recorded);
-    const twoPhase = this.#answered.find((request) => request.twoPhase !== undefined)?.twoPhase;
+    const { isWhole, twoPhase } = this.#answered;
+    const whole = this.#decisions.isWanted && isWhole;
     const reason = this.#givenUp ?? dropReasonIndex.bytes_full;
     const targets = whole ? this.#offer(now) : this.#decisions.settle(this.#pinned, () => reason);
     this.#followTwoPhase(targets, twoPhase);
@@ -285,8 +284,7 @@ export class TransactionRecorder {
 
   /** The mirrors that it was handed over to. */
   #offer(now: number): readonly MirrorRoute[] {
-    const recording = this.#answered.map((request) => request.bytes);
-    const length = recording.reduce((sum, part) => sum + part.length, 0);
+    const { length } = this.#answered;
     const targets = this.#decisions.settle(this.#pinned, (route) =>
       length > route.maxTransactionSize ? dropReasonIndex.too_large : this.#desk.admit(this, route),
     );
@@ -299,13 +297,12 @@ export class TransactionRecorder {
       flags: this.#transactionFlags(),
       settings: this.#settingsAtStart,
       statements: this.#statements,
-      unnamed: this.#answered.find((request) => request.unnamed !== undefined)?.unnamed,
+      unnamed: this.#answered.unnamed,
       requestCount: this.#requestCount,
-      recording,
+      recording: this.#answered.recording(),
       bytes: length,
     });
-    this.#discard(this.#answered);
-    this.#clearAnswered();
+    this.#answered.clear();
     return targets;
   }
 
@@ -344,7 +341,7 @@ export class TransactionRecorder {
 
   /** Takes bytes from the budget. False: the recording is given up. */
   #take(more: number): boolean {
-    const transaction = this.#answeredLength + (this.#pending.at(-1)?.length ?? 0) + more;
+    const transaction = this.#answered.length + (this.#pending.at(-1)?.length ?? 0) + more;
     if (transaction > this.#desk.largestTransaction) return this.#giveUp(dropReasonIndex.too_large);
     if (!this.#desk.bytes.take(more)) return this.#giveUp(dropReasonIndex.bytes_full);
     this.#taken += more;
@@ -366,14 +363,8 @@ export class TransactionRecorder {
     }
   }
 
-  #clearAnswered(): void {
-    this.#answered = [];
-    this.#answeredLength = 0;
-  }
-
   #discardAnswered(): void {
-    this.#discard(this.#answered);
-    this.#clearAnswered();
+    this.#answered.clear();
     let kept = 0;
     for (const request of this.#pending) kept += request.length;
     if (this.#taken > kept) this.#desk.bytes.giveBack(this.#taken - kept);

@@ -1,0 +1,96 @@
+import type { PreparedText, StatementRegistry } from '../../session/statement-names.ts';
+import type { BufferShelf, RequestRecording } from './request-recording.ts';
+import type { TwoPhase } from './two-phase.ts';
+
+/** Recordings up to this length are moved together; longer ones fill their own buffers well enough. */
+const SHORT = 2_048;
+/** Buffers to move them to grow with the transaction, up to this. */
+const CHUNK_BYTES = 65_536;
+
+/**
+ * The requests of one transaction that have been answered, as the record stream carries them. A request is recorded into
+ * a buffer of its own; a block may have a great many short ones, and is not to hold a buffer for each.
+ */
+export class AnsweredRequests {
+  readonly #shelf: BufferShelf;
+  readonly #registry: StatementRegistry;
+  readonly #parts: Buffer[] = [];
+  /** Everything that the parts lie in, but for `#kept`. */
+  readonly #chunks: Buffer[] = [];
+  readonly #kept: RequestRecording[] = [];
+  /** Of the last chunk: what lies from here to there is not in a part yet. */
+  #from = 0;
+  #to = 0;
+  readonly #unnamed: PreparedText[] = [];
+  /** Bytes recorded. */
+  length = 0;
+  /** None of them was left out. */
+  isWhole = true;
+  /** The half of a two-phase commit that is among them. */
+  twoPhase: TwoPhase | undefined;
+
+  constructor(shelf: BufferShelf, registry: StatementRegistry) {
+    this.#shelf = shelf;
+    this.#registry = registry;
+  }
+
+  /** The unnamed statement of an earlier transaction that they need. */
+  get unnamed(): PreparedText | undefined {
+    return this.#unnamed[0];
+  }
+
+  /** `isLast`: the transaction has ended with it. */
+  add(request: RequestRecording, isLast: boolean): void {
+    this.twoPhase ??= request.twoPhase;
+    if (request.unnamed !== undefined) this.#unnamed.push(request.unnamed);
+    request.unnamed = undefined;
+    if (!request.recorded) {
+      this.isWhole = false;
+      return;
+    }
+    this.length += request.length;
+    if (isLast || request.length > SHORT) {
+      this.#closePart();
+      this.#parts.push(request.bytes);
+      this.#kept.push(request);
+      return;
+    }
+    const chunk = this.#room(request.length);
+    this.#to += request.bytes.copy(chunk, this.#to);
+    request.discard();
+  }
+
+  /** What was recorded, in order; valid until `clear`. */
+  recording(): readonly Buffer[] {
+    this.#closePart();
+    return this.#parts;
+  }
+
+  /** Gives everything back. */
+  clear(): void {
+    for (const request of this.#kept) request.discard();
+    for (const chunk of this.#chunks) this.#shelf.giveBuffer(chunk);
+    for (const text of this.#unnamed) this.#registry.release(text);
+    this.#kept.length = this.#chunks.length = this.#parts.length = this.#unnamed.length = 0;
+    this.#from = this.#to = this.length = 0;
+    this.isWhole = true;
+    this.twoPhase = undefined;
+  }
+
+  #room(more: number): Buffer {
+    const last = this.#chunks.at(-1);
+    if (last !== undefined && this.#to + more <= last.length) return last;
+    this.#closePart();
+    const chunk =
+      last === undefined ? this.#shelf.takeBuffer() : Buffer.allocUnsafeSlow(Math.min(this.length * 2, CHUNK_BYTES));
+    this.#chunks.push(chunk);
+    this.#from = this.#to = 0;
+    return chunk;
+  }
+
+  #closePart(): void {
+    const chunk = this.#chunks.at(-1);
+    if (chunk !== undefined && this.#to > this.#from) this.#parts.push(chunk.subarray(this.#from, this.#to));
+    this.#from = this.#to;
+  }
+}
