@@ -28,6 +28,9 @@ import { SessionTimeouts } from './session-timeouts.ts';
 import type { WaitsFor } from './session-timeouts.ts';
 import { WithoutServer } from './without-server.ts';
 
+/** A CancelRequest for what a client left in its block is sent again after this long. */
+const CANCEL_AGAIN_MS = 1_000;
+
 export interface ClientSessionOptions {
   readonly client: ClientSocket;
   readonly processId: number;
@@ -99,6 +102,8 @@ export class ClientSession implements Waiter<ServerSession> {
   #parting: Buffer | undefined;
   /** The server was brought to come to a ReadyForQuery without its client. */
   #departed = false;
+  /** Milliseconds since what the client left was last cancelled; undefined: it was not. */
+  #cancelledFor: number | undefined;
   #recordWith: RecordingDesk | undefined;
   readonly connectedAt = Date.now();
   #waitingSince = 0;
@@ -180,6 +185,7 @@ export class ClientSession implements Waiter<ServerSession> {
 
   /** Called every so often: ends what takes too long. `elapsedMs`: since the last call. */
   sweep(elapsedMs: number): void {
+    if (this.#state === 'leaving') this.#cancelAgain(elapsedMs);
     const waitsFor = this.#waitsFor();
     const error = this.#timeouts.sweep(waitsFor, elapsedMs);
     if (error === undefined) return;
@@ -607,10 +613,23 @@ export class ClientSession implements Waiter<ServerSession> {
     this.#departed = departure(server, {
       partial: this.#reader.streaming,
       cancelAll: this.options.limits.cancelOnDisconnect,
-      cancel: () => this.#cancelServer(server),
+      cancel: () => {
+        this.#cancelledFor = 0;
+        this.#cancelServer(server);
+      },
       close: () => this.#abandon(server),
     });
     this.#leave(server);
+  }
+
+  /** A CancelRequest that came before the server had begun what it was for had no effect. */
+  #cancelAgain(elapsedMs: number): void {
+    const server = this.link.server;
+    if (this.#cancelledFor === undefined || server === undefined || server.state.answers.requests === 0) return;
+    this.#cancelledFor += elapsedMs;
+    if (this.#cancelledFor < CANCEL_AGAIN_MS || server.cancels > 0) return;
+    this.#cancelledFor = 0;
+    this.#cancelServer(server);
   }
 
   #abandon(server: Server): void {
