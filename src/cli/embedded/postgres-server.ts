@@ -15,6 +15,8 @@ import { PostgresStartError, type Account, type PostgresBinaries } from './postg
 /** How long a start may take before it counts as failed; a stop that takes a third of it is hurried. */
 const deadlineMs = 30_000;
 const keptLogLines = 20_000;
+/** Of a server, and of one that follows another (hot standby). */
+const readyLine = /database system is ready to accept (?:read-only )?connections/;
 
 /** What a server needs to run again and again on the same data. */
 export interface Cluster {
@@ -162,7 +164,7 @@ export class PostgresServer {
     createInterface({ input: postmaster.stderr }).on('line', (line) => {
       this.log.push(line);
       if (this.log.length > keptLogLines) this.log.splice(0, keptLogLines / 2);
-      if (line.includes('database system is ready to accept connections')) ready.resolve();
+      if (readyLine.test(line)) ready.resolve();
     });
     postmaster.once('error', (error) => fail(`could not be run (${error.message})`));
     postmaster.once('close', () => fail('ended while it started'));

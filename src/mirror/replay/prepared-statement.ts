@@ -1,4 +1,4 @@
-import { Effect, effectsOf } from './level.ts';
+import { Effect, effectsOf } from './statement-effects.ts';
 import { twoPhaseIn } from '../record/two-phase.ts';
 import type { TwoPhase } from '../record/two-phase.ts';
 import { headWords } from '../../session/statement-text.ts';

@@ -1,9 +1,10 @@
 import { LinearPattern } from '../../util/linear-pattern.ts';
 import { Frontend } from '../../protocol/message-types.ts';
-import { Effect, effectsOf, suitsLevel } from './level.ts';
+import { suitsLevel } from './level.ts';
 import type { Level } from './level.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { RequestCursor } from './request-cursor.ts';
+import { Effect, effectsOf } from './statement-effects.ts';
 import { StatementTracker } from './statement-tracker.ts';
 
 /** Which transactions a mirror takes by what they do and say. */
