@@ -652,6 +652,8 @@ export class ClientSession implements Waiter<ServerSession> {
       server.onCancelsDone = () => this.#leave(server);
       return;
     }
+    // Nobody takes over any more what its last transaction left; and a rollback undoes neither PREPARE nor an advisory lock.
+    server.state.unclean ||= this.link.watch.auditDue || this.link.watch.take() !== undefined;
     this.#unlink();
     if (server.status !== TransactionStatus.Idle) this.link.recorder?.aborted();
     rollBack(server, this.options.limits.rollbackTimeoutMs, (usable) => {

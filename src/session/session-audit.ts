@@ -20,6 +20,9 @@ export interface SessionFindings {
 
 const SETTING = 'setting';
 
+/** Parameters of a transaction: SET TRANSACTION leaves them listed as the session's, where they mean nothing and cannot be reset. */
+const OF_THE_TRANSACTION = ['transaction_isolation', 'transaction_read_only', 'transaction_deferrable'];
+
 /**
  * The query that asks a session what was done to it. Rows are (kind, name, value): what the server itself knows is truer
  * than what could be read from the statements. `parameters`: names with a dot, which pg_settings does not list.
@@ -28,7 +31,8 @@ export function auditQuery(parameters: Iterable<string>): string {
   const names = [...parameters].map(quoteLiteral).join(', ');
   const setting = quoteLiteral(SETTING);
   const selects = [
-    `SELECT ${setting}, name, setting FROM pg_catalog.pg_settings WHERE source = 'session'`,
+    `SELECT ${setting}, name, setting FROM pg_catalog.pg_settings WHERE source = 'session'` +
+      ` AND name NOT IN (${OF_THE_TRANSACTION.map(quoteLiteral).join(', ')})`,
     `SELECT ${setting}, 'role', pg_catalog.current_setting('role')`,
     `SELECT ${setting}, 'session_authorization', session_user::pg_catalog.text`,
     pin(

@@ -11,6 +11,7 @@ import {
   query,
   rowValues,
   sync,
+  terminate,
   type Message,
 } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
@@ -120,6 +121,22 @@ suite('What one client does to its session', () => {
         assert.deepEqual(await look(next, seenBy), initial, 'what the next sees');
         assert.deepEqual(await look(other, seenBy), initial);
         await Promise.all([other.end(), next.end()]);
+      });
+    }
+  }
+
+  for (const { name, sql, seenBy } of changes) {
+    for (const [how, begin] of [
+      ['with the next message', ''],
+      ['within a transaction', 'BEGIN; '],
+    ] as const) {
+      it(`is seen by nobody else where the client terminates ${how}: ${name}`, async () => {
+        const [client, other] = [await comparison.pooled(), await comparison.pooled()];
+        const initial = await look(other, seenBy);
+        client.send(query(begin + sql), terminate);
+        await client.waitForClose();
+        assert.deepEqual(await look(other, seenBy), initial);
+        await other.end();
       });
     }
   }
