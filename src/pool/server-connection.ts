@@ -78,10 +78,7 @@ export class ServerConnection<State> {
     this.#onParameter = onParameter;
     this.#onClosed = onClosed;
     this.socket.handler = {
-      bytes: (chunk) => {
-        if (this.#user) this.#user.bytes(chunk);
-        else this.#idleBytes(chunk);
-      },
+      bytes: (chunk) => this.received(chunk),
       closed: (error) => this.#lost(error?.message ?? 'server closed the connection unexpectedly'),
     };
   }
@@ -104,6 +101,13 @@ export class ServerConnection<State> {
     // The beginning of a message that came while nobody used the connection.
     const rest = this.#idleMessages.takeRest();
     if (rest.length > 0) user.bytes(rest);
+  }
+
+  /** Hands bytes of the server to the user, or takes them in where there is none. */
+  received(chunk: Buffer): void {
+    if (this.#closed) return;
+    if (this.#user) this.#user.bytes(chunk);
+    else this.#idleBytes(chunk);
   }
 
   /** Closes; its user is not told. In mid-request the server sees the connection go, and rolls back. */

@@ -43,11 +43,7 @@ export function runTask(
     server.close('cleanup_failed');
     done({ outcome: 'lost', reason: `the server did not answer within ${timeoutMs} ms` });
   }, timeoutMs);
-  const finish = (result: TaskResult): void => {
-    clearTimeout(timer);
-    server.setUser(undefined);
-    done(result);
-  };
+  let finished: TaskResult | undefined;
   const each = (type: number, message: Buffer): false | void => {
     if (watch.before?.(type, message) === true) return;
     if (type === Backend.DataRow) watch.row?.(dataRowValues(message));
@@ -58,7 +54,7 @@ export function runTask(
     }
     if (type !== Backend.ReadyForQuery) return;
     server.status = message[5] ?? 0;
-    finish(error === undefined ? { outcome: 'done' } : { outcome: 'error', error });
+    finished = error === undefined ? { outcome: 'done' } : { outcome: 'error', error };
     return false;
   };
   server.setUser({
@@ -69,7 +65,15 @@ export function runTask(
         clearTimeout(timer);
         server.close('protocol_error');
         done({ outcome: 'lost', reason: 'the server broke the protocol' });
+        return;
       }
+      if (finished === undefined) return;
+      clearTimeout(timer);
+      // What came behind the answer, a notification or the server's last words, is for whoever has the connection next.
+      const rest = collector.takeRest();
+      server.setUser(undefined);
+      done(finished);
+      if (rest.length > 0) server.received(rest);
     },
     lost: (reason) => {
       clearTimeout(timer);

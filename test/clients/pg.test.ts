@@ -9,6 +9,7 @@ import Cursor from 'pg-cursor';
 import QueryStream from 'pg-query-stream';
 
 import { inReverse } from '../support/cleanup.ts';
+import { within } from '../support/eventually.ts';
 import { BothWays, sqlstateOf } from './both-ways.ts';
 
 const ROUNDS = 10;
@@ -174,7 +175,7 @@ describe('pg', () => {
         await connected(url, async (other) =>
           other.query('SELECT pg_notify($1, $2)', [`channel_${session}`, `to ${session}`]),
         );
-        const [{ channel, payload }] = await heard;
+        const [{ channel, payload }] = await within(heard, 20_000, 'the notification');
         await client.query('UNLISTEN *');
         return [channel, payload];
       }),

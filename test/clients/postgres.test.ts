@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import postgres from 'postgres';
 
 import { inReverse } from '../support/cleanup.ts';
+import { within } from '../support/eventually.ts';
 import { BothWays, sqlstateOf } from './both-ways.ts';
 
 const ROUNDS = 10;
@@ -80,7 +81,7 @@ for (const prepare of [true, false]) {
           const heard = Promise.withResolvers<string>();
           const listening = await sql.listen(`channel_${session}`, heard.resolve);
           await sql.notify(`channel_${session}`, `to ${session}`);
-          const payload = await heard.promise;
+          const payload = await within(heard.promise, 20_000, 'the notification');
           await listening.unlisten();
           return payload;
         }),
