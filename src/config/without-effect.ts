@@ -20,9 +20,6 @@ const table: { readonly [Name in 'general' | 'databases' | 'mirroring' | 'users'
     general: {},
     databases: {},
     mirroring: {
-      compare: false,
-      log_mismatches: false,
-      compare_sample: none,
       control: none,
     },
     users: {},

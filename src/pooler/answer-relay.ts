@@ -99,6 +99,7 @@ export class AnswerRelay {
     if (this.#rest > 0) {
       at = Math.min(this.#rest, length);
       this.#rest -= at;
+      this.#link.recorder?.digest?.rowGoesOn(bytes, 0, at, this.#rest === 0);
     }
     while (length - at >= HEADER_LENGTH) {
       const type = bytes[at] ?? 0;
@@ -109,9 +110,11 @@ export class AnswerRelay {
       if (type === Backend.DataRow || type === Backend.CopyData) {
         if (end > length) {
           this.#rest = end - length;
+          this.#link.recorder?.digest?.rowBegins(bytes, at, length, size);
           at = length;
           break;
         }
+        this.#link.recorder?.digest?.row(bytes, at, end);
         at = end;
         continue;
       }
@@ -152,11 +155,13 @@ export class AnswerRelay {
       case Backend.ReadyForQuery:
         return this.#readyForQuery(server, bytes[at + 5] ?? 0);
       case Backend.CommandComplete:
+        this.#link.recorder?.digest?.commandComplete(bytes, at, end);
         this.#commandComplete(server, bytes, at);
         if (answers.head === Owed.Execute) answers.shift();
         return undefined;
       case Backend.EmptyQueryResponse:
       case Backend.PortalSuspended:
+        this.#link.recorder?.digest?.suspended(type);
         if (answers.head === Owed.Execute && isCompletion(type)) answers.shift();
         return undefined;
       case Backend.BindComplete:
@@ -185,6 +190,8 @@ export class AnswerRelay {
       case Backend.CopyOutResponse:
       case Backend.CopyDone:
       case Backend.FunctionCallResponse:
+        if (type === Backend.FunctionCallResponse) this.#link.recorder?.digest?.row(bytes, at, end);
+        return undefined;
       case Backend.NoticeResponse:
       case Backend.NotificationResponse:
         return undefined;
@@ -325,6 +332,8 @@ export class AnswerRelay {
 
   #describeComplete(server: Server, type: number, bytes: Buffer, at: number, end: number): Buffer | undefined {
     const answers = server.state.answers;
+    if (type === Backend.RowDescription && !answers.headInjected)
+      this.#link.recorder?.digest?.description(bytes, at, end);
     if (answers.head !== Owed.Describe) return undefined; // a row description within a Query's answer
     const injected = answers.headInjected;
     const subject = answers.headSubject as Subject | undefined;

@@ -56,6 +56,7 @@ export function mirrorRoutes(config: Config, ids: MirrorIds, overrides: MirrorOv
     queueLength: mirror.queue_length,
     maxTransactionSize: mirror.max_transaction_size,
     enabled: !overrides.disabled.has(mirror.destination_db),
+    ...(mirror.compare ? { compareSample: mirror.compare_sample } : {}),
     ...selectionOf(controlledBy(mirror, config) ?? mirror, config, overrides),
   }));
 }
@@ -122,6 +123,7 @@ function mirrorTarget(
     excludeQuery: mirror.exclude_query,
     enabled: !overrides.disabled.has(mirror.destination_db),
     allowSideEffects: mirror.allow_side_effects,
+    compare: mirror.compare ? { logMismatches: mirror.log_mismatches } : undefined,
   };
 }
 

@@ -13,16 +13,18 @@ describe('withoutEffectYet', () => {
     const config = load(
       t,
       `${TWO_DATABASES}
+      [[databases]]
+      name = "app_old"
+      host = "db-old"
       [[mirroring]]
       source_db = "app"
       destination_db = "app_new"
-      compare = true
-      compare_sample = 0.5`,
+      control = "app_old"
+      [[mirroring]]
+      source_db = "app"
+      destination_db = "app_old"`,
     );
-    assert.deepEqual(withoutEffectYet(config).sort(), [
-      'mirroring[app -> app_new].compare',
-      'mirroring[app -> app_new].compare_sample',
-    ]);
+    assert.deepEqual(withoutEffectYet(config), ['mirroring[app -> app_new].control']);
   });
 
   it('is silent about a value that asks for nothing: off, or what happens anyway', (t) => {

@@ -1,8 +1,10 @@
+import { DIGEST_LENGTH } from '../compare/digest-format.ts';
 import { FrameAssembler } from './frame-assembler.ts';
 import {
   FrameType,
   RecordStreamError,
   REQUEST_HEADER_LENGTH,
+  RequestFlag,
   RequestOffset,
   TRANSACTION_HEADER_LENGTH,
 } from './record-stream.ts';
@@ -23,6 +25,8 @@ export interface RecordStreamHandler {
   forgetSettings(id: number): void;
   client(id: number, database: string, user: string): void;
   clientGone(id: number): void;
+  /** A transaction that ended on the source did not come for this target. */
+  missed?(target: number): void;
   transaction(transaction: RecordedTransaction): void;
 }
 
@@ -35,6 +39,7 @@ const TYPES: ReadonlySet<number> = new Set([
   FrameType.Client,
   FrameType.ClientGone,
   FrameType.Transaction,
+  FrameType.Missed,
 ]);
 
 /** Reads a record stream out of the chunks of a connection. */
@@ -78,6 +83,8 @@ export class RecordStreamReader {
         return handler.client(fields.uint32(), fields.string(), fields.string());
       case FrameType.ClientGone:
         return handler.clientGone(fields.uint32());
+      case FrameType.Missed:
+        return handler.missed?.(fields.uint32());
       default:
         throw new RecordStreamError(`frame type ${type} without a reader`);
     }
@@ -132,6 +139,8 @@ function checkRequests(bytes: Buffer, start: number, end: number, count: number)
     if (skipFrom > skipTo || skipTo > length) throw new RecordStreamError('skipped range is not within its request');
     checkMessages(bytes, messages, messages + length);
     at = messages + length;
+    if ((bytes.readUInt16LE(messages - REQUEST_HEADER_LENGTH + RequestOffset.Flags) & RequestFlag.Digest) !== 0)
+      at += DIGEST_LENGTH;
   }
   if (at !== end) throw new RecordStreamError('bytes behind the last request');
 }

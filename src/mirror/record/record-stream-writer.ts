@@ -79,6 +79,10 @@ export class RecordStreamWriter {
     this.#id(FrameType.ClientGone, id);
   }
 
+  missed(target: number): void {
+    this.#id(FrameType.Missed, target);
+  }
+
   /** `recording`: the requests as the stream carries them, headers filled in, in its first `length` bytes. */
   transaction(header: TransactionHeader, recording: Uint8Array, length = recording.length): void {
     this.transactionInParts(header, [length === recording.length ? recording : recording.subarray(0, length)], length);

@@ -22,6 +22,7 @@
  *     5 ForgetSettings   u32 id
  *     6 Client           u32 client · str database · str user     Before the client's first transaction.
  *     7 ClientGone       u32 client                               No more of it; its lanes end when they are empty.
+ *     9 Missed           u32 target                               A transaction that ended on the source did not come.
  *     8 Transaction      u32 slot (the pooler's handle, echoed in the acknowledgement) · u32 client
  *                        · u32 settings id (0: those of a fresh login) · u32 unnamed statement id (what the unnamed
  *                        statement was when the transaction began; 0: there was none) · u8 TransactionFlag bits
@@ -29,7 +30,8 @@
  *                        · requests
  *
  * A request is a fixed header (`RequestHeader`, at the offsets in `RequestOffset`) and then the frontend messages as
- * the source received them, whole, the last of them the one that owed the ReadyForQuery. Named statements carry their
+ * the source received them, whole, the last of them the one that owed the ReadyForQuery; where its flags say so, a
+ * digest of the source's answer stands behind them. Named statements carry their
  * pool-wide names, the same on the source and on every mirror.
  *
  * Mirror process → pooler thread:
@@ -41,7 +43,7 @@
  */
 
 /** Raised with every change of the format: both sides belong to one build, and refuse another. */
-export const RECORD_STREAM_VERSION = 1;
+export const RECORD_STREAM_VERSION = 2;
 
 export const FrameType = {
   Hello: 1,
@@ -52,6 +54,7 @@ export const FrameType = {
   Client: 6,
   ClientGone: 7,
   Transaction: 8,
+  Missed: 9,
   Acknowledgement: 64,
   TargetState: 65,
 } as const;
@@ -82,6 +85,8 @@ export const RequestFlag = {
   CopyIn: 8,
   /** The request is one Query message and nothing else. */
   Simple: 16,
+  /** A digest of the source's answer stands behind the messages (`compare/digest-format.ts`). */
+  Digest: 32,
 } as const;
 
 /** Where each field of a request's fixed header lies, from its first byte. */

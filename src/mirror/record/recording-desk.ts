@@ -22,6 +22,8 @@ export interface MirrorRoute extends ClientConditions {
   readonly queueLength: number;
   readonly maxTransactionSize: number;
   readonly enabled: boolean;
+  /** Share of requests whose answers are digested, to be compared. */
+  readonly compareSample?: number;
 }
 
 /** A transaction that has ended, as it is handed over. */
@@ -69,6 +71,8 @@ export class RecordingDesk {
   readonly #random: () => number;
   readonly #link: MirrorLink;
   #routes = new Map<string, readonly MirrorRoute[]>();
+  /** By source. */
+  readonly #compared = new Map<string, number>();
   readonly #states: number[] = [];
   readonly #rows = new Map<string, number>();
   readonly #errors: Map<string, number>[] = [];
@@ -108,6 +112,12 @@ export class RecordingDesk {
     });
   }
 
+  /** Whether the answer to a request on the source is to be digested. */
+  compares(source: string): boolean {
+    const share = this.#compared.get(source);
+    return share !== undefined && (share >= 1 || this.#random() < share);
+  }
+
   /** Takes over the mirrors; it counts from each client's next transaction. */
   configure(routes: readonly MirrorRoute[]): void {
     const bySource = new Map<string, MirrorRoute[]>();
@@ -117,6 +127,11 @@ export class RecordingDesk {
       this.largestTransaction = Math.max(this.largestTransaction, route.maxTransactionSize);
     }
     this.#routes = bySource;
+    this.#compared.clear();
+    for (const { source, enabled, compareSample = 0 } of routes) {
+      const share = Math.max(this.#compared.get(source) ?? 0, enabled ? compareSample : 0);
+      if (share > 0) this.#compared.set(source, share);
+    }
   }
 
   /** A mirror process listens at the path; `undefined`: there is none. */
@@ -192,6 +207,7 @@ export class RecordingDesk {
 
   dropped(recorder: TransactionRecorder, route: MirrorRoute, reason: number): void {
     this.#counters.dropped(this.#row(route.id, recorder.user), reason);
+    if (route.compareSample !== undefined && this.#link.connected) this.#miss(route.id);
   }
 
   handOver(recorder: TransactionRecorder, routes: readonly MirrorRoute[], transaction: FinishedTransaction): void {
@@ -222,6 +238,12 @@ export class RecordingDesk {
       bytes,
     );
     for (const text of transaction.statements) if (text.references === 0) this.forgetStatement(text);
+    this.#link.flushSoon();
+  }
+
+  /** The mirror lacks something: its answers may be others for that. */
+  #miss(target: number): void {
+    this.#link.writer.missed(target);
     this.#link.flushSoon();
   }
 

@@ -1,3 +1,5 @@
+import type { AnswerDigest } from '../compare/answer-digest.ts';
+import { DIGEST_LENGTH } from '../compare/digest-format.ts';
 import type { PreparedText } from '../../session/statement-names.ts';
 import type { TwoPhase } from './two-phase.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from './record-stream.ts';
@@ -45,11 +47,15 @@ export class RequestRecording {
   /** The unnamed statement of an earlier request that this one needs. */
   unnamed: PreparedText | undefined;
   readonly #thinkTime: number;
+  /** Its answer is digested. */
+  readonly digested: boolean;
 
   constructor(
     shelf: BufferShelf,
     options: {
       readonly recorded: boolean;
+      /** Default: no. */
+      readonly digested?: boolean;
       readonly startOffset: number;
       readonly now: number;
       readonly thinkTime: number;
@@ -61,6 +67,7 @@ export class RequestRecording {
     this.startedAt = options.now;
     this.sentAt = options.now;
     this.#thinkTime = options.thinkTime;
+    this.digested = options.digested === true;
   }
 
   get recorded(): boolean {
@@ -123,6 +130,15 @@ export class RequestRecording {
     buffer.writeUInt32LE(skips ? this.ranUntil : 0, RequestOffset.SkipFrom);
     buffer.writeUInt32LE(skips ? skipTo : 0, RequestOffset.SkipTo);
     buffer.writeUInt32LE(cancelled ? microseconds(this.cancelledAt - this.sentAt) : 0, RequestOffset.CancelAfter);
+  }
+
+  /** Puts the digest of its answer behind it. To be called when it is complete. */
+  addDigest(digest: AnswerDigest): void {
+    const buffer = this.#room(DIGEST_LENGTH);
+    if (buffer === undefined) return;
+    digest.writeTo(buffer, this.#length);
+    this.#length += DIGEST_LENGTH;
+    buffer.writeUInt16LE(buffer.readUInt16LE(RequestOffset.Flags) | RequestFlag.Digest, RequestOffset.Flags);
   }
 
   #room(more: number): Buffer | undefined {

@@ -1,4 +1,6 @@
 import { TransactionStatus } from '../../protocol/message-types.ts';
+import { AnswerDigest } from '../compare/answer-digest.ts';
+import { DIGEST_LENGTH } from '../compare/digest-format.ts';
 import type { ParameterSet } from '../../session/parameter-set.ts';
 import type { PreparedText } from '../../session/statement-names.ts';
 import { monotonicNow } from '../../util/clock.ts';
@@ -57,6 +59,7 @@ export class TransactionRecorder {
   #taken = 0;
   /** Statements prepared earlier that requests refer to. */
   readonly #statements = new Set<PreparedText>();
+  #digest: AnswerDigest | undefined;
 
   /** The last transaction has ended, and waits for `concluded`. */
   #deferredSince: number | undefined;
@@ -94,6 +97,7 @@ export class TransactionRecorder {
     const useful = ahead ? this.#desk.anyRoute(this.database) : this.#decisions.isWanted && this.#givenUp === undefined;
     const request = new RequestRecording(this.#desk, {
       recorded: useful && this.#take(REQUEST_HEADER_LENGTH),
+      digested: useful && this.#desk.compares(this.database),
       startOffset: this.#offset,
       now,
       thinkTime: ahead || this.#requestCount === 0 ? 0 : now - this.#lastReadyAt,
@@ -129,6 +133,12 @@ export class TransactionRecorder {
     if (!request.recorded) return;
     request.sentAt = monotonicNow();
     request.sentSequence = this.#desk.nextSequence();
+  }
+
+  /** What digests the answer to the oldest unanswered request, where it is wanted. */
+  get digest(): AnswerDigest | undefined {
+    const head = this.#pending[0];
+    return head?.digested === true && head.recorded ? (this.#digest ??= new AnswerDigest()) : undefined;
   }
 
   /** The current request refers to a statement prepared earlier. */
@@ -196,7 +206,9 @@ export class TransactionRecorder {
     if (request.recorded) {
       const doneSequence = this.#desk.nextSequence();
       request.complete({ statusBefore, statusAfter: status, answeredAt: now, doneSequence });
+      if (request.digested && this.#digest !== undefined && this.#take(DIGEST_LENGTH)) request.addDigest(this.#digest);
     }
+    this.#digest?.reset();
     this.#answered.add(request, status === TransactionStatus.Idle);
     this.#requestCount++;
     this.#failed = (request.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;

@@ -3,6 +3,7 @@ import type { LoggedInServer } from '../../pool/connect-server.ts';
 import { deliverCancel } from '../../pool/deliver-cancel.ts';
 import { terminate } from '../../protocol/frontend-messages.ts';
 import { TransactionStatus } from '../../protocol/message-types.ts';
+import type { AnswerDigester } from '../compare/answer-digester.ts';
 import { AnswerWalker } from './answer-walker.ts';
 import type { AnswerHandler } from './answer-walker.ts';
 import { ConnectionStatements } from './connection-statements.ts';
@@ -44,6 +45,8 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   readonly #address: ServerAddress;
   readonly #processId: number;
   readonly #secretKey: Buffer;
+  /** Digests answers, where they are compared. */
+  digester: AnswerDigester | undefined;
   readonly #walker = new AnswerWalker(this);
   /** Answers to messages of pgmirror's own, ahead of the request's: they are nobody's. */
   #ahead = 0;
@@ -109,6 +112,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   // --- ServerSocketHandler
 
   bytes(chunk: Buffer): void {
+    this.digester?.push(chunk);
     this.#walker.push(chunk);
   }
 

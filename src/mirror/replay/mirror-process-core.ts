@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { monotonicNow } from '../../util/clock.ts';
 import { loopName } from '../record/loop-name.ts';
 import { TargetState } from '../record/record-stream.ts';
+import type { Outcome } from '../record/record-stream.ts';
 import { MirrorTarget } from './mirror-target.ts';
 import type { Connect } from './connect.ts';
 import { ControlSession } from './control-session.ts';
@@ -13,6 +14,7 @@ import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { PoolerLink } from './pooler-link.ts';
 import type { LinkHost } from './pooler-link.ts';
 import type { AnsweredRequest } from './replay-options.ts';
+import { serverLoginOf } from './target-options.ts';
 import { lookAt } from './safety-look.ts';
 import { sourceLoginOf } from './target-options.ts';
 import { SettingsRegistry } from './settings-registry.ts';
@@ -72,7 +74,10 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
         return;
       case 'status': {
         const now = monotonicNow();
-        const targets = [...this.#targets.values()].map((target) => target.status(now));
+        const targets = [...this.#targets.values()].map((target) => ({
+          ...target.status(now),
+          comparison: this.#report.comparisonOf(target.id),
+        }));
         this.#tell({ type: 'status', id: message.id, targets });
         return;
       }
@@ -86,6 +91,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
         this.#report.reset();
         return;
       case 'resetMirror':
+        this.#report.resetMirror(message.target);
         void this.#targets.get(message.target)?.reset();
         return;
       case 'drain':
@@ -146,6 +152,18 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
 
   // --- LinkHost
 
+  transactionArrived(target: number, transaction: MirroredTransaction): void {
+    this.#report.transactionArrived(target, transaction);
+  }
+
+  transactionEnded(target: number, transaction: MirroredTransaction, outcome: Outcome): void {
+    this.#report.transactionEnded(target, transaction, outcome);
+  }
+
+  transactionMissed(target: number): void {
+    this.#report.transactionMissed(target);
+  }
+
   linkClosed(link: PoolerLink, error: Error | undefined): void {
     this.#links.delete(link);
     if (error) this.#logger.error({ err: error }, 'record stream broken');
@@ -154,6 +172,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   /** Settles when the mirrors that have to be looked at have been. */
   async #configure({ targets: configs, look, prepared }: ToMirrorProcess & { type: 'configure' }): Promise<void> {
     const listed = new Set(configs.map(({ id }) => id));
+    for (const config of configs) this.#report.compare(config, (sql) => this.#ask(config.id, sql));
     for (const [id, target] of this.#targets) {
       if (listed.has(id)) continue;
       this.#targets.delete(id);
@@ -172,12 +191,21 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     await Promise.all(looked);
   }
 
+  /** Asks a mirror for itself, as the first user there is. */
+  #ask(id: number, sql: string): Promise<(string | null)[][]> {
+    const config = this.#targets.get(id)?.config;
+    const login = config && (config.fallback ?? config.users[0]);
+    if (config === undefined || login === undefined) return Promise.reject(new Error('no login is known'));
+    return ControlSession.with(this.connect, serverLoginOf(config, login), (session) => session.query(sql));
+  }
+
   #mirrors(): ReportedMirror[] {
     return [...this.#targets.values()].map(({ id, config: { source, destination } }) => ({ id, source, destination }));
   }
 
   #sweep(): void {
     const now = monotonicNow();
+    this.#report.sweep(now);
     for (const target of this.#targets.values()) target.sweep(now);
     for (const [target, since] of this.#leaving) {
       target.sweep(now);

@@ -44,6 +44,8 @@ export interface MirrorTargetConfig {
   readonly excludeQuery: string | undefined;
   readonly enabled: boolean;
   readonly allowSideEffects: boolean;
+  /** Whether answers are compared, and what is said of mismatches. */
+  readonly compare?: { readonly logMismatches: boolean } | undefined;
 }
 
 /** A login to a source, for the safety checks. */

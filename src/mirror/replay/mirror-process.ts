@@ -48,7 +48,7 @@ new Worker(entryFile('./parent-watchdog', import.meta.url), {
   workerData: { parent: process.ppid, socketPath },
 }).unref();
 
-const report = new TrafficReport(await QueryIdentifier.load());
+const report = new TrafficReport(await QueryIdentifier.load(), logger);
 const core = new MirrorProcess({ connect: connectServer, logger, report, tell });
 process.on('message', (message: ToMirrorProcess) => core.message(message));
 

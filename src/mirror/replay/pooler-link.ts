@@ -20,6 +20,12 @@ export interface LinkHost {
   readonly targets: ReadonlyMap<number, MirrorTarget>;
   readonly statements: StatementRegistry;
   readonly settings: SettingsRegistry;
+  /** A target is to get it, or at least to drop it. */
+  transactionArrived(target: number, transaction: MirroredTransaction): void;
+  /** It was acknowledged. */
+  transactionEnded(target: number, transaction: MirroredTransaction, outcome: Outcome): void;
+  /** One ended on the source that will not come. */
+  transactionMissed(target: number): void;
   linkClosed(link: PoolerLink, error: Error | undefined): void;
 }
 
@@ -68,6 +74,7 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     reason: DropReason | 0,
     sqlstates: readonly string[],
   ): void {
+    this.#host.transactionEnded(target, transaction, outcome);
     if (this.#closed) return;
     this.#declared.finished(transaction.epoch);
     this.#acknowledgements.acknowledge(transaction.recorded.slot, target, outcome, reason, sqlstates);
@@ -133,6 +140,10 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     if (client) endLanes(client);
   }
 
+  missed(target: number): void {
+    this.#host.transactionMissed(target);
+  }
+
   transaction(recorded: RecordedTransaction): void {
     const client = this.#clients.get(recorded.client);
     if (!this.#greeted || !client) throw new RecordStreamError('transaction of a client that was not declared');
@@ -143,6 +154,7 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     const targets = recorded.targets;
     const epoch = this.#declared.arrived(targets.length);
     const transaction = { origin: this, recorded, epoch, settings, unnamed, ...inspection };
+    for (let i = 0; i < targets.length; i++) this.#host.transactionArrived(targets[i] ?? 0, transaction);
     for (let i = 0; i < targets.length; i++) this.#dispatch(transaction, client, targets[i] ?? 0, reason);
   }
 

@@ -27,6 +27,14 @@ export interface AnsweredRequest {
   /** An earlier request of the block has failed on the mirror alone. */
   readonly isTainted: boolean;
   readonly timedOut: boolean;
+  /** What pgmirror made of it was not what the source ran: it was forced to end otherwise. */
+  readonly isForced: boolean;
+  /** The mirror process's event counter when it was sent, and when its answer was complete. */
+  readonly mirrorSentAt: number;
+  readonly mirrorDoneAt: number;
+  /** Of the answers, where both were digested. */
+  readonly digests:
+    { readonly source: Buffer; readonly mirror: Buffer; readonly origins: readonly string[] | undefined } | undefined;
 }
 
 /** Who is told what became of a transaction. */

@@ -1,5 +1,6 @@
 import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
 import { copyFail, query, sync } from '../../protocol/frontend-messages.ts';
+import { AnswerDigester } from '../compare/answer-digester.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { Outcome, RequestFlag } from '../record/record-stream.ts';
 import { BEGIN, ROLLBACK, ROLLBACK_AND_CHAIN } from './control-request.ts';
@@ -8,7 +9,8 @@ import { changesSession, requestCommits } from './inspect.ts';
 import type { MirrorConnection, ConnectionUser } from './mirror-connection.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { Pacing } from './pacing.ts';
-import type { ReplayObserver, ReplayOptions } from './replay-options.ts';
+import { nextEvent } from './event-counter.ts';
+import type { AnsweredRequest, ReplayObserver, ReplayOptions } from './replay-options.ts';
 import { RequestCursor } from './request-cursor.ts';
 import { requestBody } from './request-body.ts';
 import { SettingsRun } from './settings-run.ts';
@@ -66,6 +68,8 @@ export class Replayer implements ConnectionUser {
   /** Its time is that of the same work as on the source. */
   #measured = false;
   #late = false;
+  /** The event counter when the request was sent. */
+  #sentEvent = 0;
   #sqlstates: string[] | undefined;
   #sentAt = 0;
   #deadline = 0;
@@ -259,6 +263,8 @@ export class Replayer implements ConnectionUser {
     this.#mirrorError = '';
     this.#wasTainted = this.#tainted;
     this.#measured = (flags & RequestFlag.CopyIn) === 0;
+    this.#sentEvent = nextEvent();
+    if ((flags & RequestFlag.Digest) !== 0) (this.connection.digester ??= new AnswerDigester()).begin();
     if ((flags & RequestFlag.Cancelled) !== 0) this.#cancelLater(cursor.cancelAfter);
     if ((flags & RequestFlag.Simple) !== 0) {
       this.connection.statements.simpleQuery();
@@ -305,7 +311,19 @@ export class Replayer implements ConnectionUser {
       mirrorError: this.#mirrorError,
       isTainted: this.#wasTainted,
       timedOut: this.#timedOut,
+      isForced: this.#treatment() !== undefined,
+      mirrorSentAt: this.#sentEvent,
+      mirrorDoneAt: nextEvent(),
+      digests: this.#digests(),
     });
+  }
+
+  #digests(): AnsweredRequest['digests'] {
+    const source = this.#cursor.digest;
+    const { digester } = this.connection;
+    if (source === undefined || digester === undefined) return undefined;
+    // The recording goes when the transaction has ended; what is compared may wait longer.
+    return { source: Buffer.from(source), mirror: digester.end(), origins: digester.origins };
   }
 
   #rollback(chain: boolean): void {
@@ -398,6 +416,7 @@ export class Replayer implements ConnectionUser {
     this.#deadline = now + (this.#timedOut ? CANCEL_GRACE_MS : sourceTime / 1000 + this.#options.timeoutMs);
   }
 
+  /** Again and again, for what has not begun cannot be cancelled. `after` in microseconds. */
   #cancelLater(after: number): void {
     this.#timer = setTimeout(
       () => {

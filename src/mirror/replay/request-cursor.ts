@@ -1,4 +1,5 @@
 import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from '../record/record-stream.ts';
+import { DIGEST_LENGTH } from '../compare/digest-format.ts';
 import { TransactionStatus } from '../../protocol/message-types.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -33,13 +34,35 @@ export class RequestCursor {
 
   /** Moves on; false behind the last request. */
   next(): boolean {
-    const header = this.end;
+    const digested = this.index >= 0 && (this.flags & RequestFlag.Digest) !== 0;
+    const header = this.end + (digested ? DIGEST_LENGTH : 0);
     if (header >= this.bytes.length) return false;
     this.#header = header;
     this.index++;
     this.start = header + REQUEST_HEADER_LENGTH;
     this.end = this.start + this.bytes.readUInt32LE(header + RequestOffset.Bytes);
     return true;
+  }
+
+  /** The digest of the source's answer, where there is one. */
+  get digest(): Buffer | undefined {
+    if (this.index < 0 || (this.flags & RequestFlag.Digest) === 0) return undefined;
+    return this.bytes.subarray(this.end, this.end + DIGEST_LENGTH);
+  }
+
+  /** The source was asked to cancel it, and did. */
+  get isCancelled(): boolean {
+    return (this.flags & RequestFlag.Cancelled) !== 0;
+  }
+
+  /** The event counter when it was sent to the source. */
+  get sentSequence(): number {
+    return this.bytes.readDoubleLE(this.#header + RequestOffset.SentSequence);
+  }
+
+  /** The event counter when the source's answer was complete. */
+  get doneSequence(): number {
+    return this.bytes.readDoubleLE(this.#header + RequestOffset.DoneSequence);
   }
 
   get flags(): number {

@@ -14,6 +14,8 @@ export class QueryRecord {
   calls = 0;
   late = 0;
   rows = 0;
+  /** Whose answers were compared. */
+  compared = 0;
   /** Compared in a way that allowed a verdict. */
   judged = 0;
   /** Of the judged: answers that the mirror gave otherwise. */
@@ -64,6 +66,7 @@ export class QueryRecord {
     this.calls += other.calls;
     this.late += other.late;
     this.rows += other.rows;
+    this.compared += other.compared;
     this.judged += other.judged;
     this.mismatches += other.mismatches;
     this.sourceTime += other.sourceTime;

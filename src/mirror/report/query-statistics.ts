@@ -13,7 +13,6 @@ const MISMATCHES: ReadonlySet<AnswerClass> = new Set([
   'tag',
   'row_count',
   'row_content',
-  'order_only',
   'schema',
 ]);
 
@@ -58,7 +57,8 @@ export class QueryStatistics {
     this.#limit = limit;
   }
 
-  count(request: CountedRequest): void {
+  /** Counts it; in which way its answer differed, if it did. */
+  count(request: CountedRequest): AnswerClass | undefined {
     const record = this.#recordOf(request.query);
     const { sourceError, mirrorError } = request;
     if (request.isCall) {
@@ -74,8 +74,10 @@ export class QueryStatistics {
       record.judged++;
       if (answerClass !== undefined && MISMATCHES.has(answerClass)) record.mismatches++;
     }
+    if (request.verdict !== undefined) record.compared++;
     const isSample = request.isCall && request.isMeasured && !request.isLate && !request.timedOut;
     if (isSample && sourceError === '' && mirrorError === '') record.sample(request.sourceTime, request.mirrorTime);
+    return answerClass;
   }
 
   /** The normalized text of a fingerprint, if it can be parsed again. */

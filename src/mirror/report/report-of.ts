@@ -32,7 +32,7 @@ export function reportOf(
     mirror_errors: sum(record.mirrorErrors.values()),
     error_new: record.classes.get('error_new') ?? 0,
     mismatch: record.mismatches,
-    verified: mirror.compared ? (record.calls === 0 ? 0 : rounded(record.judged / record.calls)) : null,
+    verified: mirror.compared ? rounded(record.judged / Math.max(1, record.compared)) : null,
     rows: record.rows,
     errors: { source: Object.fromEntries(record.sourceErrors), mirror: Object.fromEntries(record.mirrorErrors) },
     histograms: { source: source.cells(), mirror: ours.cells() },

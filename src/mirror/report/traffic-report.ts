@@ -1,3 +1,12 @@
+import type { Logger } from 'pino';
+import { monotonicNow } from '../../util/clock.ts';
+import type { Verdict } from '../compare/comparison.ts';
+import { digestWords } from '../compare/difference.ts';
+import { DigestOffset } from '../compare/digest-format.ts';
+import { logMismatch, MirrorComparison } from '../compare/mirror-comparison.ts';
+import type { AskCatalog } from '../compare/mirror-catalog.ts';
+import type { Outcome } from '../record/record-stream.ts';
+import { nextEvent } from '../replay/event-counter.ts';
 import type { MirroredTransaction } from '../replay/mirrored-transaction.ts';
 import type { AnsweredRequest } from '../replay/replay-options.ts';
 import type { QueryIdentifier } from './query-identifier.ts';
@@ -5,12 +14,20 @@ import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts'
 import { QueryStatistics } from './query-statistics.ts';
 import type { ReportOptions } from './report-options.ts';
 import { RequestQueries } from './request-queries.ts';
+import type { RequestQuery } from './request-queries.ts';
+import { NOTHING_COMPARED } from './mirror-summary.ts';
+import type { ComparisonCounts } from './mirror-summary.ts';
 
 /** A mirror, as the report names it. */
 export interface ReportedMirror {
   readonly id: number;
   readonly source: string;
   readonly destination: string;
+}
+
+/** A mirror, and whether its answers are compared. */
+export interface ComparedMirror extends ReportedMirror {
+  readonly compare?: { readonly logMismatches: boolean } | undefined;
 }
 
 /** Longest text of an example. */
@@ -20,9 +37,12 @@ const MAX_EXAMPLE = 1_000;
 export class TrafficReport {
   readonly #queries: RequestQueries;
   readonly #statistics = new Map<number, QueryStatistics>();
+  readonly #comparisons = new Map<number, { readonly comparison: MirrorComparison; readonly mirror: ComparedMirror }>();
+  readonly #logger: Logger;
   #options: ReportOptions = { queries: 500, statements: 'fingerprint' };
 
-  constructor(identifier: QueryIdentifier) {
+  constructor(identifier: QueryIdentifier, logger: Logger) {
+    this.#logger = logger;
     this.#queries = new RequestQueries(identifier);
   }
 
@@ -31,31 +51,79 @@ export class TrafficReport {
     for (const statistics of this.#statistics.values()) statistics.limit = options.queries;
   }
 
+  /** Begins, or ceases, to compare a mirror's answers. */
+  compare(mirror: ComparedMirror, ask: AskCatalog): void {
+    if (mirror.compare === undefined) this.#comparisons.delete(mirror.id);
+    else {
+      const comparison = this.#comparisons.get(mirror.id)?.comparison ?? new MirrorComparison(this.#queries, ask);
+      this.#comparisons.set(mirror.id, { comparison, mirror });
+    }
+  }
+
+  transactionArrived(mirror: number, transaction: MirroredTransaction): void {
+    this.#comparisons.get(mirror)?.comparison.arrived(transaction);
+  }
+
+  transactionEnded(mirror: number, transaction: MirroredTransaction, outcome: Outcome): void {
+    this.#comparisons.get(mirror)?.comparison.ended(transaction, outcome, nextEvent());
+  }
+
+  transactionMissed(mirror: number): void {
+    this.#comparisons.get(mirror)?.comparison.missed();
+  }
+
+  resetMirror(mirror: number): void {
+    this.#comparisons.get(mirror)?.comparison.reset();
+  }
+
+  comparisonOf(mirror: number): ComparisonCounts {
+    return this.#comparisons.get(mirror)?.comparison.comparison.counts ?? NOTHING_COMPARED;
+  }
+
+  sweep(now: number): void {
+    for (const { comparison } of this.#comparisons.values()) comparison.sweep(now);
+  }
+
   /** A request was answered on a mirror. */
   requestAnswered(mirror: number, transaction: MirroredTransaction, request: AnsweredRequest): void {
     const asked = this.#queries.of(transaction, request.index);
     if (asked === undefined) return;
-    this.#statisticsOf(mirror).count({
+    const count = (verdict: Verdict | undefined): void => this.#count(mirror, asked, request, verdict);
+    const compared = this.#comparisons.get(mirror)?.comparison;
+    if (compared?.answered(transaction, asked, request, count, monotonicNow()) !== true) count(undefined);
+  }
+
+  #count(mirror: number, asked: RequestQuery, request: AnsweredRequest, verdict: Verdict | undefined): void {
+    const answerClass = this.#statisticsOf(mirror).count({
       ...request,
       query: asked.query,
       isCall: asked.isCall,
-      rows: 0,
+      rows: request.digests?.mirror.readDoubleLE(DigestOffset.Rows) ?? 0,
       isConsequence: request.isTainted && request.mirrorError === '25P02',
-      verdict: undefined,
-      example: (answerClass) => this.#example(request, answerClass, asked.text),
+      verdict,
+      example: (named) => this.#example(request, named, asked.text),
     });
+    const compared = this.#comparisons.get(mirror)?.mirror;
+    if (answerClass === undefined || verdict?.judged !== true || compared?.compare?.logMismatches !== true) return;
+    const { source, destination } = compared;
+    const text = this.#options.statements === 'full' ? { text: shownText(asked.text) } : {};
+    const what = { fingerprint: asked.query.fingerprint, class: answerClass, digests: request.digests, ...text };
+    logMismatch(this.#logger, { source, destination }, what);
   }
 
   /** What is known of the queries on these mirrors; of others, it is forgotten. */
   report(mirrors: readonly ReportedMirror[]): QueryReport[] {
     const listed = new Set(mirrors.map(({ id }) => id));
     for (const id of this.#statistics.keys()) if (!listed.has(id)) this.#statistics.delete(id);
-    const rows = mirrors.flatMap((mirror) => this.#statisticsOf(mirror.id).report({ ...mirror, compared: false }));
+    const rows = mirrors.flatMap((mirror) =>
+      this.#statisticsOf(mirror.id).report({ ...mirror, compared: this.#comparisons.has(mirror.id) }),
+    );
     return this.#options.statements === 'none' ? rows.map((row) => ({ ...row, query: '' })) : rows;
   }
 
   reset(): void {
     for (const statistics of this.#statistics.values()) statistics.reset();
+    for (const { comparison } of this.#comparisons.values()) comparison.comparison.resetCounts();
   }
 
   #statisticsOf(mirror: number): QueryStatistics {
@@ -68,13 +136,23 @@ export class TrafficReport {
   }
 
   #example(request: AnsweredRequest, answerClass: AnswerClass, text: string): AnswerExample {
+    const { digests } = request;
+    const byError = request.sourceError !== request.mirrorError || digests === undefined;
     const said = (sqlstate: string): string => (sqlstate === '' ? 'no error' : sqlstate);
     const example = {
       at: new Date().toISOString(),
-      source: said(request.sourceError),
-      mirror: answerClass === 'timeout' ? 'no answer in time' : said(request.mirrorError),
+      source: byError ? said(request.sourceError) : digestWords(digests.source, answerClass),
+      mirror:
+        answerClass === 'timeout'
+          ? 'no answer in time'
+          : byError
+            ? said(request.mirrorError)
+            : digestWords(digests.mirror, answerClass),
     };
-    if (this.#options.statements !== 'full') return example;
-    return { ...example, text: Buffer.from(text.slice(0, MAX_EXAMPLE), 'latin1').toString('utf8') };
+    return this.#options.statements === 'full' ? { ...example, text: shownText(text) } : example;
   }
+}
+
+function shownText(latin1: string): string {
+  return Buffer.from(latin1.slice(0, MAX_EXAMPLE), 'latin1').toString('utf8');
 }

@@ -409,7 +409,7 @@ describe('prepared statements', () => {
     }
     await bench.mirror.received(3);
     assert.deepEqual(bench.mirror.told, [
-      'hello 1 3',
+      'hello 2 3',
       'client 1 shop anna',
       'statement 1 pm_1 select 1',
       'transaction of 1',
