@@ -3,10 +3,8 @@ import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
-import type { ParameterSet } from '../session/parameter-set.ts';
 import { resultShape } from '../session/result-shape.ts';
-import { isSettable } from '../session/settings.ts';
-import { readParameterStatus } from './parameter-status.ts';
+import { parameterReported } from './reported-parameters.ts';
 import type { RequestRelay } from './request-relay.ts';
 import type { Executed, Subject } from './request-subject.ts';
 import { stateTag } from './state-tag.ts';
@@ -182,8 +180,7 @@ export class AnswerRelay {
       case Backend.ErrorResponse:
         return this.#errorResponse(server, bytes, at, end);
       case Backend.ParameterStatus:
-        this.#parameterStatus(server, bytes, at, end);
-        return undefined;
+        return parameterReported(this.#link, server, bytes, at, end);
       case Backend.CopyInResponse:
         this.#copyInStarted(server);
         return undefined;
@@ -403,19 +400,6 @@ export class AnswerRelay {
     const parsed = subject?.kind === 'parse' ? subject.statement.name : undefined;
     const name = parsed ?? this.#link.statements.nameOf(poolName);
     return name === undefined ? undefined : withClientName(message, poolName, name);
-  }
-
-  #parameterStatus(server: Server, bytes: Buffer, at: number, end: number): void {
-    const { name, value } = readParameterStatus(bytes, at, end);
-    const state = server.state;
-    state.reported = state.reported.with(name, value);
-    this.#link.reported = state.reported;
-    if (!isSettable(name)) return;
-    const setting = name.toLowerCase();
-    const isBaseline = state.baseline.entries.get(name) === value;
-    const change = (set: ParameterSet): ParameterSet => (isBaseline ? set.without(setting) : set.with(setting, value));
-    state.applied = change(state.applied);
-    this.#link.settings = change(this.#link.settings);
   }
 }
 

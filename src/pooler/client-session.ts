@@ -372,6 +372,7 @@ export class ClientSession implements Waiter<ServerSession> {
     }
     this.#link(server);
     this.#resumeInput();
+    if (this.#keepsServer && this.link.server === server) this.#progress();
   }
 
   #refuse(error: ErrorFields): void {
@@ -399,8 +400,10 @@ export class ClientSession implements Waiter<ServerSession> {
       this.abort(NO_BLOCKS);
       return;
     }
-    if (this.#reader.blocked) this.#resumeInput();
     const answers = server.state.answers;
+    // What waits is not sent before it is known what the transaction did to the client's settings.
+    const auditFirst = this.link.watch.auditDue && answers.quiet && server.status === TransactionStatus.Idle;
+    if (this.#reader.blocked && !auditFirst) this.#resumeInput();
     const done = answers.quiet && server.status === TransactionStatus.Idle && !this.#reader.streaming;
     if (this.link.server !== server || !this.#answers.atMessageStart) return;
     if (answers.uncertain && answers.quiet) {
@@ -475,7 +478,6 @@ export class ClientSession implements Waiter<ServerSession> {
     const wasPinned = this.link.pins.length > 0;
     const options = {
       loginUser: this.options.pool.options.login.user,
-      loginSettings: this.options.settings,
       timeoutMs: this.options.limits.rollbackTimeoutMs,
     };
     auditSession(this.link, server, options, (lost) => {
@@ -495,10 +497,17 @@ export class ClientSession implements Waiter<ServerSession> {
       return;
     }
     this.#link(server);
+    if (!this.#keepsServer) {
+      // What waits gets a connection anew: this one may have lost the client's settings (RESET).
+      this.#release(server);
+      this.#resumeInput();
+      return;
+    }
     if (pinned && !wasPinned && !this.options.pool.pin(server)) {
       this.abort(TOO_MANY_PINNED);
       return;
     }
+    if (!this.#prepareSettings(server)) return;
     this.#resumeInput();
     if (this.link.server === server) this.#progress();
   }

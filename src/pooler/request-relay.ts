@@ -69,6 +69,7 @@ export class RequestRelay {
     const answers = server.state.answers;
     if (answers.skipping && type !== Frontend.Sync) return true;
     if (answers.requests >= this.#maxPipelineDepth) return false;
+    if (this.#link.watch.resetting && this.#waitsForReset(server, type)) return false;
     switch (type) {
       case Frontend.Query:
         return this.#query(server, bytes, start, end);
@@ -105,6 +106,16 @@ export class RequestRelay {
         this.#output.pass(server, type, bytes, start, end);
         return true;
     }
+  }
+
+  /** What is sent behind a RESET waits for its answer: the client is given the settings of its login first. */
+  #waitsForReset(server: Server, type: number): boolean {
+    const { answers } = server.state;
+    const isCopy = type === Frontend.CopyData || type === Frontend.CopyDone || type === Frontend.CopyFail;
+    if (this.#output.requestOpen || answers.copyIn || isCopy) return false;
+    if (answers.requests > 0) return true;
+    this.#link.watch.resetting = false;
+    return false;
   }
 
   /** Passes the beginning of a long message on; `undefined`: it must be seen whole. */

@@ -9,8 +9,6 @@ import type { Server, SessionLink } from './session-link.ts';
 export interface AuditOptions {
   /** Whom a fresh session of the connection runs as. */
   readonly loginUser: string;
-  /** The settings with which the client logged in: what RESET brings back. */
-  readonly loginSettings: ParameterSet;
   readonly timeoutMs: number;
 }
 
@@ -55,9 +53,9 @@ function takeOver(
   const unknown = { settings: link.settings.entries, pins: [PinReason.Load] };
   const found = rows === undefined ? unknown : readFindings(rows, options.loginUser);
   link.pins = link.watch.loaded ? [...found.pins, PinReason.Load] : found.pins;
-  server.state.applied = withoutBaseline(new ParameterSet(found.settings), server.state);
+  server.state.applied = withoutBaseline(new ParameterSet(found.settings), server.state, link.loginSettings);
   // What was reset has the value again that the client began with.
-  const settings = new Map(options.loginSettings.entries);
+  const settings = new Map(link.loginSettings.entries);
   for (const [name, value] of found.settings) settings.set(name, value);
-  link.settings = withoutBaseline(new ParameterSet(settings), server.state);
+  link.settings = withoutBaseline(new ParameterSet(settings), server.state, link.loginSettings);
 }

@@ -52,6 +52,10 @@ export class SessionLink {
   server: Server | undefined;
   /** What the linked server owes; an empty queue without one. */
   answers: AnswerQueue = NOTHING_OWED;
+  /** The settings with which the client logged in: what RESET brings back. */
+  readonly loginSettings: ParameterSet;
+  /** What it was told then, by the server's spelling. */
+  readonly loginReported: ParameterSet;
   #settings: ParameterSet;
   /** Of the server it had last. */
   #formerProcessId = 0;
@@ -80,6 +84,8 @@ export class SessionLink {
     this.statistics = options.pool.statistics;
     this.statements = new ClientStatements(options.registry);
     this.recorder = options.recorder;
+    this.loginSettings = options.settings;
+    this.loginReported = options.reported;
     this.#settings = options.settings;
     this.reported = options.reported;
   }

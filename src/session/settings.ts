@@ -38,11 +38,19 @@ export function settingsStatement(applied: ParameterSet, wanted: ParameterSet): 
   return statements.join('; ');
 }
 
-/** Settings without those that a fresh login of the same server has anyway. */
-export function withoutBaseline(settings: ParameterSet, server: { readonly baseline: ParameterSet }): ParameterSet {
+/**
+ * Settings without those that a fresh login of the same server has anyway. Those of the client's own login are kept,
+ * whatever their value: where one is missing it was reset, and that brings back the login's.
+ */
+export function withoutBaseline(
+  settings: ParameterSet,
+  server: { readonly baseline: ParameterSet },
+  login: ParameterSet,
+): ParameterSet {
   let rest = settings;
-  for (const [name, value] of server.baseline.entries) {
-    if (rest.entries.get(name.toLowerCase()) === value) rest = rest.without(name.toLowerCase());
+  for (const [reported, value] of server.baseline.entries) {
+    const name = reported.toLowerCase();
+    if (!login.entries.has(name) && rest.entries.get(name) === value) rest = rest.without(name);
   }
   return rest;
 }

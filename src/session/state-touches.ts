@@ -6,16 +6,20 @@ export const Touch = {
   AdvisoryLock: 2,
   /** Makes something temporary. */
   Temporary: 4,
+  /** Takes settings back (RESET, DISCARD ALL, SET … TO DEFAULT), which a client may have from its login. */
+  Reset: 8,
 } as const;
 
 /** Beyond this many bytes a text is not looked into: what it touches there is not seen. */
 const LOOK_AT = 65_536;
 
-const SUSPECT = /set_config|advisory|temp/i;
+const SUSPECT = /set_config|advisory|temp|reset|discard|default/i;
 const SET_CONFIG = /\bset_config\s*\(/i;
 /** Locks of the transaction go with it. */
 const ADVISORY = /\bpg_(?:try_)?advisory_(?:un)?lock/i;
 const TEMPORARY = /\b(?:create|into|replace)\s+(?:(?:local|global)\s+)?temp(?:orary)?\b|\bpg_temp\b/i;
+
+const RESET = /\breset\b|\bdiscard\s+all\b|\bset\b[^;]*\bdefault\b/i;
 
 /**
  * What the statement text at `start`–`end` may touch: bits of Touch. A false alarm costs a look at the session after the
@@ -28,5 +32,6 @@ export function touchesOf(bytes: Buffer, start: number, end: number): number {
   if (SET_CONFIG.test(text)) touches |= Touch.SetConfig;
   if (ADVISORY.test(text)) touches |= Touch.AdvisoryLock;
   if (TEMPORARY.test(text)) touches |= Touch.Temporary;
+  if (RESET.test(text)) touches |= Touch.Reset;
   return touches;
 }

@@ -16,13 +16,16 @@ export class StateWatch {
   #sets: [string, string][] | undefined;
   /** Parameters with a dot that were ever set: pg_settings does not list them. */
   readonly parameters = new Set<string>();
+  /** Settings are perhaps being taken back: what comes next may need those of the client's login. */
+  resetting = false;
   /** LOAD was run: nothing tells what it did, and nothing undoes it. */
   loaded = false;
 
   /** A statement with these touches is sent; its text is asked for only where that matters. */
   sent(touches: number, source: TextSource): void {
     if ((touches & Touch.SetConfig) !== 0) this.#setConfig(source.text);
-    if ((touches & ~Touch.SetConfig) !== 0) this.#auditDue = true;
+    if ((touches & Touch.Reset) !== 0) this.resetting = true;
+    if ((touches & ~(Touch.SetConfig | Touch.Reset)) !== 0) this.#auditDue = true;
   }
 
   /** A SET was run. `autocommit`: nothing but an error of the same request can undo it. */

@@ -29,6 +29,12 @@ describe('what a statement may touch', () => {
     ['create or replace temp view v as select 1', Touch.Temporary],
     ['select * into temp t from u', Touch.Temporary],
     ['select temperature from readings', 0],
+    ['RESET search_path', Touch.Reset],
+    ['set session authorization default; reset all', Touch.Reset],
+    ['DISCARD ALL', Touch.Reset],
+    ['SET work_mem TO DEFAULT', Touch.Reset],
+    ['insert into t values (default)', 0],
+    ['select reset_at from passwords', 0],
     ["select set_config('a', 'b', false), pg_advisory_lock(1)", Touch.SetConfig | Touch.AdvisoryLock],
   ];
   for (const [text, expected] of cases) {

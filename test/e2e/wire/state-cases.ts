@@ -229,7 +229,6 @@ export const stateCases: readonly Dialogue[] = [
   {
     name: '17: RESET to the settings of the StartupMessage',
     startup,
-    differs: 'RESET and DISCARD ALL go back to the values of the server connection',
     steps: [
       says('CZ', query("SET TimeZone = 'UTC'")),
       says('CZ', query('RESET TimeZone')),
@@ -238,6 +237,40 @@ export const stateCases: readonly Dialogue[] = [
       says('TDCZ', query('SHOW statement_timeout')),
       says('CZ', query('DISCARD ALL')),
       says('TDCZ', query('SHOW TimeZone')),
+    ],
+  },
+  {
+    name: '17: what is sent behind a RESET has the settings of the StartupMessage',
+    startup,
+    steps: [
+      says('CZ', query("SET statement_timeout = '8s'")),
+      says('CZTDCZ', query('RESET statement_timeout'), query('SHOW statement_timeout')),
+      says('CZ', query("SET search_path = ''")),
+      says('CZTDCZ', query('RESET ALL'), query('SHOW search_path')),
+      says('CZ', query("SET search_path = ''")),
+      says(
+        '12CZ12DCZ',
+        ...[parse('', 'RESET search_path'), bind('', ''), execute(''), sync],
+        ...[parse('', 'SHOW search_path'), bind('', ''), execute(''), sync],
+      ),
+      says('CZ', query("SET statement_timeout = '8s'")),
+      says('CZTDCZ', query('SET statement_timeout TO DEFAULT'), query('SHOW statement_timeout')),
+      says('CZ', query('BEGIN')),
+      says('CZ', query("SET LOCAL statement_timeout = '9s'")),
+      says('TDCZ', query('SHOW statement_timeout')),
+      says('CZ', query('COMMIT')),
+      says('TDCZ', query('SHOW statement_timeout')),
+    ],
+  },
+  {
+    name: '17: a setting of the StartupMessage that is set to the server’s own value keeps that',
+    startup: { IntervalStyle: 'sql_standard' },
+    steps: [
+      says('CZ', query("SET IntervalStyle = 'postgres'")),
+      says('CZ', query("SET enable_seqscan = 'off'")),
+      says('CZ', query('RESET enable_seqscan')),
+      says('TDCZ', query('SHOW IntervalStyle')),
+      says('TDCZ', query('SHOW enable_seqscan')),
     ],
   },
   {
