@@ -109,7 +109,8 @@ async function received(message: ToThread): Promise<void> {
     case 'snapshot':
       return tell({ type: 'snapshot', id: message.id, snapshot: snapshotOf(start.thread, pooler, desk) });
     case 'resetCounters':
-      return desk.resetCounters();
+      desk.resetCounters();
+      return tell({ type: 'countersReset' });
     case 'pause':
       await pooler.pause(message.database);
       return tell({ type: 'paused' });

@@ -112,8 +112,9 @@ export class PoolerThreads {
     this.#tellAll({ type: 'mirrorAt', path });
   }
 
-  resetCounters(): void {
-    this.#tellAll({ type: 'resetCounters' });
+  /** RESET STATS: settles when every thread counts anew; one that does not answer is not waited for. */
+  async resetCounters(): Promise<void> {
+    await this.#askAll({ type: 'resetCounters' }, 'countersReset', SNAPSHOT_MS);
   }
 
   /** PAUSE: settles when no client is in a transaction, or RESUME came. */

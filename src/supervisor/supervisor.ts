@@ -164,12 +164,11 @@ export class Supervisor implements AdminHost {
     return Promise.resolve();
   }
 
-  resetStats(): Promise<void> {
+  async resetStats(): Promise<void> {
     this.#counters.reset();
-    this.#threads.resetCounters();
     this.#mirrorChild?.resetStatistics();
     this.#view.forget();
-    return Promise.resolve();
+    await this.#threads.resetCounters();
   }
 
   pause(database: string | undefined): Promise<void> {

@@ -62,6 +62,7 @@ export type ToThread =
   | { readonly type: 'loginFailed'; readonly address: string }
   | { readonly type: 'prepared'; readonly news: PreparedNews }
   | { readonly type: 'snapshot'; readonly id: number }
+  /** Answered with `countersReset` when it is done. */
   | { readonly type: 'resetCounters' }
   /** `database` undefined: all. Answered with `paused` when it is done. */
   | { readonly type: 'pause'; readonly database: string | undefined }
@@ -87,6 +88,7 @@ export type FromThread =
   | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
   | { readonly type: 'snapshot'; readonly id: number; readonly snapshot: ThreadSnapshot }
   | { readonly type: 'admin'; readonly id: number; readonly command: string }
+  | { readonly type: 'countersReset' }
   | { readonly type: 'paused' }
   | { readonly type: 'drained' }
   | { readonly type: 'mirroringFinished' }

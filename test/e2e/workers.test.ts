@@ -5,6 +5,7 @@ import { errorFields, query as queryMessage } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
+import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles } from '../support/pgmirror.ts';
 import { createDatabase, query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -75,6 +76,19 @@ describe('Two pooler threads', () => {
     const next = await eventually(async () => WireClient.login(pgmirror, login));
     test.after(async () => next.end());
     assert.equal((await next.query('SELECT 1')).at(-1)?.body.toString(), 'I');
+  });
+
+  it('count from nothing once RESET STATS has been answered', async (t) => {
+    const test = inReverse(t);
+    const mirrored = await Mirrored.start(test, { source }, { general: { workers: 2 } });
+    const clients: WireClient[] = [];
+    test.after(async () => Promise.all(clients.map(async (client) => client.end())).then(() => undefined));
+    while (new Set(clients.map(threadOf)).size < 2) clients.push(await WireClient.login(mirrored.pgmirror, login));
+    for (let round = 0; round < 20; round++) {
+      await mirrored.pgmirror.admin('RESET STATS');
+      for (const client of clients) await client.query('SELECT 1');
+      assert.equal((await mirrored.drained()).total, clients.length);
+    }
   });
 
   it('cancel what is meant, whichever of them the request reaches', async (t) => {
