@@ -3,6 +3,7 @@ import type { Socket, TcpNetConnectOpts, IpcNetConnectOpts } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ServerTlsOptions } from './server-tls.ts';
 import { tlsConnectOptions } from './server-tls.ts';
+import { readOnWhenUnwritable } from './reading-socket.ts';
 import { tlsServerEndPoint } from './tls-server-end-point.ts';
 
 /** Where a PostgreSQL listens. A host that begins with `/` is the directory of its unix socket, as in libpq. */
@@ -68,6 +69,7 @@ export class ServerSocket {
       ? ({ path: socketPath(address), onread } satisfies IpcNetConnectOpts)
       : ({ host: address.host, port: address.port, noDelay: true, onread } satisfies TcpNetConnectOpts);
     this.#socket = connect(target);
+    readOnWhenUnwritable(this.#socket);
     this.#socket.on('error', this.#failed);
     this.#socket.on('close', this.#ended);
   }
@@ -119,6 +121,7 @@ export class ServerSocket {
     plain.off('close', this.#ended);
     const secure = connectTls({ ...tlsConnectOptions(options, this.#address.host), socket: plain });
     this.#socket = secure;
+    readOnWhenUnwritable(secure);
     secure.on('error', this.#failed);
     secure.on('close', this.#ended);
     return new Promise((resolve, reject) => {
@@ -137,7 +140,7 @@ export class ServerSocket {
     });
   }
 
-  /** Bytes not yet taken by the kernel. */
+  /** Bytes not yet taken by the kernel. Where it takes no more, what the server has said is read to its end all the same. */
   get writableLength(): number {
     return this.#socket.writableLength;
   }

@@ -1,16 +1,15 @@
-import { errorFieldMap, errorResponse, sqlstateOf } from '../protocol/backend-messages.ts';
+import { errorFieldMap, errorResponse, readyForQuery, sqlstateOf } from '../protocol/backend-messages.ts';
 import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
-import type { ClientStatement } from '../session/client-statements.ts';
-import { resultShape } from '../session/result-shape.ts';
+import type { CopyDoubt } from '../session/copy-doubt.ts';
 import { parameterReported } from './reported-parameters.ts';
 import type { RequestRelay } from './request-relay.ts';
 import type { Executed, Subject } from './request-subject.ts';
 import { stateTag } from './state-tag.ts';
-import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
-import { poolNameIn, stalePlanError, withClientName } from './statement-errors.ts';
+import { StatementAnswers } from './statement-answers.ts';
+import { stalePlanError } from './statement-errors.ts';
 
 /** The longest message that is held until it is whole; rows and COPY data pass in pieces, whatever their length. */
 const HELD_LIMIT = 64 * 1024 * 1024;
@@ -40,8 +39,7 @@ export class AnswerRelay {
   #heldLength = 0;
   #heldNeed = 0;
   #progress = false;
-  /** Parameter types of a statement that pgmirror describes. */
-  #described: Buffer | undefined;
+  readonly #statements: StatementAnswers;
   /** The last error was FATAL: the server is about to close. */
   fatal = false;
 
@@ -49,6 +47,7 @@ export class AnswerRelay {
     this.#link = link;
     this.#requests = requests;
     this.#listener = listener;
+    this.#statements = new StatementAnswers(link, () => (this.#progress = true));
   }
 
   /** Nothing of the last server's bytes is left to wait for. */
@@ -60,7 +59,7 @@ export class AnswerRelay {
     this.#rest = 0;
     this.#held = [];
     this.#heldLength = 0;
-    this.#described = undefined;
+    this.#statements.reset();
     this.fatal = false;
   }
 
@@ -75,7 +74,9 @@ export class AnswerRelay {
       );
       return;
     }
-    if (!this.#progress) return;
+    const { answers } = server.state;
+    // Something may wait for all there is to be answered, without a Sync.
+    if (!this.#progress && !(answers.segmentOpen && !answers.answerDue)) return;
     this.#progress = false;
     this.#listener.progress();
   }
@@ -163,20 +164,18 @@ export class AnswerRelay {
         if (answers.head === Owed.Execute && isCompletion(type)) answers.shift();
         return undefined;
       case Backend.BindComplete:
-        this.#expect(server, Owed.Bind);
+        if (answers.head !== Owed.Bind) throw new ProtocolError('answer from the server out of order');
         answers.shift();
         return undefined;
       case Backend.ParseComplete:
-        return this.#parseComplete(server);
+        return this.#statements.parseComplete(server);
       case Backend.CloseComplete:
         return this.#closeComplete(server);
       case Backend.ParameterDescription:
-        if (!answers.headInjected) return undefined;
-        this.#described = Buffer.from(bytes.subarray(at, end));
-        return NOTHING;
+        return this.#statements.parameterDescription(server, bytes, at, end);
       case Backend.RowDescription:
       case Backend.NoData:
-        return this.#describeComplete(server, type, bytes, at, end);
+        return this.#statements.describeComplete(server, type, bytes, at, end);
       case Backend.ErrorResponse:
         return this.#errorResponse(server, bytes, at, end);
       case Backend.ParameterStatus:
@@ -204,21 +203,11 @@ export class AnswerRelay {
     this.#progress = true;
   }
 
-  #expect(server: Server, owed: number): void {
-    if (server.state.answers.head !== owed) throw new ProtocolError('answer from the server out of order');
-  }
-
   #readyForQuery(server: Server, status: number): Buffer | undefined {
     const link = this.#link;
     const answers = server.state.answers;
     const head = answers.head;
-    if (head === 0 && answers.uncertain) {
-      // The Sync amid the data of a COPY that failed was answered after all.
-      answers.uncertain = false;
-      server.status = status;
-      this.#progress = true;
-      return undefined;
-    }
+    if (head === 0 && answers.doubt !== undefined) return this.#readyInDoubt(server, answers.doubt, status);
     if (head === 0 || head > Owed.Sync) throw new ProtocolError('unexpected ReadyForQuery from the server');
     answers.shift();
     answers.copyIn = false;
@@ -228,20 +217,42 @@ export class AnswerRelay {
     if (answers.length === 0) link.statistics.requestTime += performance.now() - link.busySince;
     if (status === TransactionStatus.Idle) answers.transactionEnded();
     if (head === Owed.Sync) this.#requests.segmentAnswered();
-    // A simple query destroys the unnamed statement.
-    else if (head === Owed.Query) this.#unnamedDestroyed(server);
+    else if (head === Owed.Query) this.#statements.queryAnswered(server);
     if (status !== TransactionStatus.Idle) link.watch.failed();
     link.recorder?.answered(status, link.watch.auditDue || link.pins.length > 0);
     this.#progress = true;
     return undefined;
   }
 
-  #unnamedDestroyed(server: Server): void {
-    this.#link.unnamed = undefined;
-    if (server.state.unnamedOwner !== this.#link) server.state.unnamedOwner = undefined;
+  /** Behind a COPY that failed: perhaps a Sync amid its data was answered after all. */
+  #readyInDoubt(server: Server, doubt: CopyDoubt, status: number): Buffer {
+    server.status = status;
+    if (!doubt.readyCame(status)) return NOTHING;
+    const { answers } = server.state;
+    const { answered } = doubt;
+    const [first] = answered;
+    // In the simple flow, the ReadyForQuery of its Query has ended the request.
+    const endsRequest = answers.skipping && first !== undefined;
+    answers.doubtSettled(first !== undefined);
+    if (endsRequest) {
+      if (first === TransactionStatus.Idle) answers.transactionEnded();
+      this.#requests.doubtSettled();
+      this.#link.recorder?.answered(first, this.#link.watch.auditDue || this.#link.pins.length > 0);
+    }
+    this.#progress = true;
+    return Buffer.concat(answered.map((each) => readyForQuery(each)));
+  }
+
+  #closeComplete(server: Server): Buffer | undefined {
+    const { answers } = server.state;
+    if (answers.head !== 0 || answers.doubt === undefined) return this.#statements.closeComplete(server);
+    answers.doubt.closeCompleteCame();
+    return NOTHING;
   }
 
   #commandComplete(server: Server, bytes: Buffer, at: number): void {
+    // One COPY of several statements in a Query has ended well.
+    server.state.answers.ignoredSyncs = 0;
     const tag = stateTag(bytes, at);
     if (tag === undefined) return;
     const link = this.#link;
@@ -256,97 +267,20 @@ export class AnswerRelay {
       }
       case 'DISCARD ALL':
         server.state.discarded();
-        this.#forgetStatements(server);
+        this.#statements.allDeallocated(server);
         return link.watch.unclear();
       case 'DEALLOCATE ALL':
-        this.#forgetStatements(server);
+        this.#statements.allDeallocated(server);
         return link.pins.length > 0 ? link.watch.unclear() : undefined;
       case 'LOAD':
         link.watch.loaded = true;
         return link.watch.unclear();
       case 'ends a pin':
-        this.#deallocated(server);
+        this.#statements.deallocated(server);
         return link.pins.length > 0 ? link.watch.unclear() : undefined;
       default:
         return link.watch.unclear();
     }
-  }
-
-  /** A DEALLOCATE, perhaps of a statement that was prepared by message. */
-  #deallocated(server: Server): void {
-    const subject = server.state.answers.headSubject as Subject | Executed | undefined;
-    let statement: ClientStatement | undefined;
-    if (subject instanceof StatementText) statement = subject.deallocates;
-    else if (subject !== undefined && 'kind' in subject && subject.kind === 'deallocate') statement = subject.statement;
-    if (statement === undefined) return;
-    server.state.prepared.delete(statement.text);
-    this.#link.statements.closed(statement);
-  }
-
-  #forgetStatements(server: Server): void {
-    this.#link.statements.clear();
-    server.state.prepared.clear();
-  }
-
-  #parseComplete(server: Server): Buffer | undefined {
-    this.#expect(server, Owed.Parse);
-    const answers = server.state.answers;
-    const injected = answers.headInjected;
-    const subject = answers.headSubject as Subject | undefined;
-    answers.shift();
-    if (subject?.kind === 'parse again') {
-      this.#parsedAgain(server, subject.statement, subject.definition);
-    } else if (subject?.kind === 'parse') {
-      this.#link.statements.parsed(subject.statement);
-      server.state.prepared.set(subject.statement.text, { shape: undefined });
-    } else if (subject?.kind === 'prepare') {
-      server.state.prepared.set(subject.text, { shape: undefined });
-    } else if (subject?.kind === 'unnamed') {
-      this.#link.unnamed = subject.unnamed;
-      server.state.unnamedOwner = this.#link;
-    }
-    return injected ? NOTHING : undefined;
-  }
-
-  /** The name was free after all (a DEALLOCATE ALL sent ahead of it was run): the server has another text under it. */
-  #parsedAgain(server: Server, former: ClientStatement, definition: Buffer): void {
-    const statement = this.#link.statements.parsing(former.name, definition, former.segment);
-    this.#link.statements.parsed(statement);
-    server.state.unclean = true;
-  }
-
-  #closeComplete(server: Server): Buffer | undefined {
-    this.#expect(server, Owed.Close);
-    const answers = server.state.answers;
-    const injected = answers.headInjected;
-    const subject = answers.headSubject as Subject | undefined;
-    answers.shift();
-    if (subject?.kind === 'close') this.#link.statements.closed(subject.statement);
-    else if (subject?.kind === 'drop') server.state.prepared.delete(subject.text);
-    else if (subject?.kind === 'unnamed') this.#link.unnamed = undefined;
-    return injected ? NOTHING : undefined;
-  }
-
-  #describeComplete(server: Server, type: number, bytes: Buffer, at: number, end: number): Buffer | undefined {
-    const answers = server.state.answers;
-    if (type === Backend.RowDescription && !answers.headInjected)
-      this.#link.recorder?.digest?.description(bytes, at, end);
-    if (answers.head !== Owed.Describe) return undefined; // a row description within a Query's answer
-    const injected = answers.headInjected;
-    const subject = answers.headSubject as Subject | undefined;
-    answers.shift();
-    if (!injected || subject?.kind !== 'describe') return undefined;
-    const row = type === Backend.RowDescription ? bytes.subarray(at, end) : undefined;
-    const shape = subject.text.internShape(resultShape(this.#described ?? NO_PARAMETERS, row));
-    this.#described = undefined;
-    const there = server.state.prepared.get(subject.text);
-    if (there !== undefined) there.shape = shape;
-    if (subject.statement !== undefined) subject.statement.shape = shape;
-    else {
-      this.#requests.prepared();
-      this.#progress = true;
-    }
-    return NOTHING;
   }
 
   #errorResponse(server: Server, bytes: Buffer, at: number, end: number): Buffer | undefined {
@@ -354,52 +288,40 @@ export class AnswerRelay {
     const head = answers.head;
     const message = bytes.subarray(at, end);
     this.fatal = errorFieldMap(message).get('V') === 'FATAL';
-    if (head === 0 || this.fatal) return undefined;
+    if (this.fatal) return undefined;
+    if (head === 0) {
+      answers.doubt?.errorCame();
+      return answers.doubt === undefined ? undefined : NOTHING;
+    }
     this.#link.watch.failed();
+    const subject = answers.headSubject as Subject | undefined;
     if (head === Owed.Query || head === Owed.FunctionCall) {
       this.#link.recorder?.erred(sqlstateOf(bytes, at, end), 0);
-      this.#deallocateFailed(server);
+      this.#statements.queryFailed(server);
       answers.copyFailed();
-      return undefined;
+      this.#progress ||= answers.doubt !== undefined;
+      return this.#statements.inClientsWords(message, subject);
     }
-    const subject = answers.headSubject as Subject | undefined;
     const stale = subject?.kind === 'stale';
-    const sqlstate = stale ? '0A000' : sqlstateOf(bytes, at, end);
-    this.#link.recorder?.erred(sqlstate, answers.headOffset);
-    if (subject?.kind === 'unnamed') {
-      // A Parse that fails destroys the unnamed statement that was there before.
-      this.#link.unnamed = undefined;
-    }
-    const skipped = answers.failSegment((dropped) => this.#dropped(server, dropped as Subject | undefined, subject));
+    this.#link.recorder?.erred(stale ? '0A000' : sqlstateOf(bytes, at, end), answers.headOffset);
+    this.#failSegment(server);
+    if (stale) return Buffer.concat([subject.before, stalePlanError(errorFieldMap(message).get('S') ?? 'ERROR')]);
+    if (subject?.kind === 'refused') return errorResponse(subject.error);
+    return this.#statements.inClientsWords(message, subject);
+  }
+
+  /** The oldest message erred, and the server skips all behind it up to a Sync. */
+  #failSegment(server: Server): void {
+    const { answers } = server.state;
+    const injected = answers.headInjected;
+    let erred = true;
+    const skipped = answers.failSegment((subject) => {
+      this.#statements.undone(server, subject as Subject | undefined, erred, injected);
+      erred = false;
+    });
     if (skipped > 0) this.#link.recorder?.requestsSkipped(skipped);
     this.#requests.segmentFailed();
     this.#progress = true;
-    if (stale) return Buffer.concat([subject.before, stalePlanError(errorFieldMap(message).get('S') ?? 'ERROR')]);
-    if (subject?.kind === 'refused') return errorResponse(subject.error);
-    return this.#inClientsWords(message, subject);
-  }
-
-  /** A message was skipped because of an error (`erred` is what erred itself): what it was to do has not been done. */
-  #dropped(server: Server, subject: Subject | undefined, erred: Subject | undefined): void {
-    if (subject === undefined || subject === erred || subject.kind !== 'unnamed') return;
-    if (subject.unnamed === undefined) return;
-    this.#requests.unnamedSkipped();
-    if (server.state.unnamedOwner === this.#link) server.state.unnamedOwner = subject.ownerBefore;
-  }
-
-  /** In a failed transaction even DEALLOCATE is refused: the statement stays. */
-  #deallocateFailed(server: Server): void {
-    const subject = server.state.answers.headSubject as Subject | undefined;
-    if (subject?.kind === 'deallocate') this.#link.statements.notClosed(subject.statement);
-  }
-
-  /** The error as the client would have had it: its statements have its own names. */
-  #inClientsWords(message: Buffer, subject: Subject | undefined): Buffer | undefined {
-    const poolName = poolNameIn(message, this.#link.statements.prefix);
-    if (poolName === undefined) return undefined;
-    const parsed = subject?.kind === 'parse' ? subject.statement.name : undefined;
-    const name = parsed ?? this.#link.statements.nameOf(poolName);
-    return name === undefined ? undefined : withClientName(message, poolName, name);
   }
 }
 
@@ -414,5 +336,3 @@ function isLone(executed: Executed | undefined): boolean {
 }
 
 const NOTHING = Buffer.alloc(0);
-/** A ParameterDescription without parameters. */
-const NO_PARAMETERS = Buffer.from([0x74, 0, 0, 0, 6, 0, 0]);

@@ -14,3 +14,29 @@ export function sendCancel(server: Server, address: ServerAddress, timeoutMs: nu
   const encryption = server.socket.encryption;
   deliverCancel({ address, encryption, processId, secretKey }, timeoutMs).then(arrived, arrived);
 }
+
+/** So often a cancel is repeated. */
+const REPEAT_MS = 200;
+
+/**
+ * Cancels what a server runs for a client that is gone, again and again until it has ended: a CancelRequest that
+ * overtakes its query on the way finds nothing to cancel. After `timeoutMs` it gives up.
+ */
+export class InsistentCancel {
+  readonly #repeat: NodeJS.Timeout;
+  readonly #deadline: NodeJS.Timeout;
+
+  constructor(cancel: () => void, giveUp: () => void, timeoutMs: number) {
+    this.#repeat = setInterval(cancel, REPEAT_MS);
+    this.#deadline = setTimeout(() => {
+      this.stop();
+      giveUp();
+    }, timeoutMs);
+    cancel();
+  }
+
+  stop(): void {
+    clearInterval(this.#repeat);
+    clearTimeout(this.#deadline);
+  }
+}

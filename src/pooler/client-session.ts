@@ -2,7 +2,7 @@ import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { CheckoutError, Pool, Waiter } from '../pool/pool.ts';
-import { errorResponse, readyForQuery } from '../protocol/backend-messages.ts';
+import { errorResponse } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
@@ -11,15 +11,14 @@ import { PinReason } from '../session/session-audit.ts';
 import type { ServerSession } from '../session/server-session.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import { AnswerRelay } from './answer-relay.ts';
-import { sendCancel } from './cancel.ts';
-import { departure, farewell, rollBack } from './departure.ts';
+import { InsistentCancel, sendCancel } from './cancel.ts';
+import { departure, rollBack, staysInBlock } from './departure.ts';
 import type { PoolerMode } from './pooler-options.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import { handBack } from './hand-back.ts';
 import { giveClientSettings, hasClientSettings } from './client-settings.ts';
 import { RequestReader } from './request-reader.ts';
 import { RequestRelay } from './request-relay.ts';
-import { settleAnswers } from './settle-answers.ts';
 import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED, serverLostError } from './session-errors.ts';
 import { auditSession } from './session-findings.ts';
 import { SessionLink } from './session-link.ts';
@@ -27,9 +26,6 @@ import type { Server } from './session-link.ts';
 import { SessionTimeouts } from './session-timeouts.ts';
 import type { WaitsFor } from './session-timeouts.ts';
 import { WithoutServer } from './without-server.ts';
-
-/** A CancelRequest for what a client left in its block is sent again after this long. */
-const CANCEL_AGAIN_MS = 1_000;
 
 export interface ClientSessionOptions {
   readonly client: ClientSocket;
@@ -65,6 +61,12 @@ export interface SessionLimits {
   readonly rollbackTimeoutMs: number;
   readonly cancelTimeoutMs: number;
 }
+
+/**
+ * A client that sends no more while it is in a transaction block may be waiting for answers, or be gone: nothing tells.
+ * It is served for so long; then what it left is cancelled and rolled back.
+ */
+const HALF_CLOSED_PATIENCE_MS = 1_000;
 
 /** More than this queued towards the server, and the client is not read from until it has gone. */
 const SERVER_BACKLOG_BYTES = 65_536;
@@ -102,8 +104,9 @@ export class ClientSession implements Waiter<ServerSession> {
   #parting: Buffer | undefined;
   /** The server was brought to come to a ReadyForQuery without its client. */
   #departed = false;
-  /** Milliseconds since what the client left was last cancelled; undefined: it was not. */
-  #cancelledFor: number | undefined;
+  /** How long a client that sends no more is still served in a transaction block. */
+  #patience: NodeJS.Timeout | undefined;
+  #cancelling: InsistentCancel | undefined;
   #recordWith: RecordingDesk | undefined;
   readonly connectedAt = Date.now();
   #waitingSince = 0;
@@ -185,7 +188,6 @@ export class ClientSession implements Waiter<ServerSession> {
 
   /** Called every so often: ends what takes too long. `elapsedMs`: since the last call. */
   sweep(elapsedMs: number): void {
-    if (this.#state === 'leaving') this.#cancelAgain(elapsedMs);
     const waitsFor = this.#waitsFor();
     const error = this.#timeouts.sweep(waitsFor, elapsedMs);
     if (error === undefined) return;
@@ -303,6 +305,8 @@ export class ClientSession implements Waiter<ServerSession> {
     const fatal = { severity: 'FATAL', code: error.code, message: error.message };
     if (error.message !== 'invalid message length') this.#parting = errorResponse(fatal);
     this.#inputEnded = true;
+    const server = this.link.server;
+    if (server !== undefined && this.#parting !== undefined) this.#requests.hurry(server);
   }
 
   #pauseInput(): void {
@@ -400,39 +404,18 @@ export class ClientSession implements Waiter<ServerSession> {
       this.abort(NO_BLOCKS);
       return;
     }
+    if (server.state.answers.doubt !== undefined) {
+      this.#requests.askDoubt(server);
+      this.#flushToServer();
+    }
     const answers = server.state.answers;
     // What waits is not sent before it is known what the transaction did to the client's settings.
     const auditFirst = this.link.watch.auditDue && answers.quiet && server.status === TransactionStatus.Idle;
     if (this.#reader.blocked && !auditFirst) this.#resumeInput();
     const done = answers.quiet && server.status === TransactionStatus.Idle && !this.#reader.streaming;
     if (this.link.server !== server || !this.#answers.atMessageStart) return;
-    if (answers.uncertain && answers.quiet) {
-      this.#settleAnswers(server);
-      return;
-    }
     if (done) this.#transactionEnded(server);
-    else if (this.#inputEnded && answers.quiet) this.#clientGone('client closed the connection');
-  }
-
-  /** Nobody can say whether one more ReadyForQuery is to come: the server is asked something else to find out. */
-  #settleAnswers(server: Server): void {
-    if (this.#outputPaused) return;
-    this.#state = 'waiting';
-    server.state.answers.uncertain = false;
-    const late = (status: number): void => {
-      if (!this.link.clientGone) this.#client.write(readyForQuery(status));
-    };
-    settleAnswers(server, this.options.limits.rollbackTimeoutMs, late, (result) => {
-      if (result.outcome === 'lost') {
-        this.#serverGone(serverLostError(result.reason));
-        return;
-      }
-      const leaving = this.#state !== 'waiting';
-      this.#link(server);
-      if (leaving) this.#abandon(server);
-      else this.#resumeInput();
-      if (this.link.server === server) this.#progress();
-    });
+    else if (this.#inputEnded) this.#inputOver();
   }
 
   /** The server is idle and owes nothing: what the transaction left in its session decides what becomes of it. */
@@ -481,7 +464,7 @@ export class ClientSession implements Waiter<ServerSession> {
       timeoutMs: this.options.limits.rollbackTimeoutMs,
     };
     auditSession(this.link, server, options, (lost) => {
-      if (lost !== undefined) this.#serverGone(serverLostError(lost));
+      if (lost !== undefined) this.#serverGone(lost.lastWords ?? errorResponse(serverLostError(lost.reason)));
       else this.#audited(server, wasPinned);
     });
   }
@@ -547,18 +530,19 @@ export class ClientSession implements Waiter<ServerSession> {
 
   #serverLost(reason: string): void {
     // The server has said why itself.
-    this.#serverGone(this.#answers.fatal ? undefined : serverLostError(reason));
+    this.#serverGone(this.#answers.fatal ? undefined : errorResponse(serverLostError(reason)));
   }
 
   #serverFailed(code: string, message: string): void {
     this.link.server?.close('protocol_error');
-    this.#serverGone({ severity: 'FATAL', code, message });
+    this.#serverGone(errorResponse({ severity: 'FATAL', code, message }));
   }
 
-  #serverGone(error: ErrorFields | undefined): void {
+  /** `lastWords`: what the client is still to be told. */
+  #serverGone(lastWords: Buffer | undefined): void {
     this.link.recorder?.aborted();
     this.#unlink();
-    if (!this.link.clientGone) this.#client.end(error === undefined ? undefined : errorResponse(error));
+    if (!this.link.clientGone) this.#client.end(lastWords);
     this.link.clientGone = true;
     this.#finish();
   }
@@ -587,12 +571,25 @@ export class ClientSession implements Waiter<ServerSession> {
     this.#inputOver();
   }
 
-  /** The client sends no more: it is served to the end of what it has sent, where that has an end. */
+  /** The client sends no more: it is served to the end of what it has sent, as far as that has one. */
   #inputOver(): void {
     const server = this.link.server;
-    const unsent = this.#reader.streaming || this.#reader.pending > 0;
     if (this.#state === 'idle') this.#clientGone('client closed the connection');
-    else if (this.#state === 'active' && server !== undefined && !farewell(server, unsent)) {
+    if (this.#state !== 'active' || server === undefined) return;
+    if (!this.#owesAnswers(server)) this.#clientGone('client closed the connection');
+    else if (staysInBlock(server)) this.#patience ??= setTimeout(() => this.#patienceOver(), HALF_CLOSED_PATIENCE_MS);
+  }
+
+  /** Whether answers are to come without anything more from the client. */
+  #owesAnswers(server: Server): boolean {
+    const { answers } = server.state;
+    if (this.#reader.streaming || answers.copyIn) return false;
+    return this.#reader.blocked || answers.answerDue || answers.doubt !== undefined;
+  }
+
+  #patienceOver(): void {
+    this.#patience = undefined;
+    if (this.link.server === undefined || staysInBlock(this.link.server)) {
       this.#clientGone('client closed the connection');
     }
   }
@@ -619,26 +616,32 @@ export class ClientSession implements Waiter<ServerSession> {
     if (this.#keepsServer) server.state.unclean = true;
     this.#outputPaused = false;
     server.socket.resume();
-    this.#departed = departure(server, {
-      partial: this.#reader.streaming,
-      cancelAll: this.options.limits.cancelOnDisconnect,
-      cancel: () => {
-        this.#cancelledFor = 0;
-        this.#cancelServer(server);
-      },
-      close: () => this.#abandon(server),
-    });
+    this.#depart(server);
+  }
+
+  #depart(server: Server): void {
+    const { answers } = server.state;
+    const how = departure(server, this.#reader.streaming);
+    if (how === 'close') {
+      if (answers.length > 0) this.#cancelServer(server);
+      this.#abandon(server);
+      return;
+    }
+    this.#departed = true;
+    if (how === 'cancel' || (this.options.limits.cancelOnDisconnect && answers.requests > 0)) this.#insist(server);
     this.#leave(server);
   }
 
-  /** A CancelRequest that came before the server had begun what it was for had no effect. */
-  #cancelAgain(elapsedMs: number): void {
-    const server = this.link.server;
-    if (this.#cancelledFor === undefined || server === undefined || server.state.answers.requests === 0) return;
-    this.#cancelledFor += elapsedMs;
-    if (this.#cancelledFor < CANCEL_AGAIN_MS || server.cancels > 0) return;
-    this.#cancelledFor = 0;
-    this.#cancelServer(server);
+  /** Cancels what the server runs for nobody, until it is quiet. */
+  #insist(server: Server): void {
+    const cancel = (): void => {
+      if (server.cancels === 0) this.#cancelServer(server);
+    };
+    this.#cancelling ??= new InsistentCancel(
+      cancel,
+      () => this.#abandon(server),
+      this.options.limits.rollbackTimeoutMs,
+    );
   }
 
   #abandon(server: Server): void {
@@ -651,11 +654,13 @@ export class ClientSession implements Waiter<ServerSession> {
   /** Goes on with leaving once the server has answered everything. */
   #leave(server: Server): void {
     if (!this.#departed || this.link.server !== server) return;
-    if (server.state.answers.uncertain) {
-      this.#abandon(server);
+    const { answers } = server.state;
+    if (!answers.quiet || !this.#answers.atMessageStart) {
+      // Sent ahead, it got into a block only now.
+      if (answers.requests > 0 && staysInBlock(server)) this.#insist(server);
       return;
     }
-    if (!server.state.answers.quiet || !this.#answers.atMessageStart) return;
+    this.#cancelling?.stop();
     if (server.cancels > 0) {
       // What was to be cancelled has ended: the cancel must not hit what cleans up after it.
       server.onCancelsDone = () => this.#leave(server);
@@ -682,6 +687,8 @@ export class ClientSession implements Waiter<ServerSession> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.link.clientGone = true;
+    clearTimeout(this.#patience);
+    this.#cancelling?.stop();
     this.#reader.stop();
     if (!this.#client.over) this.#client.end(this.#parting);
     this.link.statements.dispose();

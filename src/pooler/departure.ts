@@ -4,56 +4,37 @@ import { Owed } from '../session/answer-queue.ts';
 import { runTask } from './server-task.ts';
 import type { Server } from './session-link.ts';
 
-/**
- * Whether a client that has closed its sending half is still to be served: what it sent will come to an end by itself,
- * outside a transaction block (as in PostgreSQL, which finishes what it was sent).
- */
-export function farewell(server: Server, unsent: boolean): boolean {
-  const answers = server.state.answers;
-  if (unsent || answers.copyIn || answers.segmentOpen || answers.skipping) return false;
-  if (answers.requests === 0) return false;
-  return server.status === TransactionStatus.Idle || server.state.ending;
+/** Whether the server is in a transaction block that nothing it was sent ends. */
+export function staysInBlock(server: Server): boolean {
+  return server.status !== TransactionStatus.Idle && !server.state.ending;
 }
 
 /**
  * The client is gone in mid-request: sees to it that the server comes to a ReadyForQuery, as it would with a client of
- * its own that vanished. What was sent whole is run to its end outside a transaction block; inside a block it is
+ * its own that vanished. What was sent whole is run to its end outside a transaction block; inside a block it is to be
  * cancelled, for it will be rolled back; a COPY is failed; what was sent in part, or was executed without its Sync, can
- * only be dropped with the connection (a Sync would commit it). Returns false where the connection was closed.
+ * only be dropped with the connection (a Sync would commit it). `partial`: the client sent the beginning of a message.
  */
-export function departure(
-  server: Server,
-  act: {
-    readonly partial: boolean;
-    readonly cancelAll: boolean;
-    readonly cancel: () => void;
-    readonly close: () => void;
-  },
-): boolean {
-  const answers = server.state.answers;
-  if (act.partial || answers.executeWithoutSync) {
-    if (answers.length > 0) act.cancel();
-    act.close();
-    return false;
-  }
+export function departure(server: Server, partial: boolean): 'ends' | 'cancel' | 'close' {
+  const { answers } = server.state;
+  // After a Sync amid COPY data, nobody knows how many ReadyForQuerys are to come.
+  if (partial || answers.executeWithoutSync || answers.awaitsCopy) return 'close';
   if (answers.copyIn) {
     const simple = answers.head === Owed.Query;
     server.socket.write(copyFail('the client has gone'));
-    answers.push(Owed.CopyEnd);
+    answers.copyEnded();
     if (!simple) {
       server.socket.write(sync());
       answers.push(Owed.Sync);
     }
-    return true;
+    return 'ends';
   }
   if (answers.segmentOpen || answers.skipping) {
     server.socket.write(sync());
     answers.push(Owed.Sync);
-    return true;
+    return 'ends';
   }
-  const inBlock = server.status !== TransactionStatus.Idle && !server.state.ending;
-  if (answers.requests > 0 && (inBlock || act.cancelAll)) act.cancel();
-  return true;
+  return answers.requests > 0 && staysInBlock(server) ? 'cancel' : 'ends';
 }
 
 /**

@@ -1,8 +1,13 @@
-import { Frontend } from '../protocol/message-types.ts';
+import { close, flush, sync } from '../protocol/frontend-messages.ts';
+import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
 import { INJECTED, Owed, owedByType } from '../session/answer-queue.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import type { Executed, Subject } from './request-subject.ts';
 import type { Server, SessionLink } from './session-link.ts';
+
+const FLUSH = flush();
+/** To a server that may be skipping to a Sync, or not: the CloseComplete stands behind all it owed before. */
+const DOUBT = [sync(), close(Target.Portal, 'pgmirror'), sync()];
 
 /** A message with a statement's name in it: `size` bytes in all, of which there is `start` to `end`. */
 export interface NamedMessage {
@@ -54,7 +59,7 @@ export class RequestOutput {
     this.#answeredSegments++;
   }
 
-  /** Syncs that were sent are ignored by a COPY; where nothing was sent behind, its request is still being sent. */
+  /** Syncs that were sent are ignored by a COPY. `open`: its request is still being sent. */
   segmentsSwallowed(count: number, open: boolean): void {
     this.#answeredSegments += count;
     if (open) this.#requestOpen = true;
@@ -127,9 +132,18 @@ export class RequestOutput {
     server.state.answers.push(owed, subject, this.#link.recorder?.offset ?? 0);
   }
 
+  /** Has the server answer what it was sent, where the client itself does not ask for that yet. */
+  hurry(server: Server): void {
+    const { answers } = server.state;
+    if (!answers.segmentOpen || answers.allDue || answers.copyIn) return;
+    this.#assembly.appendAll(FLUSH);
+    answers.flushed();
+  }
+
   sync(server: Server, bytes: Buffer, start: number, end: number): void {
     if (server.state.answers.copyIn) {
       this.amidCopy(bytes, start, end);
+      server.state.answers.push(Owed.Sync);
       return;
     }
     this.beginRequest();
@@ -145,10 +159,24 @@ export class RequestOutput {
 
   /** CopyData, CopyDone or CopyFail, or the beginning of one. */
   copy(server: Server, type: number, bytes: Buffer, start: number, end: number): void {
-    // Data that comes when nothing is asked for belongs to a COPY that has failed: PostgreSQL ignores it too.
-    if (server.state.answers.length === 0) return;
     this.morePieces(bytes, start, end, !this.#requestOpen);
-    if (type !== Frontend.CopyData) server.state.answers.push(Owed.CopyEnd);
+    if (type !== Frontend.CopyData) server.state.answers.copyEnded();
+  }
+
+  /** Shows a server in COPY the type of a message that does not belong there, once. */
+  provoke(server: Server, type: number): void {
+    const { answers } = server.state;
+    if (answers.provoked) return;
+    answers.provoked = true;
+    this.#assembly.appendAll(Buffer.from([type, 0, 0, 0, HEADER_LENGTH - 1]));
+  }
+
+  /** Asks what answers are to come behind a COPY that failed (copy-doubt.ts). */
+  askDoubt(server: Server): void {
+    const { doubt } = server.state.answers;
+    if (doubt === undefined || doubt.asked) return;
+    doubt.asked = true;
+    for (const message of DOUBT) this.#assembly.appendAll(message);
   }
 
   /** More of a long message. `copy`: it is CopyData behind a request that has been sent. */

@@ -38,19 +38,24 @@ export class RequestRelay {
     this.#output.segmentAnswered();
   }
 
+  /** Has the server answer what it was sent, though nothing was sent that asks for that. */
+  hurry(server: Server): void {
+    this.#output.hurry(server);
+  }
+
+  /** Asks the server how many ReadyForQuerys are to come behind a COPY that failed (copy-doubt.ts). */
+  askDoubt(server: Server): void {
+    this.#output.askDoubt(server);
+  }
+
+  /** It has said so: the Sync that ended the request was answered. */
+  doubtSettled(): void {
+    this.#output.requestSent(false);
+  }
+
   /** Syncs that were sent are ignored by a COPY: what they seemed to end goes on. */
   segmentsSwallowed(count: number, open: boolean): void {
     this.#output.segmentsSwallowed(count, open);
-  }
-
-  /** A statement that a message waits for has been prepared and described. */
-  prepared(): void {
-    this.#statements.prepared();
-  }
-
-  /** The Parse of the unnamed statement that was sent last was skipped. */
-  unnamedSkipped(): void {
-    this.#statements.unnamedSkipped();
   }
 
   /** An error ended the oldest unanswered segment. */
@@ -67,6 +72,7 @@ export class RequestRelay {
   /** Passes a whole message on. False: not now; something it depends on has yet to be answered. */
   forward(server: Server, type: number, bytes: Buffer, start: number, end: number): boolean {
     const answers = server.state.answers;
+    if (answers.awaitsCopy && !this.#goesIntoCopy(server, type)) return false;
     if (answers.skipping && type !== Frontend.Sync) return true;
     if (answers.requests >= this.#maxPipelineDepth) return false;
     if (this.#link.watch.resetting && this.#waitsForReset(server, type)) return false;
@@ -90,7 +96,9 @@ export class RequestRelay {
       case Frontend.CopyData:
       case Frontend.CopyDone:
       case Frontend.CopyFail:
-        this.#output.copy(server, type, bytes, start, end);
+        return this.#copy(server, type, bytes, start, end) ?? true;
+      case Frontend.Flush:
+        this.#flush(server, bytes, start, end);
         return true;
       case Frontend.FunctionCall:
         this.#output.beginRequest();
@@ -98,10 +106,6 @@ export class RequestRelay {
         this.#output.requestSent(false);
         return true;
       default:
-        if (answers.copyIn) {
-          this.#output.amidCopy(bytes, start, end);
-          return true;
-        }
         this.#output.beginRequest();
         this.#output.pass(server, type, bytes, start, end);
         return true;
@@ -118,6 +122,45 @@ export class RequestRelay {
     return false;
   }
 
+  #flush(server: Server, bytes: Buffer, start: number, end: number): void {
+    const { answers } = server.state;
+    if (answers.copyIn) {
+      this.#output.amidCopy(bytes, start, end);
+      return;
+    }
+    this.#output.beginRequest();
+    this.#output.pass(server, Frontend.Flush, bytes, start, end);
+    answers.flushed();
+  }
+
+  /**
+   * COPY data, whole or in part, goes to a server that is known to read it. `undefined`: it belongs to a COPY that has
+   * failed, and PostgreSQL would ignore it, too.
+   */
+  #copy(server: Server, type: number, bytes: Buffer, start: number, end: number): boolean | undefined {
+    const { answers } = server.state;
+    if (answers.copyIn) {
+      this.#output.copy(server, type, bytes, start, end);
+      return true;
+    }
+    if (answers.length === 0) return undefined;
+    this.#output.hurry(server);
+    return false;
+  }
+
+  /**
+   * Whether a message may be sent behind a Sync that a COPY ignores, if it has not failed before. What is no part of a
+   * COPY waits until that is known: the server is shown its type, which it refuses if it is still in COPY.
+   */
+  #goesIntoCopy(server: Server, type: number): boolean {
+    const { answers } = server.state;
+    if (answers.copyIn && isPartOfCopy(type)) return true;
+    if (answers.doubt !== undefined) return false;
+    if (answers.copyIn) this.#output.provoke(server, type);
+    else this.#output.hurry(server);
+    return false;
+  }
+
   /** Passes the beginning of a long message on; `undefined`: it must be seen whole. */
   forwardLong(
     server: Server,
@@ -127,12 +170,13 @@ export class RequestRelay {
     end: number,
     size: number,
   ): boolean | undefined {
-    if (server.state.answers.skipping) return undefined;
+    const { answers } = server.state;
+    if (answers.awaitsCopy && !this.#goesIntoCopy(server, type)) return false;
+    if (answers.skipping) return undefined;
     switch (type) {
       case Frontend.CopyData:
         this.#longCopy = true;
-        this.#output.copy(server, type, bytes, start, end);
-        return true;
+        return this.#copy(server, type, bytes, start, end);
       case Frontend.Query:
       case Frontend.FunctionCall:
         this.#longCopy = false;
@@ -170,5 +214,18 @@ export class RequestRelay {
     this.#output.pass(server, Frontend.Query, bytes, start, end, text);
     this.#output.requestSent(alone);
     return true;
+  }
+}
+
+function isPartOfCopy(type: number): boolean {
+  switch (type) {
+    case Frontend.CopyData:
+    case Frontend.CopyDone:
+    case Frontend.CopyFail:
+    case Frontend.Sync:
+    case Frontend.Flush:
+      return true;
+    default:
+      return false;
   }
 }

@@ -3,8 +3,10 @@ import type { ClientStatement } from '../session/client-statements.ts';
 import type { PreparedText } from '../session/statement-names.ts';
 import type { StatementText } from './session-link.ts';
 
-/** What the answer to an injected or rewritten message means, kept beside it in the answer queue. */
+/** What the answer to a message means that was injected or rewritten, kept beside it in the answer queue. */
 export type Subject =
+  /** Bind or Describe of a statement. */
+  | ClientStatement
   | { readonly kind: 'parse'; readonly statement: ClientStatement }
   /** Parse under a name that is taken: it is to fail. */
   | { readonly kind: 'parse again'; readonly statement: ClientStatement; readonly definition: Buffer }
@@ -13,12 +15,47 @@ export type Subject =
   | { readonly kind: 'close'; readonly statement: ClientStatement }
   | { readonly kind: 'deallocate'; readonly statement: ClientStatement }
   | { readonly kind: 'drop'; readonly text: PreparedText }
-  /** Parse or Close of the unnamed statement; whose it was on the server before. */
-  | { readonly kind: 'unnamed'; readonly unnamed: StatementText | undefined; readonly ownerBefore: object | undefined }
+  /** Parse or Close of the unnamed statement. */
+  | { readonly kind: 'unnamed'; readonly deallocates: ClientStatement | undefined }
+  /** A name that its client has not given to any statement, and that is kept from the server. */
+  | { readonly kind: 'unknown'; readonly name: string }
   /** The statement's result is of another shape than the client was told: the server's error is made PostgreSQL's. */
   | { readonly kind: 'stale'; readonly before: Buffer }
   /** A statement too many: the server's error is made this one. */
   | { readonly kind: 'refused'; readonly error: ErrorFields };
 
+/** The client's own name of the statement that a message speaks of, where the server knows it by another (latin1). */
+export function clientNameOf(subject: Subject | undefined): string | undefined {
+  switch (subject?.kind) {
+    case 'statement':
+    case 'unknown':
+      return subject.name;
+    case 'parse':
+    case 'parse again':
+    case 'close':
+    case 'deallocate':
+      return subject.statement.name;
+    case 'unnamed':
+      return subject.deallocates?.name;
+    default:
+      return undefined;
+  }
+}
+
 /** What a Query or an Execute runs: asked for its text where the answer makes that matter. */
 export type Executed = StatementText | PreparedText;
+
+/** The text that a message prepares, describes or closes on the server. */
+export function textOf(subject: Subject | undefined): PreparedText | undefined {
+  switch (subject?.kind) {
+    case 'parse':
+    case 'deallocate':
+      return subject.statement.text;
+    case 'prepare':
+    case 'describe':
+    case 'drop':
+      return subject.text;
+    default:
+      return undefined;
+  }
+}

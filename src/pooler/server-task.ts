@@ -16,7 +16,14 @@ export type TaskResult =
   /** The server answered with an error; the connection is usable. */
   | { readonly outcome: 'error'; readonly error: ErrorFields }
   /** The connection was lost, or did not answer in time and was closed. */
-  | { readonly outcome: 'lost'; readonly reason: string };
+  | LostServer;
+
+/** A server connection is gone; `lastWords` is the ErrorResponse in which the server said why. */
+export interface LostServer {
+  readonly outcome: 'lost';
+  readonly reason: string;
+  readonly lastWords: Buffer | undefined;
+}
 
 /** What else is to be seen of a task's answers. */
 export interface TaskWatch {
@@ -38,16 +45,20 @@ export function runTask(
   watch: TaskWatch = {},
 ): void {
   let error: ErrorFields | undefined;
+  let lastWords: Buffer | undefined;
   const collector = new MessageCollector({ maxLength: MESSAGE_LIMIT });
   const timer = setTimeout(() => {
     server.close('cleanup_failed');
-    done({ outcome: 'lost', reason: `the server did not answer within ${timeoutMs} ms` });
+    done(lost(`the server did not answer within ${timeoutMs} ms`));
   }, timeoutMs);
   let finished: TaskResult | undefined;
   const each = (type: number, message: Buffer): false | void => {
     if (watch.before?.(type, message) === true) return;
     if (type === Backend.DataRow) watch.row?.(dataRowValues(message));
-    if (type === Backend.ErrorResponse) error ??= parseErrorFields(message);
+    if (type === Backend.ErrorResponse) {
+      error ??= parseErrorFields(message);
+      lastWords = message;
+    }
     if (type === Backend.ParameterStatus) {
       const { name, value } = readParameterStatus(message, 0, message.length);
       server.state.reported = server.state.reported.with(name, value);
@@ -64,7 +75,7 @@ export function runTask(
       } catch {
         clearTimeout(timer);
         server.close('protocol_error');
-        done({ outcome: 'lost', reason: 'the server broke the protocol' });
+        done(lost('the server broke the protocol'));
         return;
       }
       if (finished === undefined) return;
@@ -77,10 +88,14 @@ export function runTask(
     },
     lost: (reason) => {
       clearTimeout(timer);
-      done({ outcome: 'lost', reason });
+      done(lost(reason, lastWords));
     },
   });
   server.state.unnamedOwner = undefined;
   server.socket.resume();
   server.socket.write(query(sql));
+}
+
+function lost(reason: string, lastWords?: Buffer): LostServer {
+  return { outcome: 'lost', reason, lastWords };
 }

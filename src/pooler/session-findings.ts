@@ -3,7 +3,7 @@ import { ParameterSet } from '../session/parameter-set.ts';
 import { PinReason, auditQuery, readFindings } from '../session/session-audit.ts';
 import { withoutBaseline } from '../session/settings.ts';
 import { runTask } from './server-task.ts';
-import type { TaskResult } from './server-task.ts';
+import type { LostServer, TaskResult } from './server-task.ts';
 import type { Server, SessionLink } from './session-link.ts';
 
 export interface AuditOptions {
@@ -14,19 +14,20 @@ export interface AuditOptions {
 
 /**
  * Asks the session behind a server connection what the client's transaction left in it, and takes that over: the client's
- * settings, and why it must keep the connection. `done` is called once, with the reason where the connection was lost.
+ * settings, and why it must keep the connection. `done` is called once, with what there is to say where the connection was
+ * lost.
  */
 export function auditSession(
   link: SessionLink,
   server: Server,
   options: AuditOptions,
-  done: (lost: string | undefined) => void,
+  done: (lost: LostServer | undefined) => void,
 ): void {
   link.watch.take();
   const rows: (string | null)[][] = [];
   const finished = (result: TaskResult): void => {
     if (result.outcome === 'lost') {
-      done(result.reason);
+      done(result);
       return;
     }
     takeOver(link, server, options, result.outcome === 'done' ? rows : undefined);

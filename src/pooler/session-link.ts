@@ -10,6 +10,7 @@ import type { ServerSession } from '../session/server-session.ts';
 import { StateWatch } from '../session/state-watch.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
+import { UnnamedStatement } from './unnamed-statement.ts';
 
 /** A server connection with what is followed of its session. */
 export type Server = ServerConnection<ServerSession>;
@@ -61,8 +62,7 @@ export class SessionLink {
   #formerProcessId = 0;
   /** What the client was told (ParameterStatus), by the server's spelling. */
   reported: ParameterSet;
-  /** The client's unnamed statement, once the server has confirmed it. */
-  unnamed: StatementText | undefined;
+  readonly unnamed = new UnnamedStatement();
   /** What the current transaction may have done to the session (state-watch.ts). */
   readonly watch = new StateWatch();
   /** Why the client keeps its server connection outside a transaction; empty: it does not. */
@@ -112,5 +112,6 @@ export class SessionLink {
   unlink(): void {
     this.server = undefined;
     this.answers = NOTHING_OWED;
+    this.unnamed.unlinked();
   }
 }

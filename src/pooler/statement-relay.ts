@@ -1,5 +1,5 @@
 import type { ErrorFields } from '../protocol/backend-messages.ts';
-import { bindAbsent, close, describe, flush, parse, query } from '../protocol/frontend-messages.ts';
+import { bindAbsent, close, describe, parse, query } from '../protocol/frontend-messages.ts';
 import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
 import { toldParameters } from '../session/result-shape.ts';
@@ -15,6 +15,7 @@ import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
 
 const NOTHING = Buffer.alloc(0);
+const UNNAMED_CLOSED = { kind: 'unnamed', deallocates: undefined } as const;
 
 const TOO_MANY_BYTES: ErrorFields = {
   severity: 'ERROR',
@@ -47,13 +48,7 @@ export class StatementRelay {
   readonly #options: StatementRelayOptions;
   readonly #absent: Buffer;
   /** The statement that was just prepared anew and described: if its shape still differs, it is stale. */
-  #stale: ClientStatement | undefined;
-  /** The segment in which a statement is being prepared that a message waits for. */
-  #preparingIn: number | undefined;
-  /** The unnamed statement that was parsed last and may not have been confirmed. */
-  #parsed: StatementText | undefined;
-  /** The request in which it was. */
-  #parsedIn = 0;
+  #preparedAnew: ClientStatement | undefined;
   /** What the unnamed portal was bound to last, and each named one. */
   #bound: Executed | undefined;
   #portals: Map<string, Executed> | undefined;
@@ -67,30 +62,14 @@ export class StatementRelay {
 
   /** An error ended the oldest unanswered segment: what it would have prepared or closed was skipped. */
   segmentFailed(): void {
-    const segment = this.#output.answeredSegments;
-    if (this.#preparingIn === segment) {
-      this.#preparingIn = undefined;
-      this.#stale = undefined;
-    }
-    this.#link.statements.segmentFailed(segment);
-  }
-
-  /** A statement that had to be prepared first has been prepared and described. */
-  prepared(): void {
-    this.#preparingIn = undefined;
-  }
-
-  /** The unnamed statement that was parsed last is not there: its Parse was skipped. */
-  unnamedSkipped(): void {
-    this.#parsed = undefined;
+    this.#preparedAnew = undefined;
+    this.#link.statements.segmentFailed(this.#output.answeredSegments);
   }
 
   /** The link is given up. */
   reset(): void {
-    this.#preparingIn = undefined;
-    this.#stale = undefined;
+    this.#preparedAnew = undefined;
     this.#bound = undefined;
-    this.#parsed = undefined;
     this.#portals = undefined;
   }
 
@@ -101,9 +80,8 @@ export class StatementRelay {
     if (portalEnd < 0 || portalEnd >= end || nameEnd < 0 || nameEnd >= end)
       return this.#malformed(server, bytes, start, end, size);
     if (nameEnd === nameStart) {
-      this.#needUnnamed(server);
-      this.#output.beginRequest();
-      const executed = this.#parsed ?? this.#link.unnamed;
+      if (!this.#needUnnamed(server)) return false;
+      const executed = this.#link.unnamed.latest;
       const touches = executed === undefined ? 0 : touchesOf(executed.bytes, executed.start, executed.end);
       this.#portalBound(bytes, start + 5, portalEnd, executed, touches);
       this.#output.pass(server, Frontend.Bind, bytes, start, end, undefined, size - (end - start));
@@ -125,7 +103,7 @@ export class StatementRelay {
           nameEnd: nameEnd + 1,
         });
       }
-      this.#needUnnamed(server);
+      if (!this.#needUnnamed(server)) return false;
     }
     this.#output.beginRequest();
     this.#output.pass(server, Frontend.Describe, bytes, start, end);
@@ -162,75 +140,85 @@ export class StatementRelay {
     const statement = this.#link.statements.find(bytes, range.nameStart, range.nameEnd - 1);
     if (statement !== undefined && this.#undecided(statement)) return false;
     if (statement === undefined || statement.closing) {
-      this.#output.beginRequest();
-      this.#output.rename(
-        server,
-        owed,
-        bytes,
-        range,
-        this.#unknownName(bytes, range.nameStart, range.nameEnd),
-        undefined,
-      );
+      this.#unknown(server, owed, bytes, range);
       return true;
     }
-    const there = server.state.use(statement.text);
-    // Parsed in a way that was not described at once: it is told now.
-    if (statement.ready && statement.shape === undefined) statement.shape = there?.shape;
     // Parsed in this very segment: the server has it, or skips this message too.
-    const inSegment = !statement.ready;
-    const suits = inSegment || (there !== undefined && there.shape === statement.shape);
-    const stale = !suits && this.#stale === statement && there !== undefined;
-    if (!suits && !stale) {
-      this.#prepareThenWait(server, statement);
-      return false;
-    }
-    if (this.#preparingIn !== undefined) return false;
-    this.#stale = undefined;
-    this.#output.beginRequest();
-    if (stale) {
+    if (statement.ready && !this.#isThere(server, statement)) {
+      const there = server.state.prepared.get(statement.text);
+      const stale = this.#preparedAnew === statement && there !== undefined;
+      if (!stale || server.state.prepared.isUnsettled(statement.text)) return false;
       // Describe tells the parameters before it finds out that the plan is stale.
       const before = owed === Owed.Describe ? toldParameters(statement.shape ?? '') : NOTHING;
+      this.#preparedAnew = undefined;
+      this.#output.beginRequest();
       this.#output.rename(server, owed, bytes, range, this.#absent, { kind: 'stale', before });
       return true;
     }
+    this.#output.beginRequest();
     this.#link.recorder?.usesStatement(statement.text);
     if (owed === Owed.Bind) {
       this.#portalBound(bytes, range.start + 5, range.nameStart - 1, statement.text, statement.text.touches);
     }
     server.state.ending = statement.text.endsTransaction;
-    this.#output.rename(server, owed, bytes, range, statement.text.nameBytes, undefined);
+    this.#output.rename(server, owed, bytes, range, statement.text.nameBytes, statement);
     return true;
   }
 
-  /** Prepares a statement on a server that lacks it, or has it in another shape; the client's message waits. */
-  #prepareThenWait(server: Server, statement: ClientStatement): void {
-    if (this.#preparingIn !== undefined) return;
-    const text = statement.text;
-    this.#preparingIn = this.#output.segment;
-    this.#stale = statement;
+  /**
+   * Whether the server has a confirmed statement, in the shape that its client was told; otherwise it is prepared there
+   * first, and the client's message waits.
+   */
+  #isThere(server: Server, statement: ClientStatement): boolean {
+    if (!this.#isSettled(server, statement.text)) return false;
+    const there = server.state.prepared.use(statement.text);
+    // Parsed in a way that was not described at once: it is told now.
+    statement.shape ??= there?.shape;
+    if (there !== undefined && there.shape === statement.shape) {
+      this.#preparedAnew = undefined;
+      return true;
+    }
+    if (there === undefined || this.#preparedAnew !== statement) this.#prepare(server, statement);
+    return false;
+  }
+
+  /** Whether the server's answers tell if it has the text; otherwise it is made to answer. */
+  #isSettled(server: Server, text: PreparedText): boolean {
+    if (!server.state.prepared.isUnsettled(text)) return true;
+    this.#output.hurry(server);
+    return false;
+  }
+
+  /** Prepares a statement on a server that lacks it, or has it in another shape. */
+  #prepare(server: Server, statement: ClientStatement): void {
+    const { text } = statement;
+    this.#preparedAnew = statement;
     this.#link.statistics.serverParses++;
-    if (!server.state.prepared.has(text)) this.#makeRoom(server);
-    this.#drop(server, text);
+    this.#makeRoom(server, text);
+    server.state.prepared.sent(text);
     this.#output.inject(server, Owed.Parse, text.parseMessage(), { kind: 'prepare', text });
-    this.#output.inject(server, Owed.Describe, describe(Target.Statement, text.name), {
-      kind: 'describe',
-      text,
-      statement: undefined,
-    });
-    this.#output.inject(server, 0, flush(), undefined);
+    this.#describe(server, text, undefined);
+    this.#output.hurry(server);
+  }
+
+  /** Asks for the shape of a statement that was just prepared. */
+  #describe(server: Server, text: PreparedText, statement: ClientStatement | undefined): void {
+    server.state.prepared.sent(text);
+    const subject = { kind: 'describe', text, statement } as const;
+    this.#output.inject(server, Owed.Describe, describe(Target.Statement, text.name), subject);
   }
 
   /**
-   * Whether the server has it or not: a Parse of it may be on its way, or be undone by what has not been answered, and
+   * Closes what is in the way of a statement: those beyond the limit, and itself. Whether the server has it or not:
    * closing what is not there is no error.
    */
-  #drop(server: Server, text: PreparedText): void {
-    this.#output.inject(server, Owed.Close, close(Target.Statement, text.name), { kind: 'drop', text });
-  }
-
-  #makeRoom(server: Server): void {
-    const oldest = server.state.overLimit(this.#options.preparedLimit);
-    if (oldest !== undefined) this.#drop(server, oldest);
+  #makeRoom(server: Server, text: PreparedText): void {
+    const { prepared } = server.state;
+    const others = prepared.has(text) ? [] : prepared.beyond(this.#options.preparedLimit);
+    for (const each of [...others, text]) {
+      prepared.sent(each);
+      this.#output.inject(server, Owed.Close, close(Target.Statement, each.name), { kind: 'drop', text: each });
+    }
   }
 
   /** Whether what the name means depends on a segment that has not been answered, other than the one being sent. */
@@ -260,14 +248,10 @@ export class StatementRelay {
     this.#link.statistics.serverParses++;
     const statement = this.#link.statements.parsing(name, bytes.subarray(nameEnd + 1, end), this.#output.segment);
     const text = statement.text;
-    if (!server.state.prepared.has(text)) this.#makeRoom(server);
-    this.#drop(server, text);
+    this.#makeRoom(server, text);
+    server.state.prepared.sent(text);
     this.#output.rename(server, Owed.Parse, bytes, range, text.nameBytes, { kind: 'parse', statement });
-    this.#output.inject(server, Owed.Describe, describe(Target.Statement, text.name), {
-      kind: 'describe',
-      text,
-      statement,
-    });
+    this.#describe(server, text, statement);
     return true;
   }
 
@@ -275,8 +259,6 @@ export class StatementRelay {
   #parseUnnamed(server: Server, bytes: Buffer, start: number, textStart: number, end: number): boolean {
     const statement = this.#deallocatedBy(bytes, textStart, end);
     if (statement !== undefined && !this.#isHere(server, statement)) return false;
-    const ownerBefore = server.state.unnamedOwner;
-    server.state.unnamedOwner = this.#link;
     server.state.ending = endsTransaction(bytes, textStart);
     this.#output.beginRequest();
     let message = bytes.subarray(start, end);
@@ -288,9 +270,8 @@ export class StatementRelay {
       statement === undefined
         ? new StatementText(bytes, textStart, end)
         : new StatementText(message, HEADER_LENGTH + 1, message.length, statement);
-    this.#parsed = unnamed;
-    this.#parsedIn = this.#output.requests;
-    const subject = { kind: 'unnamed', unnamed, ownerBefore } as const;
+    this.#link.unnamed.changing(unnamed, this.#output.segment, this.#output.requests);
+    const subject = { kind: 'unnamed', deallocates: statement } as const;
     if (statement === undefined) this.#output.pass(server, Frontend.Parse, bytes, start, end, subject);
     else this.#output.pass(server, Frontend.Parse, message, 0, message.length, subject);
     return true;
@@ -307,17 +288,16 @@ export class StatementRelay {
   /** Whether what the statement means is decided, and the server has it; where it has not, it is prepared first. */
   #isHere(server: Server, statement: ClientStatement): boolean {
     if (this.#undecided(statement)) return false;
-    if (!statement.ready || server.state.use(statement.text) !== undefined) return true;
-    this.#prepareThenWait(server, statement);
+    if (!statement.ready) return true;
+    if (!this.#isSettled(server, statement.text)) return false;
+    if (server.state.prepared.use(statement.text) !== undefined) return true;
+    this.#prepare(server, statement);
     return false;
   }
 
   /** Parse under a name that is taken: the server itself is to refuse it, and so must have that name. */
   #parseAgain(server: Server, bytes: Buffer, range: NamedMessage, existing: ClientStatement): boolean {
-    if (existing.ready && server.state.use(existing.text) === undefined) {
-      this.#prepareThenWait(server, existing);
-      return false;
-    }
+    if (!this.#isHere(server, existing)) return false;
     this.#output.beginRequest();
     this.#output.rename(server, Owed.Parse, bytes, range, existing.text.nameBytes, {
       kind: 'parse again',
@@ -332,33 +312,21 @@ export class StatementRelay {
     const nameEnd = bytes.indexOf(0, nameStart);
     const named = bytes[start + 5] === Target.Statement && nameEnd > nameStart && nameEnd < end;
     if (!named) {
-      if (bytes[start + 5] === Target.Statement && nameEnd === nameStart) {
-        this.#output.beginRequest();
-        const ownerBefore = server.state.unnamedOwner;
-        const subject = { kind: 'unnamed', unnamed: undefined, ownerBefore } as const;
-        this.#output.pass(server, Frontend.Close, bytes, start, end, subject);
-        return true;
-      }
       this.#output.beginRequest();
-      this.#output.pass(server, Frontend.Close, bytes, start, end);
+      const unnamed = bytes[start + 5] === Target.Statement && nameEnd === nameStart;
+      if (unnamed) this.#link.unnamed.changing(undefined, this.#output.segment, 0);
+      this.#output.pass(server, Frontend.Close, bytes, start, end, unnamed ? UNNAMED_CLOSED : undefined);
       return true;
     }
     if (!this.#options.prepared) return this.#asItIs(server, bytes, start, end);
     const statement = this.#link.statements.find(bytes, nameStart, nameEnd);
     if (statement !== undefined && this.#undecided(statement)) return false;
-    this.#output.beginRequest();
     const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
     if (statement === undefined || statement.closing) {
-      this.#output.rename(
-        server,
-        Owed.Close,
-        bytes,
-        range,
-        this.#unknownName(bytes, nameStart, nameEnd + 1),
-        undefined,
-      );
+      this.#unknown(server, Owed.Close, bytes, range);
       return true;
     }
+    this.#output.beginRequest();
     // The text stays prepared for others: what is closed is a name that does not exist, which PostgreSQL confirms too.
     this.#link.statements.closing(statement, this.#output.segment);
     this.#output.rename(server, Owed.Close, bytes, range, this.#absent, { kind: 'close', statement });
@@ -372,35 +340,45 @@ export class StatementRelay {
     this.#link.recorder?.usesStatement(statement.text);
     const message = query(`DEALLOCATE ${quoteIdentifier(statement.text.name)}`);
     this.#link.statements.closing(statement, this.#output.segment);
+    server.state.prepared.sent(statement.text);
     this.#output.pass(server, Frontend.Query, message, 0, message.length, { kind: 'deallocate', statement });
     this.#output.requestSent(true);
     return true;
   }
 
-  /** Makes the server's unnamed statement the client's own: it must never be another client's. */
-  #needUnnamed(server: Server): void {
+  /** Makes the server's unnamed statement the client's own: it must never be another client's. False: not now. */
+  #needUnnamed(server: Server): boolean {
+    const { unnamed } = this.#link;
+    const isOn = unnamed.isOn(server.state, this.#link, this.#output.segment);
+    if (isOn === 'unknown') return false;
     this.#output.beginRequest();
-    const unnamed = this.#parsed ?? this.#link.unnamed;
+    const { latest, latestRequest } = unnamed;
     // Parsed by an earlier request it may come from an earlier transaction, which a mirror may not have got.
-    if (unnamed !== undefined && this.#parsedIn !== this.#output.requests) {
-      this.#link.recorder?.usesUnnamed(unnamed.bytes, unnamed.start, unnamed.end);
+    if (latest !== undefined && latestRequest !== this.#output.requests) {
+      this.#link.recorder?.usesUnnamed(latest.bytes, latest.start, latest.end);
     }
-    if (server.state.unnamedOwner === this.#link) return;
-    const confirmed = this.#link.unnamed;
-    if (confirmed === undefined) {
-      this.#output.inject(server, Owed.Close, close(Target.Statement, ''), undefined);
+    if (isOn) return true;
+    const subject = { kind: 'unnamed', deallocates: latest?.deallocates } as const;
+    if (latest === undefined) {
+      this.#output.inject(server, Owed.Close, close(Target.Statement, ''), subject);
     } else {
-      const definition = confirmed.bytes.subarray(confirmed.start, confirmed.end);
-      this.#output.inject(server, Owed.Parse, parse('', definition), undefined);
+      const definition = latest.bytes.subarray(latest.start, latest.end);
+      this.#output.inject(server, Owed.Parse, parse('', definition), subject);
     }
-    server.state.unnamedOwner = this.#link;
+    unnamed.changing(latest, this.#output.segment, latestRequest);
+    return true;
   }
 
-  /** A name the client never prepared, as the server is to see it: never one that pgmirror gave. */
-  #unknownName(bytes: Buffer, nameStart: number, nameEnd: number): Buffer {
+  /** A message with a name that the client never prepared. The server is not to see one that pgmirror gave. */
+  #unknown(server: Server, owed: number, bytes: Buffer, range: NamedMessage): void {
+    this.#output.beginRequest();
     const prefix = this.#absent.subarray(0, this.#options.absentName.lastIndexOf('_'));
-    const name = bytes.subarray(nameStart, nameEnd);
-    return name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix) ? this.#absent : name;
+    const name = bytes.subarray(range.nameStart, range.nameEnd);
+    const hidden = name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix);
+    const subject = hidden
+      ? ({ kind: 'unknown', name: name.toString('latin1', 0, name.length - 1) } as const)
+      : undefined;
+    this.#output.rename(server, owed, bytes, range, hidden ? this.#absent : name, subject);
   }
 
   /** The client's names are the server's own (`prepared_statements = false`). */

@@ -1,4 +1,5 @@
 import { Backend, Frontend } from '../protocol/message-types.ts';
+import { CopyDoubt } from './copy-doubt.ts';
 
 /** What a frontend message owes its sender. The values are bit patterns: the high bit marks a message of our own. */
 export const Owed = {
@@ -10,8 +11,6 @@ export const Owed = {
   Describe: 6,
   Execute: 7,
   Close: 8,
-  /** CopyDone or CopyFail: owes nothing, but ends the stretch in which a server in COPY ignores Sync. */
-  CopyEnd: 9,
 } as const;
 
 /** Set in a kind when pgmirror itself put the message in: its answer is not the client's. */
@@ -42,8 +41,9 @@ export function owedByType(type: number): number {
  * - extended: each message is answered by one completion; after an ErrorResponse the server skips everything up to the
  *   next Sync, which alone is answered. `skipping` says that this Sync has not even been sent yet.
  *
- * While a server is in COPY FROM STDIN it ignores Sync and Flush; `copyIn` says so, and a Sync that was sent before the
- * CopyInResponse came is taken out again.
+ * While a server is in COPY FROM STDIN (`copyIn`) it ignores Sync and Flush. The Syncs that it was sent meanwhile are
+ * counted: should the COPY fail, nobody can tell which of them it had read before, and `doubt` is there until that has
+ * been found out.
  */
 export class AnswerQueue {
   #kinds = new Uint8Array(16);
@@ -54,6 +54,8 @@ export class AnswerQueue {
   #mask = 15;
   #first = 0;
   #length = 0;
+  /** So many of what is owed are answered without anything more being sent. */
+  #due = 0;
   /** Requests (Query, FunctionCall, Sync) whose ReadyForQuery has not come. */
   requests = 0;
   /** Extended-protocol messages were sent and no Sync behind them. */
@@ -62,10 +64,12 @@ export class AnswerQueue {
   skipping = false;
   /** The server reads COPY data. */
   copyIn = false;
-  /** Syncs that a running COPY is taken to have swallowed. */
-  #swallowed = 0;
-  /** What is in doubt: how many ReadyForQuerys are to come (a Sync amid failed COPY data). */
-  uncertain = false;
+  /** Syncs that the COPY under way ignores, if it has not failed before it read them. */
+  ignoredSyncs = 0;
+  /** A server in COPY was shown a message that does not belong there. */
+  provoked = false;
+  /** A COPY failed, and how many ReadyForQuerys are to come is being found out. */
+  doubt: CopyDoubt | undefined;
 
   /** A ReadyForQuery said that a transaction has ended. */
   transactionEnded(): void {
@@ -80,36 +84,30 @@ export class AnswerQueue {
   }
 
   get length(): number {
-    this.#dropMarkers();
     return this.#length;
   }
 
   /** Nothing is owed and nothing half said: the server waits for a request. */
   get quiet(): boolean {
-    return this.length === 0 && !this.segmentOpen && !this.skipping && !this.copyIn;
+    return this.#length === 0 && !this.segmentOpen && !this.skipping && !this.copyIn && this.doubt === undefined;
   }
 
-  /** `offset`: where the message ends in the recording. Returns false when the message is swallowed by a COPY. */
+  /** An answer will come even if nothing more is sent. */
+  get answerDue(): boolean {
+    return this.#due > 0;
+  }
+
+  /** So will all answers. */
+  get allDue(): boolean {
+    return this.#due === this.#length;
+  }
+
+  /** `offset`: where the message ends in the recording. A Sync that a COPY ignores owes nothing. */
   push(kind: number, subject?: unknown, offset = 0): void {
     const bare = kind & KIND;
-    if (bare === Owed.Sync) {
-      if (this.copyIn) {
-        this.#swallowed++;
-        return;
-      }
-      this.segmentOpen = false;
-      this.skipping = false;
-      this.#executed = false;
-      this.requests++;
-    } else if (bare <= Owed.FunctionCall) {
-      this.segmentOpen = false;
-      this.#executed = false;
-      this.requests++;
-    } else if (bare === Owed.CopyEnd) {
-      this.copyIn = false;
-    } else {
-      this.segmentOpen = true;
-      if (bare === Owed.Execute) this.#executed = true;
+    if (bare === Owed.Sync && this.copyIn) {
+      this.ignoredSyncs++;
+      return;
     }
     if (this.#length > this.#mask) this.#grow();
     const at = (this.#first + this.#length) & this.#mask;
@@ -117,27 +115,38 @@ export class AnswerQueue {
     this.#subjects[at] = subject;
     this.#offsets[at] = offset;
     this.#length++;
+    if (bare > Owed.Sync) {
+      this.segmentOpen = true;
+      if (bare === Owed.Execute) this.#executed = true;
+      return;
+    }
+    this.segmentOpen = false;
+    this.#executed = false;
+    if (bare === Owed.Sync) this.skipping = false;
+    this.requests++;
+    this.#due = this.#length;
+  }
+
+  /** A Flush was sent: everything before it is answered. */
+  flushed(): void {
+    if (!this.copyIn && !this.skipping) this.#due = this.#length;
   }
 
   /** The kind of what is owed next (without INJECTED), 0 when nothing is. */
   get head(): number {
-    this.#dropMarkers();
     return this.#length === 0 ? 0 : (this.#kinds[this.#first] ?? 0) & KIND;
   }
 
   /** Whether what is owed next answers a message of pgmirror's own. */
   get headInjected(): boolean {
-    this.#dropMarkers();
     return this.#length > 0 && ((this.#kinds[this.#first] ?? 0) & INJECTED) !== 0;
   }
 
   get headSubject(): unknown {
-    this.#dropMarkers();
     return this.#length === 0 ? undefined : this.#subjects[this.#first];
   }
 
   get headOffset(): number {
-    this.#dropMarkers();
     return this.#length === 0 ? 0 : (this.#offsets[this.#first] ?? 0);
   }
 
@@ -145,18 +154,63 @@ export class AnswerQueue {
   shift(): void {
     if (this.#length === 0) return;
     const kind = (this.#kinds[this.#first] ?? 0) & KIND;
-    this.#swallowed = 0;
+    this.ignoredSyncs = 0;
     if (kind <= Owed.Sync) this.requests--;
+    if (this.#due > 0) this.#due--;
     this.#subjects[this.#first] = undefined;
     this.#first = (this.#first + 1) & this.#mask;
     this.#length--;
   }
 
-  /** An ErrorResponse came: perhaps before the COPY had read a Sync that it was taken to ignore, which is answered then. */
-  copyFailed(): void {
-    if (this.#swallowed > 0) this.uncertain = true;
-    this.#swallowed = 0;
+  /**
+   * A CopyInResponse came: the server ignores Sync from now on, those included that were sent behind the command (libpq
+   * in pipeline mode sends one). Returns how many were. Where anything else was sent behind it, that ends the COPY with
+   * an error, and the connection with it.
+   */
+  enterCopyIn(): number {
+    this.copyIn = true;
+    for (let index = 1; index < this.#length; index++) {
+      const kind = this.#kinds[(this.#first + index) & this.#mask] ?? 0;
+      if ((kind & KIND) !== Owed.Sync) return 0;
+    }
+    const swallowed = Math.max(this.#length - 1, 0);
+    this.#length -= swallowed;
+    this.requests -= swallowed;
+    this.ignoredSyncs += swallowed;
+    this.#due = 0;
+    if (this.head === Owed.Execute) {
+      this.segmentOpen = true;
+      this.#executed = true;
+    }
+    return swallowed;
+  }
+
+  /** How to go on behind a Sync amid COPY data depends on how the COPY ends. */
+  get awaitsCopy(): boolean {
+    return this.ignoredSyncs > 0 || this.doubt !== undefined;
+  }
+
+  /** CopyDone or CopyFail was sent. */
+  copyEnded(): void {
     this.copyIn = false;
+    this.#due = 0;
+    if (this.head === Owed.Query) this.#due = this.#length;
+  }
+
+  /** An ErrorResponse came: if it ended a COPY, it may have done so before the COPY had read the Syncs sent to it. */
+  copyFailed(): void {
+    this.copyIn = false;
+    if (this.ignoredSyncs > 0) this.doubt ??= new CopyDoubt();
+  }
+
+  /** How many ReadyForQuerys were to come is known: `answered` says whether the skipping is over. */
+  doubtSettled(answered: boolean): void {
+    this.doubt = undefined;
+    this.ignoredSyncs = 0;
+    this.provoked = false;
+    if (!answered) return;
+    this.skipping = false;
+    this.segmentOpen = false;
   }
 
   /**
@@ -177,40 +231,7 @@ export class AnswerQueue {
     }
     this.segmentOpen = false;
     this.skipping = true;
-    this.copyIn = false;
     return skipped;
-  }
-
-  /**
-   * A CopyInResponse came: Syncs sent behind the command and before the end of its data are ignored by the server
-   * (libpq in pipeline mode sends one), and so is each that is sent from now until then. Returns how many were.
-   */
-  enterCopyIn(): number {
-    let ended = false;
-    let swallowed = 0;
-    let kept = 1;
-    let closed = this.head !== Owed.Execute;
-    for (let index = 1; index < this.#length; index++) {
-      const from = (this.#first + index) & this.#mask;
-      const kind = (this.#kinds[from] ?? 0) & KIND;
-      if (kind === Owed.CopyEnd) ended = true;
-      else if (kind <= Owed.Sync && (ended || kind !== Owed.Sync)) closed = true;
-      if (kind === Owed.Sync && !ended) {
-        swallowed++;
-        this.requests--;
-        continue;
-      }
-      const to = (this.#first + kept) & this.#mask;
-      this.#kinds[to] = this.#kinds[from] ?? 0;
-      this.#subjects[to] = this.#subjects[from];
-      this.#offsets[to] = this.#offsets[from] ?? 0;
-      kept++;
-    }
-    if (this.#length > 0) this.#length = Math.min(this.#length, kept);
-    this.#swallowed += swallowed;
-    if (swallowed > 0) this.segmentOpen = !closed;
-    if (!ended) this.copyIn = true;
-    return swallowed;
   }
 
   /** The kind of the last message sent (without INJECTED), 0 when nothing is owed. */
@@ -224,10 +245,6 @@ export class AnswerQueue {
    */
   get executeWithoutSync(): boolean {
     return this.#executed;
-  }
-
-  #dropMarkers(): void {
-    while (this.#length > 0 && (this.#kinds[this.#first] ?? 0) === Owed.CopyEnd) this.shift();
   }
 
   #grow(): void {

@@ -5,6 +5,7 @@ import type { PreparedText, StatementRegistry } from './statement-names.ts';
  * was parsed (or closed), for as long as the server has not confirmed it.
  */
 export class ClientStatement {
+  readonly kind = 'statement';
   /** As latin1: one character a byte. */
   readonly name: string;
   readonly nameBytes: Buffer;
@@ -61,12 +62,6 @@ export class ClientStatements {
   /** What the names of texts begin with on servers. */
   get prefix(): string {
     return this.#registry.prefix;
-  }
-
-  /** The client's own name of a statement that is called `poolName` on servers. Looks at all of them. */
-  nameOf(poolName: string): string | undefined {
-    for (const statement of this.#byName.values()) if (statement.text.name === poolName) return statement.name;
-    return undefined;
   }
 
   /** The statement under the name at `start`–`end` (without its zero byte). */

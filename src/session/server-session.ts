@@ -1,11 +1,6 @@
 import { AnswerQueue } from './answer-queue.ts';
 import { ParameterSet } from './parameter-set.ts';
-import type { PreparedText } from './statement-names.ts';
-
-/** A statement prepared on one server connection. `shape` is undefined until it has been described. */
-export interface ServerStatement {
-  shape: string | undefined;
-}
+import { ServerStatements } from './server-statements.ts';
 
 /** What is true of the session behind one server connection, whichever client uses it. */
 export class ServerSession {
@@ -16,9 +11,8 @@ export class ServerSession {
   /** What it reported when it had just logged in. */
   readonly baseline: ParameterSet;
   readonly answers = new AnswerQueue();
-  /** Prepared statements, least recently used first. */
-  readonly prepared = new Map<PreparedText, ServerStatement>();
-  /** Whose unnamed statement it holds; `undefined`: none, or nobody knows whose. */
+  readonly prepared = new ServerStatements();
+  /** Whose unnamed statement it holds, as far as confirmed; `undefined`: none, or nobody knows whose. */
   unnamedOwner: object | undefined;
   /** Something was done to it that is not followed: it is reset before anyone else gets it. */
   unclean = false;
@@ -36,21 +30,5 @@ export class ServerSession {
     this.applied = ParameterSet.empty;
     this.unnamedOwner = undefined;
     this.unclean = false;
-  }
-
-  /** Marks a statement as just used, and tells what is known of it. */
-  use(text: PreparedText): ServerStatement | undefined {
-    const statement = this.prepared.get(text);
-    if (statement !== undefined && this.prepared.size > 1) {
-      this.prepared.delete(text);
-      this.prepared.set(text, statement);
-    }
-    return statement;
-  }
-
-  /** The statement used least recently, once more than `limit` are prepared. */
-  overLimit(limit: number): PreparedText | undefined {
-    if (this.prepared.size < limit) return undefined;
-    return this.prepared.keys().next().value;
   }
 }

@@ -42,8 +42,7 @@ describe('pgmirror answers any sequence of messages as PostgreSQL does', () => {
   });
 
   for (const { name, share, general } of configurations) {
-    const todo = 'names in errors, evicted and pending statements, a Query skipped in COPY';
-    it(`with ${name}`, { timeout: 600_000, todo }, async (t) => {
+    it(`with ${name}`, { timeout: 600_000 }, async (t) => {
       const undo = inReverse(t);
       const start = async (): Promise<Comparison> =>
         Comparison.start(undo, server, { ...general, pinned_pool_size: 1_000, checkout_timeout: 2_000 });

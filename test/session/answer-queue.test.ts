@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AnswerQueue, INJECTED, isCompletion, Owed, owedByType } from '../../src/session/answer-queue.ts';
 
-const { Bind, Close, CopyEnd, Describe, Execute, FunctionCall, Parse, Query, Sync } = Owed;
+const { Bind, Close, Describe, Execute, FunctionCall, Parse, Query, Sync } = Owed;
 
 /** A queue to which these were pushed; a Sync or Query of a test has its place as its offset. */
 function queueOf(...kinds: readonly number[]): AnswerQueue {
@@ -212,25 +212,17 @@ describe('COPY FROM STDIN in the simple query flow', () => {
     const queue = queueOf(Query);
     assert.equal(queue.enterCopyIn(), 0);
     assert.deepEqual([queue.copyIn, queue.requests, queue.quiet], [true, 1, false]);
-    queue.push(CopyEnd);
-    assert.deepEqual([queue.copyIn, queue.head, queue.requests], [false, Query, 1]);
+    queue.copyEnded();
+    assert.deepEqual([queue.copyIn, queue.head, queue.requests, queue.answerDue], [false, Query, 1, true]);
     queue.shift();
-    assert.ok(quietAndClosed(queue));
-  });
-
-  it('whose data was sent ahead of the CopyInResponse is over when that comes', () => {
-    const queue = queueOf(Query, CopyEnd, Query);
-    assert.equal(queue.enterCopyIn(), 0);
-    assert.equal(queue.copyIn, false);
-    assert.deepEqual(drain(queue), [Query, Query]);
     assert.ok(quietAndClosed(queue));
   });
 
   it('ignores a Sync that was sent before, and nothing stays open behind it', () => {
     const queue = queueOf(Query, Sync);
     assert.equal(queue.enterCopyIn(), 1);
-    assert.equal(queue.requests, 1);
-    queue.push(CopyEnd);
+    assert.deepEqual([queue.requests, queue.ignoredSyncs, queue.awaitsCopy], [1, 1, true]);
+    queue.copyEnded();
     assert.deepEqual(drain(queue), [Query]);
     assert.ok(quietAndClosed(queue));
   });
@@ -239,11 +231,20 @@ describe('COPY FROM STDIN in the simple query flow', () => {
     const queue = queueOf(Query);
     queue.enterCopyIn();
     queue.push(Sync);
-    assert.deepEqual([queue.requests, queue.length], [1, 1]);
-    queue.push(CopyEnd);
+    assert.deepEqual([queue.requests, queue.length, queue.ignoredSyncs], [1, 1, 1]);
+    queue.copyEnded();
+    assert.deepEqual(drain(queue), [Query]);
+    assert.ok(quietAndClosed(queue));
+  });
+
+  it('that fails behind such a Sync leaves in doubt how many ReadyForQuerys are to come', () => {
+    const queue = queueOf(Query);
+    queue.enterCopyIn();
     queue.push(Sync);
-    assert.equal(queue.requests, 2);
-    assert.deepEqual(drain(queue), [Query, Sync]);
+    queue.copyFailed();
+    queue.shift();
+    assert.deepEqual([queue.quiet, queue.awaitsCopy], [false, true]);
+    queue.doubtSettled(false);
     assert.ok(quietAndClosed(queue));
   });
 });
@@ -254,85 +255,86 @@ describe('COPY FROM STDIN in the extended query flow', () => {
     queue.shift();
     queue.shift();
     assert.equal(queue.enterCopyIn(), 0);
-    assert.deepEqual([queue.copyIn, queue.segmentOpen, queue.quiet], [true, true, false]);
-    queue.push(CopyEnd);
+    assert.deepEqual([queue.copyIn, queue.segmentOpen, queue.quiet, queue.answerDue], [true, true, false, false]);
+    queue.copyEnded();
     queue.push(Sync);
     assert.deepEqual([queue.copyIn, queue.segmentOpen, queue.requests], [false, false, 1]);
     assert.deepEqual(drain(queue), [Execute, Sync]);
     assert.ok(quietAndClosed(queue));
   });
 
-  it('ignores the Sync that was sent before its CopyInResponse', () => {
+  it('ignores the Sync that was sent before its CopyInResponse, and is not committed without another', () => {
     const queue = queueOf(Parse, Bind, Execute, Sync);
     queue.shift();
     queue.shift();
     assert.equal(queue.enterCopyIn(), 1);
     assert.deepEqual([queue.requests, queue.segmentOpen, queue.copyIn, queue.length], [0, true, true, 1]);
-    queue.push(CopyEnd);
+    assert.ok(queue.executeWithoutSync);
+    queue.copyEnded();
+    queue.shift();
+    assert.equal(queue.awaitsCopy, false);
     queue.push(Sync);
-    assert.deepEqual([queue.requests, queue.segmentOpen], [1, false]);
-    assert.deepEqual(drain(queue), [Execute, Sync]);
-    assert.ok(quietAndClosed(queue));
-  });
-
-  it('that was sent at one stroke (P B E S d c S) is over with the last Sync', () => {
-    const queue = queueOf(Parse, Bind, Execute, Sync, CopyEnd, Sync);
-    queue.shift();
-    queue.shift();
-    assert.equal(queue.enterCopyIn(), 1);
-    assert.deepEqual([queue.requests, queue.copyIn, queue.last], [1, false, Sync]);
-    assert.deepEqual(drain(queue), [Execute, Sync]);
-    assert.ok(quietAndClosed(queue));
-  });
-
-  it('that was sent at one stroke leaves the requests behind it as they were', () => {
-    const queue = queueOf(Execute, Sync, CopyEnd, Sync, Parse, Sync, Query);
-    assert.equal(queue.enterCopyIn(), 1);
-    assert.equal(queue.requests, 3);
-    assert.deepEqual([queue.headSubject, queue.headOffset], ['subject 0', 10]);
-    queue.shift();
-    assert.deepEqual([queue.head, queue.headSubject, queue.headOffset], [Sync, 'subject 3', 40]);
-    assert.deepEqual(drain(queue), [Sync, Parse, Sync, Query]);
+    assert.deepEqual(drain(queue), [Sync]);
     assert.ok(quietAndClosed(queue));
   });
 
   it('ignores several Syncs, and knows how many', () => {
     const queue = queueOf(Execute, Sync, Sync, Sync);
     assert.equal(queue.enterCopyIn(), 3);
-    assert.deepEqual([queue.length, queue.requests], [1, 0]);
+    assert.deepEqual([queue.length, queue.requests, queue.ignoredSyncs], [1, 0, 3]);
+  });
+
+  it('is to fail where anything else was sent behind it: nothing is ignored', () => {
+    const queue = queueOf(Execute, Sync, Parse, Sync);
+    assert.equal(queue.enterCopyIn(), 0);
+    assert.deepEqual([queue.copyIn, queue.length, queue.requests], [true, 4, 2]);
   });
 
   it('that fails before CopyDone is over, and the server skips to the Sync', () => {
     const queue = queueOf(Execute);
     queue.enterCopyIn();
     assert.equal(queue.failSegment(), 0);
-    assert.deepEqual([queue.copyIn, queue.skipping], [false, true]);
-    queue.push(CopyEnd);
+    assert.deepEqual([queue.copyIn, queue.skipping, queue.doubt], [false, true, undefined]);
     queue.push(Sync);
     assert.deepEqual([queue.skipping, queue.requests], [false, 1]);
     assert.deepEqual(drain(queue), [Sync]);
     assert.ok(quietAndClosed(queue));
   });
 
+  it('that fails behind a Sync amid its data goes on skipping, or not, as is found out', () => {
+    for (const answered of [true, false]) {
+      const queue = queueOf(Execute, Sync);
+      queue.enterCopyIn();
+      assert.equal(queue.failSegment(), 0);
+      assert.deepEqual([queue.skipping, queue.awaitsCopy, queue.quiet], [true, true, false]);
+      queue.doubtSettled(answered);
+      assert.deepEqual([queue.skipping, queue.awaitsCopy, queue.quiet], [!answered, false, answered]);
+    }
+  });
+
   it('that fails after CopyDone and Sync were sent leaves the Sync', () => {
-    const queue = queueOf(Execute, CopyEnd, Sync);
+    const queue = queueOf(Execute);
     queue.enterCopyIn();
+    queue.copyEnded();
+    queue.push(Sync);
     assert.equal(queue.failSegment(), 0);
     assert.deepEqual(drain(queue), [Sync]);
     assert.ok(quietAndClosed(queue));
   });
 });
 
-describe('the end of COPY data', () => {
-  it('owes nothing, wherever it stands', () => {
-    const queue = queueOf(CopyEnd, Query, CopyEnd, CopyEnd, Sync, CopyEnd);
-    assert.deepEqual(
-      [queue.head, queue.headSubject, queue.headOffset, queue.headInjected],
-      [Query, 'subject 1', 20, false],
-    );
-    assert.deepEqual(drain(queue), [Query, Sync]);
-    assert.equal(queue.length, 0);
-    assert.ok(quietAndClosed(queue));
+describe('what is answered without anything more being sent', () => {
+  it('is all that stands before a Sync, a Query or a Flush', () => {
+    const queue = queueOf(Parse, Bind);
+    assert.deepEqual([queue.answerDue, queue.allDue], [false, false]);
+    queue.flushed();
+    queue.push(Execute);
+    assert.deepEqual([queue.answerDue, queue.allDue], [true, false]);
+    queue.shift();
+    queue.shift();
+    assert.deepEqual([queue.answerDue, queue.allDue], [false, false]);
+    queue.push(Sync);
+    assert.deepEqual([queue.answerDue, queue.allDue], [true, true]);
   });
 });
 
@@ -351,7 +353,6 @@ describe('an Execute without its Sync', () => {
     ['Parse and Bind', [Parse, Bind], false],
     ['an Execute', [Parse, Bind, Execute], true],
     ['an Execute and messages behind it', [Execute, Close, Parse, Describe], true],
-    ['COPY data behind an Execute', [Execute, CopyEnd], true],
     ['an Execute with its Sync', [Execute, Sync], false],
     ['an Execute with its Sync and an open segment', [Execute, Sync, Parse], false],
     ['a second Execute without', [Execute, Sync, Bind, Execute], true],
@@ -403,10 +404,12 @@ describe('the ring of a queue', () => {
         queue.push(Query);
         queue.shift();
       }
-      const kinds = [Execute, Sync, CopyEnd, Sync, Parse, Bind, Execute, Sync, Query];
-      kinds.forEach((kind, index) => queue.push(kind, index, index + 1));
+      [Execute, Sync].forEach((kind, index) => queue.push(kind, index, index + 1));
       assert.equal(queue.enterCopyIn(), 1, `${taken} taken before`);
+      queue.copyEnded();
       queue.shift();
+      const kinds = [Sync, Parse, Bind, Execute, Sync, Query];
+      kinds.forEach((kind, index) => queue.push(kind, index + 3, index + 4));
       assert.deepEqual([queue.head, queue.headSubject], [Sync, 3], `${taken} taken before`);
       queue.shift();
       assert.deepEqual([queue.head, queue.headSubject], [Parse, 4], `${taken} taken before`);

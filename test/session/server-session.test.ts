@@ -17,32 +17,10 @@ describe("a server connection's session", () => {
     assert.deepEqual([session.applied.key, session.unclean, session.answers.quiet], ['', false, true]);
   });
 
-  it('gives up the statement used least recently once the limit is reached', () => {
-    const session = new ServerSession(new Map());
-    const [one, two, three] = texts('1', '2', '3') as [never, never, never];
-    for (const text of [one, two]) session.prepared.set(text, { shape: undefined });
-    assert.equal(session.overLimit(3), undefined);
-    assert.equal(session.overLimit(2), one);
-    session.prepared.set(three, { shape: 'x' });
-    session.use(one);
-    assert.equal(session.overLimit(3), two);
-    session.use(two);
-    assert.equal(session.overLimit(3), three);
-  });
-
-  it('tells what is known of a statement that is used, and nothing of one it lacks', () => {
-    const session = new ServerSession(new Map());
-    const [one, two] = texts('1', '2') as [never, never];
-    session.prepared.set(one, { shape: 'x' });
-    assert.deepEqual(session.use(one), { shape: 'x' });
-    assert.equal(session.use(two), undefined);
-    assert.equal(session.prepared.size, 1);
-  });
-
   it('is as after a login when DISCARD ALL was run', () => {
     const session = new ServerSession(new Map());
     const [one] = texts('1') as [never];
-    session.prepared.set(one, { shape: 'x' });
+    session.prepared.prepared(one);
     session.applied = ParameterSet.empty.with('a', '1');
     session.unnamedOwner = {};
     session.unclean = true;
