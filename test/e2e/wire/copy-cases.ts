@@ -110,6 +110,59 @@ export const copyCases: readonly Dialogue[] = [
     ],
   },
   {
+    name: '20: COPY by the extended protocol fails, and a Query is skipped with the rest of the data',
+    steps: [
+      {
+        send: [
+          parse('', copy),
+          Buffer.concat([
+            ...[bind('', ''), execute(''), copyDone, bind('', ''), execute('')],
+            ...[copyData('x\n'), query(copy), sync, copyDone],
+          ]),
+        ],
+        answer: '12GC2GEZ',
+      },
+      says('Z', copyFail('over'), sync),
+      says('TDCZ', query('SELECT count(*) FROM c')),
+    ],
+  },
+  {
+    name: '20: of the Syncs amid data those behind its error are answered',
+    steps: [
+      says('12G', parse('', copy), bind('', ''), execute(''), flush),
+      says('', copyData('4'), sync),
+      says('E', copyData('x\n')),
+      says('', query('SELECT 1'), copyDone),
+      says('Z', sync),
+      says('2G', bind('', ''), execute(''), flush),
+      says('EZ', copyData('x\n'), sync, copyDone),
+      says('Z', sync),
+      says('12GEZZZ', parse('', copy), bind('', ''), execute(''), copyData('x\n'), sync, sync, copyDone, sync),
+      says('2GEZTDCZ', bind('', ''), execute(''), copyData('x\n'), sync, query('SELECT 1')),
+      says('12GEZ1Z', parse('', copy), bind('', ''), execute(''), copyData('x\n'), sync, parse('', 'SELECT 1'), sync),
+      says('CZ', query('BEGIN')),
+      says('12GEZZ', parse('', copy), bind('', ''), execute(''), copyData('x\n'), sync, sync),
+      says('CZ', query('ROLLBACK')),
+    ],
+  },
+  {
+    name: '20: the same in the simple protocol',
+    steps: [
+      says('G', query(copy)),
+      says('EZZZ', copyData('x\n'), sync, copyDone, sync),
+      says('GEZZTDCZ', query(copy), copyData('x\n'), sync, copyFail('no'), query('SELECT 1')),
+      says('GEZ', query(copy), copyData('4'), sync, copyData('x\n')),
+      says('GEZZ1Z', query(copy), copyData('x\n'), sync, parse('', 'SELECT 1'), sync),
+    ],
+  },
+  {
+    name: '20: a Query behind a Sync amid the data ends the connection',
+    steps: [
+      says('12G', parse('', copy), bind('', ''), execute(''), sync),
+      says('EE!', copyData('1\n'), sync, query('SELECT 1')),
+    ],
+  },
+  {
     name: '20: CopyFail by the extended protocol',
     steps: [
       says('12GEZ', parse('', copy), bind('', ''), execute(''), copyData('1\n'), copyFail('no'), sync),

@@ -16,8 +16,63 @@ import { says, saysByteByByte, type Dialogue } from './dialogue.ts';
 
 const five = 'SELECT n FROM generate_series(1, 5) AS n';
 
+const one = 'SELECT 1';
+const number = 'SELECT $1::int';
+
 /** Named statements: failed, duplicate and unknown names, names beside portals (cases 12, 14, 24). */
 export const nameCases: readonly Dialogue[] = [
+  {
+    name: '13: a statement that made room for another is there again in the same pipeline',
+    steps: [
+      says(
+        '12DCEZ12C2DCZ',
+        ...[parse('b', 'SELECT 1'), bind('', 'b'), execute(''), parse('a', 'SELEC'), bind('', 'a'), execute(''), sync],
+        ...[parse('a', "SET application_name = 'x'"), bind('', 'a'), execute(''), bind('', 'b'), execute(''), sync],
+      ),
+    ],
+  },
+  {
+    name: '10: an error does not undo the unnamed statement of a later segment',
+    steps: [
+      says(
+        '12EZ12DC2EZ',
+        ...[
+          parse('b', 'RELEASE s'),
+          bind('', 'b'),
+          execute(''),
+          parse('', number),
+          bind('', '', '1'),
+          execute(''),
+          sync,
+        ],
+        ...[parse('', number), bind('', '', '1'), execute(''), bind('', 'b'), bind('', ''), execute('')],
+        ...[parse('', 'SELECT 1'), sync],
+      ),
+    ],
+  },
+  {
+    name: '10: an unnamed statement that was skipped is not there for the next segment',
+    steps: [
+      says('EZEZ', bind('', 'nobody'), parse('', 'SELECT 2'), sync, bind('', ''), execute(''), sync),
+      says('EZ1Z2DCZ', parse('', 'SELEC'), sync, parse('', 'SELECT 3'), sync, bind('', ''), execute(''), sync),
+    ],
+  },
+  {
+    name: '14: an error names the statement that its message named',
+    steps: [
+      says('112DCEZ', parse('b', one), parse('a', one), bind('', 'a'), execute(''), parse('a', 'SELECT 2'), sync),
+      says('1EZ', parse('c', number), bind('', 'c'), sync),
+      says('1EZ', parse('d', number), bind('', 'd'), describe('S', 'd'), sync),
+      says('CZ', query('DISCARD ALL')),
+      says('12CEZ', parse('a', 'DISCARD ALL'), bind('p', 'a'), execute('p'), bind('q', 'a'), execute('q'), sync),
+      says(
+        '12C12CEZ',
+        ...[parse('a', 'BEGIN'), bind('', 'a'), execute(''), parse('', 'DEALLOCATE ALL'), bind('', ''), execute('')],
+        ...[bind('', 'a'), execute(''), sync],
+      ),
+      says('CZ', query('ROLLBACK')),
+    ],
+  },
   {
     name: '12: a named Parse that fails leaves no trace',
     steps: [
