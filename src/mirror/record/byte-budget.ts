@@ -1,3 +1,6 @@
+/** One client alone may hold three quarters of all. */
+const SHARE = 3;
+
 /**
  * `mirror_queue_bytes`: everything recorded and not yet finished, in all threads together. Each thread counts in a cell
  * of its own, so that nobody waits for anybody; a sum read while others write is off by what they are just adding.
@@ -19,9 +22,14 @@ export class ByteBudget {
     return sum;
   }
 
-  /** Takes bytes, unless the limit would be passed. */
-  take(bytes: number): boolean {
-    if (this.used + bytes > this.limit) return false;
+  /**
+   * Takes bytes for a client that holds `held` already, unless the limit would be passed or the client had more than
+   * its share: `SHARE` times what is left free. So one alone never has it all, whoever comes finds room, and those who
+   * want more than there is come to have the same.
+   */
+  take(bytes: number, held: number): boolean {
+    const free = this.limit - this.used - bytes;
+    if (free < 0 || held + bytes > SHARE * free) return false;
     this.#cells[this.#thread] = (this.#cells[this.#thread] ?? 0) + bytes;
     return true;
   }

@@ -349,7 +349,7 @@ export class RecordingDesk {
     if (--unfinished.left > 0) return;
     this.#unfinished[slot] = undefined;
     this.#freeSlots.push(slot);
-    this.bytes.giveBack(bytes);
+    recorder.bytes.finished(bytes);
   }
 
   #countErrors(row: number, sqlstates: readonly string[]): void {

@@ -5,6 +5,7 @@ import type { ParameterSet } from '../../session/parameter-set.ts';
 import type { PreparedText } from '../../session/statement-names.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { AnsweredRequests } from './answered-requests.ts';
+import { ClientBytes } from './client-bytes.ts';
 import { ClientTraits } from './client-traits.ts';
 import { dropReasonIndex } from './drop-reason-names.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, TransactionFlag } from './record-stream.ts';
@@ -31,6 +32,7 @@ export class TransactionRecorder {
   /** The client's settings, as of now. */
   settings: ParameterSet;
   readonly traits: ClientTraits;
+  readonly bytes: ClientBytes;
   /** Handed over and not finished, by mirror id. */
   readonly depths: number[] = [];
   /** The mirror process (by incarnation) that knows of this client. */
@@ -55,8 +57,6 @@ export class TransactionRecorder {
   #requestCount = 0;
   /** Bytes of messages ever recorded. */
   #offset = 1;
-  /** Bytes taken from the budget for what is recorded and not handed over. */
-  #taken = 0;
   /** Statements prepared earlier that requests refer to. */
   readonly #statements = new Set<PreparedText>();
   #digest: AnswerDigest | undefined;
@@ -76,6 +76,7 @@ export class TransactionRecorder {
     this.database = options.database;
     this.user = options.user;
     this.traits = new ClientTraits(options.user, desk.roll());
+    this.bytes = new ClientBytes(desk.bytes);
     this.#decisions = new RouteDecisions(desk, this);
     this.#answered = new AnsweredRequests(desk, desk.registry);
     this.settings = options.settings;
@@ -301,8 +302,7 @@ export class TransactionRecorder {
       length > route.maxTransactionSize ? dropReasonIndex.too_large : this.#desk.admit(this, route),
     );
     if (targets.length === 0) return targets;
-    // The bytes are the queue's now, and given back when the last mirror has finished with them.
-    this.#taken -= length;
+    this.bytes.handOver(length);
     this.#desk.handOver(this, targets, {
       startedAt: this.#startedAt,
       endedAt: now,
@@ -355,9 +355,7 @@ export class TransactionRecorder {
   #take(more: number): boolean {
     const transaction = this.#answered.length + (this.#pending.at(-1)?.length ?? 0) + more;
     if (transaction > this.#desk.largestTransaction) return this.#giveUp(dropReasonIndex.too_large);
-    if (!this.#desk.bytes.take(more)) return this.#giveUp(dropReasonIndex.bytes_full);
-    this.#taken += more;
-    return true;
+    return this.bytes.take(more) || this.#giveUp(dropReasonIndex.bytes_full);
   }
 
   #giveUp(reason: number): false {
@@ -379,8 +377,7 @@ export class TransactionRecorder {
     this.#answered.clear();
     let kept = 0;
     for (const request of this.#pending) kept += request.length;
-    if (this.#taken > kept) this.#desk.bytes.giveBack(this.#taken - kept);
-    this.#taken = kept;
+    this.bytes.keep(kept);
   }
 
   /** Nothing is unfinished: the next request begins anew. */
@@ -405,8 +402,6 @@ export class TransactionRecorder {
     if (this.#current === next) this.#current = request;
     request.join(next);
     this.#discard([next]);
-    if (!request.recorded || this.#taken < REQUEST_HEADER_LENGTH) return;
-    this.#taken -= REQUEST_HEADER_LENGTH;
-    this.#desk.bytes.giveBack(REQUEST_HEADER_LENGTH);
+    if (request.recorded) this.bytes.giveBack(REQUEST_HEADER_LENGTH);
   }
 }

@@ -337,7 +337,18 @@ describe('everything recorded', () => {
       assert.ok(bench.bytes.used <= 5_000);
     }
     for (const client of clients) client.ready('I');
-    assert.equal(bench.counts().queueLength, 5);
-    assert.deepEqual(bench.drops(), { bytes_full: 15 });
+    assert.equal(bench.counts().queueLength, 4);
+    assert.deepEqual(bench.drops(), { bytes_full: 16 });
+  });
+
+  it('is not all of one client, however much it does', async (t) => {
+    const bench = await RecordingBench.start(t, { limit: 100_000 });
+    const [greedy, modest] = [bench.client(), bench.client('bert')];
+    for (let count = 0; count < 200; count++) greedy.run('I', query('x'.repeat(900)));
+    assert.ok((bench.drops().bytes_full ?? 0) > 100);
+    for (let count = 0; count < 10; count++) modest.run('I', query('x'.repeat(900)));
+    assert.deepEqual([bench.drops('1 bert'), bench.counts('1 bert').queueLength], [{}, 10]);
+    await bench.acknowledgeAll();
+    assert.equal(bench.bytes.used, 0);
   });
 });

@@ -492,7 +492,7 @@ describe('a transaction that is not mirrored', () => {
   });
 
   it('is dropped where everything recorded is beyond the limit, which is free again afterwards', async (t) => {
-    const bench = await RecordingBench.start(t, { limit: 400 });
+    const bench = await RecordingBench.start(t, { limit: 450 });
     const client = bench.client();
     client.run('I', query('x'.repeat(500)));
     assert.deepEqual([bench.drops(), bench.bytes.used], [{ bytes_full: 1 }, 0]);
@@ -506,7 +506,7 @@ describe('a transaction that is not mirrored', () => {
   });
 
   it('does not take the one sent ahead of its answer with it by halves: no transaction without its head', async (t) => {
-    const bench = await RecordingBench.start(t, { limit: 400 });
+    const bench = await RecordingBench.start(t, { limit: 500 });
     const client = bench.client();
     client.send(query('x'.repeat(300)));
     client.send(BEGIN);
