@@ -4,6 +4,7 @@ import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { ParameterSet } from '../session/parameter-set.ts';
 import type { ServerSession } from '../session/server-session.ts';
 import { settingsStatement } from '../session/settings.ts';
+import { monotonicNow } from '../util/clock.ts';
 import { runTask } from './server-task.ts';
 import type { Server } from './session-link.ts';
 
@@ -17,16 +18,19 @@ const APPLICATION_NAME = 'application_name';
 /** Longer names are truncated by the server (NAMEDATALEN - 1). */
 const PLAIN_NAME = /^[\x20-\x7e]{0,63}$/;
 const REMEMBERED = 1000;
+const LOST = '08006';
+/** So long it is not asked again whether the configuration of the server has changed. */
+const FRESH_MS = 1_000;
 
 /**
  * What the servers of a pool say to a client that logs in with certain settings. The first client with a set of settings
  * has them tried on a server connection, so that it is told what PostgreSQL makes of them, or why they are refused; what
- * came out is remembered for the next. `application_name` differs from client to client and needs no trying.
+ * came out is remembered for the next ones. `application_name` differs from client to client and needs no trying.
  */
 export class WelcomeDesk {
   readonly #pool: Pool<ServerSession>;
   readonly #timeoutMs: number;
-  readonly #known = new Map<string, Welcome>();
+  readonly #known = new Map<string, { readonly welcome: Welcome; readonly since: number }>();
 
   constructor(pool: Pool<ServerSession>, options: { readonly timeoutMs: number }) {
     this.#pool = pool;
@@ -40,17 +44,29 @@ export class WelcomeDesk {
     const tried = new Map(settings);
     if (plain) tried.delete(APPLICATION_NAME);
     const wanted = new ParameterSet(tried);
-    let known = this.#known.get(wanted.key);
-    if (known === undefined) {
-      known = await this.#try(wanted);
-      if (this.#known.size >= REMEMBERED) this.#known.clear();
-      if (plain) this.#known.set(wanted.key, known);
-    }
+    const known = await this.#welcomeFor(wanted, plain);
     if (!plain || applicationName === '') return known;
     return {
       settings: known.settings.with(APPLICATION_NAME, applicationName),
       reported: known.reported.with(APPLICATION_NAME, applicationName),
     };
+  }
+
+  /** What came out before, unless that was long ago and a server can be asked at once whether it still holds. */
+  async #welcomeFor(wanted: ParameterSet, remember: boolean): Promise<Welcome> {
+    const known = this.#known.get(wanted.key);
+    const isFresh = known !== undefined && monotonicNow() - known.since < FRESH_MS;
+    if (known !== undefined && (isFresh || this.#pool.idleCount === 0)) return known.welcome;
+    try {
+      const welcome = await this.#try(wanted);
+      if (this.#known.size >= REMEMBERED) this.#known.clear();
+      if (remember) this.#known.set(wanted.key, { welcome, since: monotonicNow() });
+      return welcome;
+    } catch (error) {
+      // That the one connection was lost says nothing of the server.
+      if (known !== undefined && error instanceof LoginRefused && error.fields.code === LOST) return known.welcome;
+      throw error;
+    }
   }
 
   #try(wanted: ParameterSet): Promise<Welcome> {
@@ -74,15 +90,10 @@ export class WelcomeDesk {
     // From a clean slate: part of a value that is not named (the half of DateStyle) must not be the last client's.
     const clean = settingsStatement(server.state.applied, ParameterSet.empty);
     const sql = [clean, settingsStatement(ParameterSet.empty, wanted)].filter((part) => part !== '').join('; ');
-    if (sql === '') {
-      const welcome = { settings: wanted, reported: server.state.reported };
-      this.#pool.release(server);
-      resolve(welcome);
-      return;
-    }
+    // Even an empty query makes a server report what its configuration has become.
     runTask(server, sql, this.#timeoutMs, (result) => {
       if (result.outcome === 'lost') {
-        reject(fatal({ code: '08006', message: result.reason }));
+        reject(fatal({ code: LOST, message: result.reason }));
         return;
       }
       if (result.outcome === 'error') {
@@ -90,6 +101,7 @@ export class WelcomeDesk {
         reject(fatal(result.error));
         return;
       }
+      server.state.configured(wanted);
       const settings = this.#normalized(server, wanted);
       server.state.applied = settings;
       this.#pool.release(server);

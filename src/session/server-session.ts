@@ -8,8 +8,8 @@ export class ServerSession {
   applied = ParameterSet.empty;
   /** Everything it has reported (ParameterStatus), by the server's spelling. */
   reported: ParameterSet;
-  /** What it reported when it had just logged in. */
-  readonly baseline: ParameterSet;
+  /** What it reports where no settings are made on it: as when it had just logged in. */
+  baseline: ParameterSet;
   readonly answers = new AnswerQueue();
   readonly prepared = new ServerStatements();
   /** Whose unnamed statement it holds, as far as confirmed; `undefined`: none, or nobody knows whose. */
@@ -22,6 +22,13 @@ export class ServerSession {
   constructor(reported: ReadonlyMap<string, string>) {
     this.baseline = new ParameterSet(reported);
     this.reported = this.baseline;
+  }
+
+  /** Nobody but pgmirror has used it, and made these settings: what else it reports now is the server's configuration. */
+  configured(settings: ParameterSet): void {
+    for (const [name, value] of this.reported.entries) {
+      if (!settings.entries.has(name.toLowerCase())) this.baseline = this.baseline.with(name, value);
+    }
   }
 
   /** DISCARD ALL was run. */

@@ -15,6 +15,7 @@ import {
   type Message,
 } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
+import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
 import type { WireClient } from '../support/wire-client.ts';
@@ -338,6 +339,38 @@ suite('A statement that a server connection lacks', () => {
       await client.expect('2', 'D', 'C', 'E', 'Z');
     }
     await Promise.all(clients.map(async (client) => client.end()));
+  });
+});
+
+suite('A configuration of the server that has changed', () => {
+  const cleanup = inReverse({ after });
+  let server: RunningPostgres;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    server = await startTestPostgres(cleanup);
+  });
+
+  it('is what a client is told that logs in, and what RESET brings back', async (t) => {
+    const comparison = await Comparison.start(inReverse(t), server, { default_pool_size: 1 });
+    const early = await comparison.pooled();
+    assert.notEqual(early.parameters.get('TimeZone'), 'Asia/Tokyo');
+    await comparison.ask("ALTER SYSTEM SET TimeZone = 'Asia/Tokyo'");
+    await comparison.ask('SELECT pg_reload_conf()');
+    await eventually(async () => {
+      const late = await comparison.pooled();
+      const told = late.parameters.get('TimeZone');
+      await late.end();
+      return told === 'Asia/Tokyo';
+    });
+    for (const client of [early, await comparison.pooled()]) {
+      assert.deepEqual(await look(client, 'SHOW TimeZone'), [['Asia/Tokyo']]);
+      await run(client, "SET TimeZone = 'Europe/Rome'", 'simple');
+      await run(client, 'RESET TimeZone', 'simple');
+      assert.deepEqual(await look(client, 'SHOW TimeZone'), [['Asia/Tokyo']]);
+      await client.end();
+    }
   });
 });
 
