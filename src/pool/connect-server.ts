@@ -6,7 +6,7 @@ import type { ServerAddress, ServerSocket } from '../net/server-socket.ts';
 import type { ServerTlsOptions } from '../net/server-tls.ts';
 import { parseErrorFields } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
-import { startupMessage } from '../protocol/frontend-messages.ts';
+import { PROTOCOL_3_0, PROTOCOL_3_2, startupMessage } from '../protocol/frontend-messages.ts';
 import { Backend, HEADER_LENGTH, TransactionStatus } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { monotonicNow } from '../util/clock.ts';
@@ -58,27 +58,42 @@ export class ServerLoginError extends Error {
 
 /** SQLSTATE invalid_authorization_specification: what a server says that has no rule for such a connection. */
 const NO_RULE = '28000';
+/** SQLSTATEs feature_not_supported and protocol_violation: what is said to a version that is not known. */
+const VERSION_REFUSED: ReadonlySet<string> = new Set(['0A000', '08P01']);
 
 /**
- * Connects and logs in, up to ReadyForQuery. Rejects with ServerLoginError, and has then left nothing open. As in libpq,
- * with `prefer` a server that refuses an encrypted login is asked again in plain text; only where no password would
+ * Connects and logs in, up to ReadyForQuery, by protocol 3.2 where the server speaks it. Rejects with ServerLoginError, and
+ * has then left nothing open. As in libpq, with `prefer` a server that refuses an encrypted login is asked again in plain text; only where no password would
  * help, though: a wrong one is not sent a second time, unprotected.
  */
 export async function connectServer(login: ServerLogin): Promise<LoggedInServer> {
   const deadline = monotonicNow() + login.timeoutMs;
-  try {
-    return await attempt(login, deadline);
-  } catch (error) {
-    const refused = error instanceof Refused && error.encrypted && login.tls?.verify === 'prefer';
-    if (!refused || !(error.cause instanceof ServerLoginError) || error.cause.code !== NO_RULE) {
-      throw loginError(error instanceof Refused ? error.cause : error, login);
+  let way: Way = { tls: login.tls, version: PROTOCOL_3_2 };
+  for (;;) {
+    try {
+      return await attempt(login, way, deadline);
+    } catch (error) {
+      const other = error instanceof Refused ? otherWay(error, way) : undefined;
+      if (other === undefined) throw loginError(error instanceof Refused ? error.cause : error, login);
+      way = other;
     }
   }
-  try {
-    return await attempt({ ...login, tls: undefined }, deadline);
-  } catch (error) {
-    throw loginError(error instanceof Refused ? error.cause : error, login);
-  }
+}
+
+/** How a login is tried. */
+interface Way {
+  readonly tls: ServerTlsOptions | undefined;
+  readonly version: number;
+}
+
+/** What else to try where a server did not let us in this way. */
+function otherWay(refused: Refused, way: Way): Way | undefined {
+  const { cause, encrypted } = refused;
+  if (!(cause instanceof ServerLoginError) || cause.fields === undefined) return undefined;
+  if (cause.code === NO_RULE && encrypted && way.tls?.verify === 'prefer') return { ...way, tls: undefined };
+  // Servers and poolers from before NegotiateProtocolVersion refuse what they do not know.
+  if (way.version !== PROTOCOL_3_0 && VERSION_REFUSED.has(cause.code ?? '')) return { ...way, version: PROTOCOL_3_0 };
+  return undefined;
 }
 
 /** A login that failed on a connection that was made. */
@@ -91,9 +106,9 @@ class Refused extends Error {
   }
 }
 
-async function attempt(login: ServerLogin, deadline: number): Promise<LoggedInServer> {
-  const startup = startupBytes(login);
-  const socket = await openServerSocket(login.address, { tls: login.tls, timeoutMs: deadline - monotonicNow() });
+async function attempt(login: ServerLogin, { tls, version }: Way, deadline: number): Promise<LoggedInServer> {
+  const startup = startupBytes(login, version);
+  const socket = await openServerSocket(login.address, { tls, timeoutMs: deadline - monotonicNow() });
   try {
     return await logIn(socket, login, { startup, timeoutMs: deadline - monotonicNow() });
   } catch (error) {
@@ -127,7 +142,7 @@ async function logIn(
 async function authenticate(conversation: ServerConversation, authentication: ServerAuthentication): Promise<void> {
   for (;;) {
     const { type, message } = await conversation.next();
-    if (isPassedOver(type)) continue;
+    if (isPassedOver(type, message)) continue;
     if (type !== Backend.Authentication) throw unexpected(type, message);
     const step = await authentication.receive(message);
     if (step.send !== undefined) conversation.send(step.send);
@@ -141,7 +156,7 @@ async function awaitReady(conversation: ServerConversation): Promise<Omit<Logged
   let key: Pick<LoggedInServer, 'processId' | 'secretKey'> = { processId: 0, secretKey: Buffer.alloc(0) };
   for (;;) {
     const { type, message } = await conversation.next();
-    if (isPassedOver(type)) continue;
+    if (isPassedOver(type, message)) continue;
     if (type === Backend.ParameterStatus) parameters.set(...parseParameterStatus(message));
     else if (type === Backend.BackendKeyData) key = parseBackendKeyData(message);
     else if (type === Backend.ReadyForQuery) {
@@ -153,10 +168,20 @@ async function awaitReady(conversation: ServerConversation): Promise<Omit<Logged
   }
 }
 
-// Notices say nothing that matters here. NegotiateProtocolVersion offers a version below the one asked for, or names
-// options not known: 3.0 without options was asked for.
-function isPassedOver(type: number): boolean {
+// Notices say nothing that matters here. NegotiateProtocolVersion offers an older minor version, and nothing that is used
+// here hangs on which; options it cannot name, for none were asked for.
+function isPassedOver(type: number, message: Buffer): boolean {
+  if (type === Backend.NegotiateProtocolVersion) checkNegotiation(message);
   return type === Backend.NoticeResponse || type === Backend.NegotiateProtocolVersion;
+}
+
+function checkNegotiation(message: Buffer): void {
+  const isWhole = message.length === HEADER_LENGTH + 8;
+  const version = isWhole ? message.readInt32BE(HEADER_LENGTH) : 0;
+  const isOlder = version >= PROTOCOL_3_0 && version < PROTOCOL_3_2;
+  if (!isOlder || message.readInt32BE(HEADER_LENGTH + 4) !== 0) {
+    throw new ProtocolError('invalid NegotiateProtocolVersion');
+  }
 }
 
 function unexpected(type: number, message: Buffer): Error {
@@ -187,13 +212,13 @@ function checkReady(message: Buffer): void {
   }
 }
 
-function startupBytes({ user, database, parameters }: ServerLogin): Buffer {
+function startupBytes({ user, database, parameters }: ServerLogin, version: number): Buffer {
   const all = { ...parameters, user, database };
   // A zero byte would end the text early: another user or database would be logged in to.
   if (Object.entries(all).some(([name, value]) => name.includes('\0') || value.includes('\0'))) {
     throw new ProtocolError('a startup parameter holds a zero byte');
   }
-  return startupMessage(all);
+  return startupMessage(all, version);
 }
 
 function loginError(error: unknown, { address, user, database }: ServerLogin): ServerLoginError {

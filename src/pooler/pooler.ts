@@ -7,6 +7,7 @@ import type { ClientSocket } from '../net/client-socket.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
 import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { PROTOCOL_3_2 } from '../protocol/frontend-messages.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
@@ -65,6 +66,9 @@ const EARLY_BYTES = 65_536;
 /** A client's process id: its thread above these bits, a running number below. */
 const THREAD_SHIFT = 22;
 const NUMBER_MASK = (1 << THREAD_SHIFT) - 1;
+/** Bytes of a client's cancel key: protocol 3.0 has room for four; later ones as PostgreSQL's own (MAX_CANCEL_KEY_LENGTH). */
+const SHORT_KEY_BYTES = 4;
+const LONG_KEY_BYTES = 32;
 
 const SHUTDOWN: ErrorFields = {
   severity: 'FATAL',
@@ -264,10 +268,11 @@ export class Pooler {
     else this.#host.cancelElsewhere(key);
   }
 
-  #newKey(): ClientKey {
+  #newKey(protocolVersion: number): ClientKey {
     do this.#nextClient = (this.#nextClient + 1) & NUMBER_MASK;
     while (this.#nextClient === 0 || this.#sessions.has((this.#host.thread << THREAD_SHIFT) | this.#nextClient));
-    return { processId: (this.#host.thread << THREAD_SHIFT) | this.#nextClient, secretKey: randomBytes(4) };
+    const processId = (this.#host.thread << THREAD_SHIFT) | this.#nextClient;
+    return { processId, secretKey: randomBytes(protocolVersion < PROTOCOL_3_2 ? SHORT_KEY_BYTES : LONG_KEY_BYTES) };
   }
 
   async #loggedIn(
@@ -289,7 +294,7 @@ export class Pooler {
       ended: () => (gone = true),
       closed: () => (gone = true),
     };
-    const key = this.#newKey();
+    const key = this.#newKey(request.protocolVersion);
     if (this.#options.admin.names.includes(request.database)) {
       this.#host.special.serve(client, request, key, backlog, () => undefined);
       return;

@@ -6,7 +6,7 @@ import type { ClientSocket } from '../net/client-socket.ts';
 import { ALPN_PROTOCOL } from '../net/tls-acceptor.ts';
 import type { TlsAcceptor } from '../net/tls-acceptor.ts';
 import { errorResponse, negotiateProtocolVersion } from '../protocol/backend-messages.ts';
-import { PROTOCOL_3_0 } from '../protocol/frontend-messages.ts';
+import { PROTOCOL_3_2 } from '../protocol/frontend-messages.ts';
 import { MessageCollector } from '../protocol/message-collector.ts';
 import { Frontend } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
@@ -23,6 +23,8 @@ export interface LoginRequest {
   readonly database: string;
   readonly settings: ReadonlyMap<string, string>;
   readonly replication: boolean;
+  /** The protocol version that is spoken with it. */
+  readonly protocolVersion: number;
 }
 
 /** How a user of a database proves who it is; `secret` undefined: there is no such user, which must not show. */
@@ -216,10 +218,12 @@ export class Startup {
     const user = packet.parameters.get('user') ?? '';
     if (user === '') throw new ProtocolError('no PostgreSQL user name specified in startup packet', '28000');
     const { settings, protocolOptions } = parsedOptions(packet.parameters);
-    if (packet.version !== PROTOCOL_3_0 || protocolOptions.length > 0) {
-      this.#client.write(negotiateProtocolVersion(PROTOCOL_3_0, protocolOptions));
+    // As PostgreSQL, only who asks for more than there is hears of it.
+    const version = Math.min(packet.version, PROTOCOL_3_2);
+    if (packet.version > version || protocolOptions.length > 0) {
+      this.#client.write(negotiateProtocolVersion(version, protocolOptions));
     }
-    this.#request = loginRequest(user, packet.parameters, settings);
+    this.#request = { ...loginRequest(user, packet.parameters, settings), protocolVersion: version };
     this.#early = rest;
     const objection = this.#objection();
     if (objection !== undefined) {
@@ -319,7 +323,7 @@ function loginRequest(
   user: string,
   parameters: ReadonlyMap<string, string>,
   settings: ReadonlyMap<string, string>,
-): LoginRequest {
+): Omit<LoginRequest, 'protocolVersion'> {
   const replication = parameters.get('replication') ?? 'false';
   return {
     user,

@@ -3,8 +3,9 @@ import { Frontend } from './message-types.ts';
 import type { Target } from './message-types.ts';
 import { MessageWriter } from './message-writer.ts';
 
-/** Protocol version 3.0 as a StartupMessage carries it. */
+/** Protocol versions as a StartupMessage carries them; 3.2 has cancel keys of up to 256 bytes. */
 export const PROTOCOL_3_0 = 0x0003_0000;
+export const PROTOCOL_3_2 = 0x0003_0002;
 /** Request codes that stand where a StartupMessage has its version. */
 export const CANCEL_REQUEST_CODE = 80877102;
 export const SSL_REQUEST_CODE = 80877103;

@@ -52,12 +52,15 @@ describe('job queues', () => {
         utils.addJob('note', { number }, { queueName: `queue ${number % 5}` }),
       );
       await Promise.all(added);
-      const failing = JOBS / 10;
-      await eventually(() => done.length >= JOBS - failing, { timeoutMs: 20_000, what: 'the jobs' });
-      await utils.withPgClient(async (client) =>
-        client.query(`UPDATE graphile_worker._private_jobs SET run_at = now(); NOTIFY "jobs:insert", '{"count": 5}'`),
+      // What fails is put off by seconds; this is what the tests do not wait for.
+      const hurry = `UPDATE graphile_worker._private_jobs SET run_at = now() WHERE attempts = 1; NOTIFY "jobs:insert", '{"count": 5}'`;
+      await eventually(
+        async () => {
+          await utils.withPgClient(async (client) => client.query(hurry));
+          return done.length >= JOBS;
+        },
+        { timeoutMs: 30_000, intervalMs: 200, what: 'the jobs' },
       );
-      await eventually(() => done.length >= JOBS, { timeoutMs: 20_000, what: 'the second attempts' });
     } finally {
       await utils.release();
       await Promise.all(runners.map(async (runner) => runner.stop()));

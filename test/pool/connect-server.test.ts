@@ -20,17 +20,18 @@ const SERVER_VERSION = 'S\0\0\0\x19server_version\x0015.18\0';
 const KEY_DATA = 'K\0\0\0\x0c\0\0\x12\x34\xde\xad\xbe\xef';
 const READY = 'Z\0\0\0\x05I';
 const NOTICE = 'N\0\0\0\x0dSLOG\0Mx\0\0';
-const STARTUP = '\0\0\0\x38\0\x03\0\0application_name\0test\0user\0alice\0database\0shop\0\0';
+const STARTUP = '\0\0\0\x38\0\x03\0\x02application_name\0test\0user\0alice\0database\0shop\0\0';
 
 /** One connection as the scripted server sees it. */
 class Peer {
-  readonly closed: Promise<unknown>;
+  /** Also where the other end reset the connection: `once` would reject then. */
+  readonly closed: Promise<void>;
   readonly #socket: Socket;
   #received = '';
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    this.closed = once(socket, 'close');
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('error', () => undefined);
     socket.on('data', (chunk) => {
       this.#received += chunk.toString('latin1');
@@ -142,7 +143,7 @@ function answering(text: string): (peer: Peer) => Promise<void> {
 }
 
 describe('connecting to a server', () => {
-  it('sends a StartupMessage of protocol 3.0 and collects what the server reports', async (context) => {
+  it('sends a StartupMessage of protocol 3.2 and collects what the server reports', async (context) => {
     let startup = '';
     const { parameters, processId, secretKey } = await succeed(context, async (peer) => {
       startup = await peer.message(false);
@@ -184,9 +185,43 @@ describe('connecting to a server', () => {
     assert.equal(secretKey.toString(), key);
   });
 
-  it('passes over notices and NegotiateProtocolVersion', async (context) => {
-    const negotiate = 'v\0\0\0\x0c\0\0\0\0\0\0\0\0';
-    await succeed(context, answering(NOTICE + negotiate + AUTHENTICATION_OK + NOTICE + KEY_DATA + NOTICE + READY));
+  it('passes over notices, and goes along with an older minor version', async (context) => {
+    for (const minor of ['\0', '\x01']) {
+      const negotiate = `v\0\0\0\x0c\0\x03\0${minor}\0\0\0\0`;
+      await succeed(context, answering(NOTICE + negotiate + AUTHENTICATION_OK + NOTICE + KEY_DATA + NOTICE + READY));
+    }
+  });
+
+  for (const [what, body] of [
+    ['a newer version', '\0\x03\0\x03\0\0\0\0'],
+    ['another major version', '\0\x02\0\0\0\0\0\0'],
+    ['an option that nobody asked for', '\0\x03\0\0\0\0\0\x01_pq_.x\0'],
+    ['nothing', ''],
+  ] as const) {
+    it(`does not negotiate about ${what}`, async (context) => {
+      const length = String.fromCodePoint(4 + body.length);
+      const error = await fail(context, answering(`v\0\0\0${length}${body}${AUTHENTICATION_OK}${KEY_DATA}${READY}`));
+      assert.match(error.message, /invalid NegotiateProtocolVersion/);
+    });
+  }
+
+  it('comes again with protocol 3.0 where the server refuses what it does not know', async (context) => {
+    const refusal = 'SFATAL\0C0A000\0Munsupported frontend protocol 3.2\0\0';
+    const startups: string[] = [];
+    const server = createServer((socket) => {
+      const peer = new Peer(socket);
+      void peer.message(false).then((startup) => {
+        startups.push(startup.slice(4, 8));
+        if (startups.length > 1) peer.send(AUTHENTICATION_OK + KEY_DATA + READY);
+        else peer.send(`E\0\0\0${String.fromCodePoint(4 + refusal.length)}${refusal}`);
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    context.after(() => server.close());
+    const { socket } = await connectServer(login((server.address() as AddressInfo).port));
+    socket.destroy();
+    assert.deepEqual(startups, ['\0\x03\0\x02', '\0\x03\0\0']);
   });
 
   it('hands over a socket on which nothing is lost', async (context) => {
@@ -232,7 +267,7 @@ describe('connecting to a server', () => {
     const { socket } = await connectServer(login(server.port, { parameters }));
     socket.destroy();
     await server.finished();
-    assert.equal(startup, '\0\0\0\x22\0\x03\0\0user\0alice\0database\0shop\0\0');
+    assert.equal(startup, '\0\0\0\x22\0\x03\0\x02user\0alice\0database\0shop\0\0');
   });
 });
 

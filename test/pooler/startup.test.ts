@@ -188,10 +188,11 @@ describe('a StartupMessage', () => {
   it('of a newer minor version, or with unknown protocol options, is told what is spoken', async (t) => {
     const bench = new StartupBench();
     const client = await bench.connect(t);
-    client.send(startup({ user: 'anna', '_pq_.new': '1' }, 0x30002));
+    client.send(startup({ user: 'anna', '_pq_.new': '1' }, 0x30003));
     const [negotiate] = await client.expect('v', 'R');
-    assert.deepEqual(negotiate!.bytes, msg('v', int32(0x30000), int32(1), cstr('_pq_.new')));
+    assert.deepEqual(negotiate!.bytes, msg('v', int32(0x30002), int32(1), cstr('_pq_.new')));
     assert.deepEqual([...bench.logins[0]!.settings], []);
+    assert.equal(bench.logins[0]?.protocolVersion, 0x30002);
   });
 
   it('may have the first query behind it: that goes to the session', async (t) => {
