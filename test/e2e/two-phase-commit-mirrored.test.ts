@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { query as queryMessage } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { childrenOf } from '../support/processes.ts';
+import { WireClient } from '../support/wire-client.ts';
 
 const schema = 'CREATE TABLE item (id integer)';
 const prepared = 'SELECT gid FROM pg_prepared_xacts ORDER BY gid';
@@ -60,6 +62,40 @@ describe('A two-phase commit', () => {
     assert.ok(halves > 3 && halves < 21, `${halves} of 24`);
     assert.deepEqual({ errors, reasons }, { errors: 0, reasons: { exposure: 24 - halves, session_lost: 24 - halves } });
     assert.deepEqual(await ids(mirrored), expected);
+    assert.deepEqual(await mirrored.onMirror(prepared), []);
+  });
+
+  it('has the fate of its first half, sent together with it, too', async (t) => {
+    const mirrored = await start(inReverse(t), { exposure: 0.5 });
+    const { host, port } = mirrored.pgmirror;
+    const client = await WireClient.login(
+      { host, port },
+      { user: 'alice', password: 'alice-password', database: 'app' },
+    );
+    const rounds = 24;
+    for (let id = 1; id <= rounds; id++) {
+      const texts = [
+        'BEGIN',
+        `INSERT INTO item VALUES (${id})`,
+        `PREPARE TRANSACTION '${id}'`,
+        `COMMIT PREPARED '${id}'`,
+      ];
+      client.send(...texts.map(queryMessage));
+      for (let answers = 0; answers < texts.length; answers++) await client.readUntil('Z');
+    }
+    await client.end();
+    const { mirrored: replayed, reasons, errors } = await mirrored.drained();
+    const { exposure: halves = 0 } = reasons;
+    assert.ok(halves > 3 && halves < 21, `${halves} of ${rounds}`);
+    assert.deepEqual(
+      { replayed, errors, reasons },
+      {
+        replayed: 2 * (rounds - halves),
+        errors: 0,
+        reasons: { exposure: halves, session_lost: halves },
+      },
+    );
+    assert.equal((await ids(mirrored)).length, rounds - halves);
     assert.deepEqual(await mirrored.onMirror(prepared), []);
   });
 

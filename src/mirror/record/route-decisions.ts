@@ -1,6 +1,7 @@
 import { dropReasonIndex } from './drop-reason-names.ts';
 import type { MirrorRoute, RecordingDesk } from './recording-desk.ts';
 import type { TransactionRecorder } from './transaction-recorder.ts';
+import type { TwoPhase } from './two-phase.ts';
 
 /** A mirror is to get the transaction; any other value is the index of the reason why not. */
 const MIRROR = -1;
@@ -45,12 +46,20 @@ export class RouteDecisions {
     }
   }
 
-  /** It ends a transaction that was prepared: for the mirrors that got its first half, and no others. */
-  followPrepared(mirrors: ReadonlySet<number>): void {
+  /** Where it ends a transaction that was prepared, it is for the mirrors that got the first half, and no others. */
+  followFirstHalf(twoPhase: TwoPhase | undefined): void {
+    const mirrors = twoPhase?.ends === true ? this.#desk.prepared.mirrorsOf(twoPhase.gid) : undefined;
+    if (mirrors === undefined) return;
     this.isWanted = false;
     for (const [index, route] of this.#routes.entries()) {
       this.#note(index, this.#desk.decide(route, mirrors.has(route.id) ? MIRROR : dropReasonIndex.session_lost));
     }
+  }
+
+  /** Tells which mirrors got the first half of a two-phase commit, or that it was ended. */
+  tellTwoPhase({ ends, gid }: TwoPhase, targets: readonly MirrorRoute[]): void {
+    const mirrors = ends ? undefined : targets.map(({ id }) => id);
+    this.#desk.prepared.saw({ gid, user: this.#recorder.user, mirrors });
   }
 
   /**

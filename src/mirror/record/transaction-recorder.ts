@@ -279,7 +279,7 @@ export class TransactionRecorder {
     const whole = this.#decisions.isWanted && isWhole;
     const reason = this.#givenUp ?? dropReasonIndex.bytes_full;
     const targets = whole ? this.#offer(now) : this.#decisions.settle(this.#pinned, () => reason);
-    this.#followTwoPhase(targets, twoPhase);
+    if (twoPhase !== undefined && !this.#failed) this.#decisions.tellTwoPhase(twoPhase, targets);
     this.#inTransaction = false;
     const next = this.#pending[0];
     if (next === undefined) {
@@ -293,6 +293,7 @@ export class TransactionRecorder {
       next.startedAt,
       this.#desk.routes(this.database).filter((route) => this.#decisions.routes.includes(route)),
     );
+    if (!this.#pinnedAtStart) this.#decisions.followFirstHalf(next.twoPhase);
   }
 
   /** The mirrors that it was handed over to. */
@@ -325,22 +326,13 @@ export class TransactionRecorder {
     return flags;
   }
 
-  /** Whoever ends a prepared transaction: the mirrors that got its first half get the second, and no others. */
+  /** Whoever ends a prepared transaction; one that was sent ahead is looked at when its transaction begins. */
   #meet(request: RequestRecording, twoPhase: TwoPhase): void {
     request.twoPhase = twoPhase;
-    const mirrors = twoPhase.ends ? this.#desk.prepared.mirrorsOf(twoPhase.gid) : undefined;
-    const isFirst = this.#requestCount === 0 && this.#pending[0] === request;
-    if (mirrors === undefined || !isFirst || this.#pinnedAtStart) return;
-    this.#decisions.followPrepared(mirrors);
+    if (this.#requestCount > 0 || this.#pending[0] !== request || this.#pinnedAtStart) return;
+    this.#decisions.followFirstHalf(twoPhase);
     const startsRecording = this.#decisions.isWanted && !request.recorded && this.#givenUp === undefined;
     if (startsRecording && this.#take(REQUEST_HEADER_LENGTH)) request.record();
-  }
-
-  /** Tells which mirrors got the first half of a two-phase commit, or that it was ended. */
-  #followTwoPhase(targets: readonly MirrorRoute[], twoPhase: TwoPhase | undefined): void {
-    if (twoPhase === undefined || this.#failed) return;
-    const mirrors = twoPhase.ends ? undefined : targets.map(({ id }) => id);
-    this.#desk.prepared.saw({ gid: twoPhase.gid, user: this.user, mirrors });
   }
 
   // The recording

@@ -619,3 +619,38 @@ describe('the first reason that applies', () => {
     assert.deepEqual(bench.drops(), { too_large: 1, bytes_full: 1 });
   });
 });
+
+describe('the second half of a two-phase commit', () => {
+  const end = query("COMMIT PREPARED 'a'");
+
+  for (const { name, sent } of [
+    { name: 'sent by itself', sent: [[end]] },
+    { name: 'sent ahead of the answer to what came before', sent: [[SELECT, end]] },
+    { name: 'sent ahead together with the first', sent: [[SELECT, SELECT, end, SELECT]] },
+  ]) {
+    it(`has the roll of the first, ${name}`, async (t) => {
+      for (const [roll, fate] of [
+        [0.1, {}],
+        [0.9, { session_lost: 1 }],
+      ] as const) {
+        let next: number = roll;
+        const bench = await RecordingBench.start(t, { routes: [route({ exposure: 0.5 })], random: () => next });
+        const first = bench.client();
+        first.run('T', BEGIN);
+        first.run('I', query("PREPARE TRANSACTION 'a'"));
+        // By their own rolls all of these would do the other thing.
+        next = 1 - roll;
+        const second = bench.client();
+        for (const requests of sent) {
+          for (const request of requests) second.send(request);
+          second.ready('I'.repeat(requests.length));
+        }
+        const others = sent.flat().length - 1;
+        const counted = bench.counts();
+        const { exposure = 0, ...rest } = bench.drops();
+        assert.deepEqual(rest, fate);
+        assert.deepEqual([counted.queueLength, exposure], roll < 0.5 ? [2, others] : [others, 1]);
+      }
+    });
+  }
+});
