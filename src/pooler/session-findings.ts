@@ -24,16 +24,30 @@ export function auditSession(
   done: (lost: LostServer | undefined) => void,
 ): void {
   link.watch.take();
-  const rows: (string | null)[][] = [];
-  const finished = (result: TaskResult): void => {
+  const asked = (result: TaskResult, rows: Rows, again: boolean): void => {
     if (result.outcome === 'lost') {
       done(result);
-      return;
+    } else if (result.outcome === 'error' && again) {
+      // The error may be about what the client did before.
+      ask(link, server, options, (second, found) => asked(second, found, false));
+    } else {
+      takeOver(link, server, options, result.outcome === 'done' ? rows : undefined);
+      done(undefined);
     }
-    takeOver(link, server, options, result.outcome === 'done' ? rows : undefined);
-    done(undefined);
   };
-  runTask(server, auditQuery(link.watch.parameters), options.timeoutMs, finished, {
+  ask(link, server, options, (result, rows) => asked(result, rows, true));
+}
+
+type Rows = readonly (readonly (string | null)[])[];
+
+function ask(
+  link: SessionLink,
+  server: Server,
+  options: AuditOptions,
+  done: (result: TaskResult, rows: Rows) => void,
+): void {
+  const rows: (string | null)[][] = [];
+  runTask(server, auditQuery(link.watch.parameters), options.timeoutMs, (result) => done(result, rows), {
     row: (values) => rows.push(values),
     // What the client listens for does not wait for the audit to be over.
     before: (type, message) => {
@@ -44,12 +58,7 @@ export function auditSession(
   });
 }
 
-function takeOver(
-  link: SessionLink,
-  server: Server,
-  options: AuditOptions,
-  rows: readonly (readonly (string | null)[])[] | undefined,
-): void {
+function takeOver(link: SessionLink, server: Server, options: AuditOptions, rows: Rows | undefined): void {
   // A session that cannot be asked keeps its client: nobody knows what it would leave behind.
   const unknown = { settings: link.settings.entries, pins: [PinReason.Load] };
   const found = rows === undefined ? unknown : readFindings(rows, options.loginUser);

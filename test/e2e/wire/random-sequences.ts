@@ -21,6 +21,12 @@ const question = Buffer.concat([...['a', '', 'surroundings'].flatMap((name) => [
 const deadlineMs = 5_000;
 
 /**
+ * PostgreSQL 17 and 18 lose track of their own state after Parse, Bind, Execute, Query, Sync, and refuse one command because of
+ * it: a client of pgmirror may be spared that.
+ */
+const internalError = 'C=XX000 M=StartTransactionCommand: unexpected state STARTED';
+
+/**
  * Sends sequences of messages to PostgreSQL and to pgmirror, and compares their answers. After each of them a bystander, another
  * client of pgmirror with statements under the same names, must find everything as it left it.
  */
@@ -50,8 +56,9 @@ export class RandomSequences {
       const [direct, pooled] = await Promise.all(
         sides.map(async (client) => exchange(client, bytes, splits, deadlineMs)),
       );
-      assert.deepEqual(pooled, direct);
-      if (direct?.at(-1) === 'closed') await this.#forget();
+      const astray = direct?.some((line) => line.includes(internalError)) === true;
+      if (!astray) assert.deepEqual(pooled, direct);
+      if (astray || direct?.at(-1) === 'closed') await this.#forget();
       assert.deepEqual(await this.#ask(), this.#found, 'what a bystander finds');
     } catch (error) {
       await this.close();
