@@ -206,7 +206,7 @@ export class RequestRelay {
     const statement = named === undefined ? undefined : this.#link.statements.find(named, 0, named.length);
     if (statement !== undefined && !statement.closing) return this.#statements.deallocate(server, statement);
     const alone = !this.#output.requestOpen;
-    // PostgreSQL 17 and 18 may refuse whatever comes next but one ("unexpected state STARTED"): no other client's.
+    // PostgreSQL 18 may refuse whatever comes next but one ("unexpected state STARTED"): no other client's.
     if (server.state.answers.executeWithoutSync) server.state.unclean = true;
     this.#output.beginRequest();
     server.state.ending = endsTransaction(bytes, start + 5);

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { bindAbsent, close, describe, parse, query } from '../protocol/frontend-messages.ts';
 import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
@@ -236,6 +237,8 @@ export class StatementRelay {
     const existing = this.#link.statements.find(bytes, nameStart, nameEnd);
     if (existing !== undefined && this.#undecided(existing)) return false;
     if (existing !== undefined && !existing.closing) return this.#parseAgain(server, bytes, range, existing);
+    // PostgreSQL refuses it.
+    if (!this.#isEncoded(bytes, nameStart, nameEnd)) return this.#asItIs(server, bytes, start, end);
     const name = bytes.toString('latin1', nameStart, nameEnd);
     this.#output.beginRequest();
     if (this.#link.statements.bytes + end - nameEnd > this.#options.preparedBytes) {
@@ -253,6 +256,11 @@ export class StatementRelay {
     this.#output.rename(server, Owed.Parse, bytes, range, text.nameBytes, { kind: 'parse', statement });
     this.#describe(server, text, statement);
     return true;
+  }
+
+  /** Whether a name is one in the client's encoding, as far as that can be wrong. */
+  #isEncoded(bytes: Buffer, start: number, end: number): boolean {
+    return isUtf8(bytes.subarray(start, end)) || this.#link.reported.entries.get('client_encoding') !== 'UTF8';
   }
 
   /** Parse of the unnamed statement, whose text begins at `textStart`. */

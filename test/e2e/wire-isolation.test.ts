@@ -243,6 +243,18 @@ suite('What one client does to its session', () => {
     assert.deepEqual(await look(next, 'SELECT 1'), [['1']]);
     await Promise.all([next, ...pinned].map(async (client) => client.end()));
   });
+
+  it('by a Query amid the extended protocol does not have the next client refused', async () => {
+    const client = await comparison.pooled();
+    for (let round = 0; round < 3; round += 1) {
+      client.send(parse('', 'SELECT 1'), bind('', ''), execute(''), query('SELECT 2'), sync);
+      await client.expect('1', '2', 'D', 'C', 'T', 'D', 'C', 'Z', 'Z');
+      const next = await comparison.pooled();
+      assert.deepEqual(await look(next, 'SELECT 3'), [['3']]);
+      await next.end();
+    }
+    await client.end();
+  });
 });
 
 suite('A statement that a server connection lacks', () => {

@@ -21,7 +21,7 @@ const question = Buffer.concat([...['a', '', 'surroundings'].flatMap((name) => [
 const deadlineMs = 5_000;
 
 /**
- * PostgreSQL 17 and 18 lose track of their own state after Parse, Bind, Execute, Query, Sync, and refuse one command because of
+ * PostgreSQL 18 loses track of its own state after Parse, Bind, Execute, Query, Sync, and refuses one command because of
  * it: a client of pgmirror may be spared that.
  */
 const internalError = 'C=XX000 M=StartTransactionCommand: unexpected state STARTED';
