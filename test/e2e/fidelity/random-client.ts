@@ -98,10 +98,14 @@ export class RandomClient {
     await this.#answer(wire, error, text);
   }
 
-  /** Sends a query, and CancelRequests until it heeds one: what has not begun cannot be cancelled. */
-  async runCancelled(text: string): Promise<void> {
+  /**
+   * Sends a query, and CancelRequests until it heeds one: what has not begun cannot be cancelled. `first`: the message
+   * of its answer that is waited for before.
+   */
+  async runCancelled(text: string, first?: string): Promise<void> {
     const wire = await this.wire();
     wire.send(query(text));
+    if (first !== undefined) await wire.expect(first);
     const answered = this.#answer(wire, '57014', text);
     do {
       await pause(20);

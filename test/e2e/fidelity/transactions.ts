@@ -27,6 +27,12 @@ const read = (c: RandomClient): string =>
   `SELECT * FROM ${c.schema}.item WHERE id <= ${c.usedId()} ORDER BY id LIMIT 5`;
 const change = (c: RandomClient): string => c.random.pick([insert, update, erase, read])(c);
 
+/**
+ * More than PostgreSQL keeps back, so that it shows that the work has begun. Who goes, or cancels, while pgmirror still
+ * waits for a server connection made no transaction.
+ */
+const begun = `SELECT repeat('x', 20000)`;
+
 /** Everything a client may do, by name, with how often. */
 const deeds: readonly (readonly [name: string, weight: number, deed: Deed])[] = [
   ['a statement', 20, async (c) => void (await c.run(change(c)))],
@@ -255,7 +261,7 @@ async function role(c: RandomClient): Promise<void> {
 }
 
 async function cancel(c: RandomClient): Promise<void> {
-  if (c.random.below(2) === 0) return c.runCancelled(`${insert(c)}; SELECT pg_sleep(30)`);
+  if (c.random.below(2) === 0) return c.runCancelled(`${begun}; ${insert(c)}; SELECT pg_sleep(30)`, 'T');
   await c.runAll('BEGIN', insert(c));
   await c.runCancelled('SELECT pg_sleep(30)');
   await c.run('COMMIT');
@@ -269,8 +275,7 @@ async function vanishInBlock(c: RandomClient): Promise<void> {
 
 async function vanishAtWork(c: RandomClient): Promise<void> {
   if (c.random.below(2) === 0) {
-    // More than PostgreSQL keeps back, so that it shows that the work has begun: who goes earlier may not have been heard.
-    return c.vanish(`SELECT repeat('x', 20000); ${insert(c)}; SELECT pg_sleep(0.02)`, 'T');
+    return c.vanish(`${begun}; ${insert(c)}; SELECT pg_sleep(0.02)`, 'T');
   }
   await c.runAll('BEGIN', insert(c));
   await c.vanish('COMMIT');
