@@ -123,8 +123,17 @@ function mirrorTarget(
     excludeQuery: mirror.exclude_query,
     enabled: !overrides.disabled.has(mirror.destination_db),
     allowSideEffects: mirror.allow_side_effects,
-    compare: mirror.compare ? { logMismatches: mirror.log_mismatches } : undefined,
+    compare: mirror.compare
+      ? { logMismatches: mirror.log_mismatches, control: controlOf(mirror, config, ids) }
+      : undefined,
   };
+}
+
+function controlOf(mirror: MirroringConfig, config: Config, ids: MirrorIds): number | undefined {
+  const { source_db: source, control } = mirror;
+  if (control === undefined) return undefined;
+  const found = config.mirroring.find((other) => other.source_db === source && other.destination_db === control);
+  return found && ids.idOf(found, config);
 }
 
 /** How to look at the sources, for the safety checks. */

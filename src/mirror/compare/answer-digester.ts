@@ -1,5 +1,6 @@
 import { Backend, HEADER_LENGTH } from '../../protocol/message-types.ts';
 import { AnswerDigest } from './answer-digest.ts';
+import type { ColumnOrigin } from './column-origin.ts';
 import { DIGEST_LENGTH } from './digest-format.ts';
 import { MAX_COLUMNS } from './row-hash.ts';
 
@@ -18,7 +19,7 @@ export class AnswerDigester {
   /** Bytes of another message that are passed over. */
   #skip = 0;
   #held = Buffer.alloc(0);
-  #origins: string[] | undefined;
+  #origins: ColumnOrigin[] | undefined;
 
   /** A request is sent. */
   begin(): void {
@@ -35,8 +36,8 @@ export class AnswerDigester {
     return digest;
   }
 
-  /** Table and column of each of the answer's first columns, as `<oid> <number>`; undefined where they were not told. */
-  get origins(): readonly string[] | undefined {
+  /** Where each of the answer's first columns comes from; undefined where that was not told. */
+  get origins(): readonly ColumnOrigin[] | undefined {
     return this.#origins;
   }
 
@@ -117,13 +118,14 @@ const LOOKED_INTO: ReadonlySet<number> = new Set([
   Backend.EmptyQueryResponse,
 ]);
 
-function originsIn(bytes: Buffer, at: number, end: number): string[] {
-  const origins: string[] = [];
+function originsIn(bytes: Buffer, at: number, end: number): ColumnOrigin[] {
+  const origins: ColumnOrigin[] = [];
   let from = at + 2;
   while (from < end && origins.length < MAX_COLUMNS) {
     const zero = bytes.indexOf(0, from);
     if (zero < 0 || zero + 19 > end) break;
-    origins.push(`${bytes.readUInt32BE(zero + 1)} ${bytes.readInt16BE(zero + 5)}`);
+    const place = `${bytes.readUInt32BE(zero + 1)} ${bytes.readInt16BE(zero + 5)}`;
+    origins.push({ place, type: bytes.readUInt32BE(zero + 7) });
     from = zero + 19;
   }
   return origins;

@@ -1,12 +1,14 @@
 import type { QueryIdentity } from '../report/query-identifier.ts';
 import type { AnswerClass } from '../report/query-report.ts';
 import type { ComparisonCounts } from '../report/mirror-summary.ts';
+import type { ColumnOrigin } from './column-origin.ts';
+import type { ControlNotes } from './control-notes.ts';
 import { differenceOf } from './difference.ts';
 import type { Difference } from './difference.ts';
-import type { CatalogFacts } from './mirror-catalog.ts';
+import { excuseOf } from './excuse.ts';
+import type { MirrorKnowledge } from './mirror-knowledge.ts';
 import { factsOf } from './statement-facts.ts';
 import type { StatementFacts } from './statement-facts.ts';
-import { WriteLog } from './write-log.ts';
 import type { LoggedWrite, Order } from './write-log.ts';
 
 /** What came of comparing one request's answers. `answerClass` is undefined where they are the same. */
@@ -21,49 +23,51 @@ export interface ComparedRequest {
   readonly source: Buffer;
   readonly mirror: Buffer;
   /** Where the mirror's columns come from, if it said so. */
-  readonly origins: readonly string[] | undefined;
+  readonly origins: readonly ColumnOrigin[] | undefined;
   readonly sourceError: string;
   readonly mirrorError: string;
+  /** It reads on in what was opened nobody knows when. */
+  readonly seesUnknown: boolean;
   /** From when on it saw what others had committed: its own start, or its transaction's. */
   readonly sentAt: number;
   readonly doneAt: number;
   readonly mirrorSentAt: number;
   readonly mirrorDoneAt: number;
   readonly own: LoggedWrite | undefined;
+  /** What the control mirror answered to it, where there is one. */
+  readonly control: ControlNotes | undefined;
+  readonly index: number;
   /** Called once, perhaps at once. */
   readonly judge: (verdict: Verdict) => void;
 }
 
-/** So long a difference waits until all that may explain it has been told of. */
-const PATIENCE_MS = 500;
+/** A difference waits at most so long until all that may explain it has been told of. */
+const PATIENCE_MS = 30_000;
 const MAX_PENDING = 5_000;
-/** Errors that come of what others do at the moment: serialization, deadlock, locks, cancelled, out of something. */
-const OF_THE_MOMENT = /^(?:40|53|55P03|57|58|08)/;
+/** Errors that have nothing to do with rows (appendix A of the manual): syntax and access, features, names of databases and schemas. */
+const OF_DEFINITIONS = /^(?:42|0A|3D|3F)/;
 
 interface Pending {
   readonly request: ComparedRequest;
-  readonly answerClass: AnswerClass;
+  readonly difference: Difference;
   readonly facts: StatementFacts;
-  readonly relations: ReadonlySet<string> | undefined;
   readonly since: number;
 }
 
 /**
  * Compares the answers of one mirror with those of its source. Answers that are the same are the same, whatever happened
- * meanwhile. Those that are not are held back for a moment, until the writes that were under way are known, and are the
- * mirror's doing only where nothing else explains them (`WriteLog`): values that servers make for themselves, rows that
- * come in any order, locks, errors of the moment.
+ * meanwhile. Those that are not are held back until the writes that were under way are known, and are the mirror's doing
+ * only where nothing else explains them: values that servers make for themselves, rows that come in any order, locks, errors
+ * of the moment (`excuse.ts`), another order of writes (`WriteLog`), or noise, which the control mirror shows as well.
  */
 export class Comparison {
-  readonly writes = new WriteLog();
-  readonly #catalog: () => CatalogFacts | undefined;
-  readonly #origins = new Map<string, readonly string[]>();
+  readonly #knowledge: MirrorKnowledge;
   #pending: Pending[] = [];
   #counts = { match: 0, mismatch: 0, unverified: 0, ambiguous: 0 };
   #classes: Partial<Record<AnswerClass, number>> = {};
 
-  constructor(catalog: () => CatalogFacts | undefined) {
-    this.#catalog = catalog;
+  constructor(knowledge: MirrorKnowledge) {
+    this.#knowledge = knowledge;
   }
 
   get counts(): ComparisonCounts {
@@ -73,27 +77,29 @@ export class Comparison {
   /** `now` in milliseconds of the monotonic clock. */
   compare(request: ComparedRequest, now: number): void {
     const facts = factsOf(request.query);
-    if (request.origins !== undefined) this.#remember(request.query.fingerprint, request.origins);
-    const difference = this.#difference(request);
-    if (difference === undefined) return this.#judge(request, { judged: true, answerClass: undefined });
-    const excuse = this.#excuse(request, difference, facts);
-    if (excuse !== undefined) return this.#judge(request, { judged: false, answerClass: excuse });
-    if (this.#pending.length >= MAX_PENDING) {
-      return this.#judge(request, { judged: false, answerClass: 'unverified' });
+    if (request.origins !== undefined) this.#knowledge.describes(request.query, request.origins);
+    const difference = differenceBetween(request);
+    if (difference === undefined) {
+      if (facts.insertsOnly) this.#knowledge.inStep(request.query, facts, request.mirror);
+      return this.#judge(request, { judged: true, answerClass: undefined });
     }
-    const relations = this.relationsOf(facts);
-    this.#pending.push({ request, answerClass: difference.answerClass, facts, relations, since: now });
+    if (this.#pending.length < MAX_PENDING) this.#pending.push({ request, difference, facts, since: now });
+    else this.#judge(request, { judged: false, answerClass: 'unverified' });
   }
 
-  /** Judges what has waited long enough. */
-  sweep(now: number): void {
-    let index = 0;
-    for (; index < this.#pending.length; index++) {
-      const pending = this.#pending[index];
-      if (pending === undefined || now - pending.since < PATIENCE_MS) break;
-      this.#settle(pending);
-    }
-    if (index > 0) this.#pending = this.#pending.slice(index);
+  /** Judges what has waited long enough. `toldUntil`: all that ended on the source before has been told of. */
+  sweep(now: number, toldUntil: number): void {
+    if (this.#pending.length === 0) return;
+    this.#pending = this.#pending.filter((pending) => {
+      const { request, since } = pending;
+      const isTired = now - since > PATIENCE_MS;
+      const isKnown = request.doneAt < toldUntil && this.#knowledge.isCurrent;
+      const noise = request.control?.differed(request.index);
+      if (isTired) this.#judge(request, { judged: false, answerClass: 'unverified' });
+      else if (!isKnown || noise === 'unknown') return true;
+      else this.#settle(pending, noise === 'yes');
+      return false;
+    });
   }
 
   /** RESET STATS. */
@@ -102,80 +108,38 @@ export class Comparison {
     this.#classes = {};
   }
 
-  /** The relations of a statement, as far as they are all it touches. */
-  relationsOf({ relations, functions, isUnknown }: StatementFacts): ReadonlySet<string> | undefined {
-    if (isUnknown) return undefined;
-    if (relations.size + functions.size === 0) return relations;
-    const catalog = this.#catalog();
-    if (catalog === undefined) return undefined;
-    for (const name of functions) if (catalog.functions.get(name)?.reads !== false) return undefined;
-    for (const relation of relations) if (catalog.opaque.has(relation)) return undefined;
-    return relations;
-  }
-
-  /** Whether a statement changes rows, or may. */
-  writesRows({ writes, functions }: StatementFacts): boolean {
-    if (writes) return true;
-    for (const name of functions) if (this.#catalog()?.functions.get(name)?.writes !== false) return true;
-    return false;
-  }
-
-  #difference({ source, mirror, sourceError, mirrorError }: ComparedRequest): Difference | undefined {
-    if (sourceError === mirrorError) return sourceError === '' ? differenceOf(source, mirror) : undefined;
-    const answerClass = sourceError === '' ? 'error_new' : mirrorError === '' ? 'error_missing' : 'error_changed';
-    return { answerClass, columns: undefined };
-  }
-
-  /** Why a difference says nothing of the mirror, whatever the order was. */
-  #excuse(request: ComparedRequest, difference: Difference, facts: StatementFacts): AnswerClass | undefined {
+  #settle({ request, difference, facts }: Pending, isNoise: boolean): void {
     const { answerClass } = difference;
-    if (answerClass.startsWith('error_')) {
-      const { sourceError, mirrorError } = request;
-      return OF_THE_MOMENT.test(sourceError) || OF_THE_MOMENT.test(mirrorError) ? 'ambiguous' : undefined;
-    }
-    if (answerClass === 'schema') return undefined;
-    if (facts.isVolatile || readsCatalogs(facts)) return 'generated';
-    if (facts.dependsOnLocks) return 'ambiguous';
-    if (answerClass === 'row_content') {
-      if (this.#isGenerated(request, difference, facts)) return 'generated';
-      if (facts.dependsOnOrder) return 'ambiguous';
-    }
-    return undefined;
-  }
-
-  /** Every column that differs gets its values from the server, or may be computed from such. */
-  #isGenerated({ query, origins }: ComparedRequest, { columns }: Difference, facts: StatementFacts): boolean {
-    const catalog = this.#catalog();
-    if (catalog === undefined) return false;
-    for (const name of facts.functions) if (catalog.functions.get(name)?.generates !== false) return true;
-    if (facts.isUnknown) return true;
-    if (!intersects(facts.relations, catalog.generating)) return false;
-    const known = origins ?? this.#origins.get(query.fingerprint);
-    if (columns === undefined || known === undefined) return true;
-    return columns.every((column) => {
-      const origin = known[column];
-      if (origin === undefined || origin.startsWith('0 ') || catalog.generatedColumns.has(origin)) return true;
-      return catalog.generatedColumns.has(`${origin.split(' ', 1)[0]} *`);
-    });
-  }
-
-  #settle({ request, answerClass, facts, relations }: Pending): void {
-    const snapshot = facts.readsEarlier ? undefined : relations;
-    const order: Order =
-      this.#catalog() === undefined
-        ? 'unverified'
-        : this.writes.order({
-            relations: snapshot,
-            seesFrom: request.sentAt,
-            doneAt: request.doneAt,
-            mirrorSeesFrom: request.mirrorSentAt,
-            mirrorDoneAt: request.mirrorDoneAt,
-            own: request.own,
-          });
-    if (order !== 'clear') return this.#judge(request, { judged: false, answerClass: order });
+    const excuse =
+      excuseOf(request, difference, facts, this.#knowledge) ?? (isNoise ? noiseOf(answerClass) : undefined);
     // From here on its relations are known not to be alike: what follows from that is no finding of its own.
-    if (this.writesRows(facts)) this.writes.taint(relations, request.sentAt);
+    const spoilt = (): void => this.#knowledge.spoilt(facts, request.sentAt);
+    if (excuse !== undefined) {
+      spoilt();
+      return this.#judge(request, { judged: false, answerClass: excuse });
+    }
+    const order = this.#orderOf(request, answerClass, facts);
+    spoilt();
+    if (order !== 'clear') return this.#judge(request, { judged: false, answerClass: order });
     this.#judge(request, { judged: true, answerClass });
+  }
+
+  #orderOf(request: ComparedRequest, answerClass: AnswerClass, facts: StatementFacts): Order {
+    const { sourceError, mirrorError } = request;
+    const ofDefinitions =
+      answerClass === 'schema' ||
+      (answerClass.startsWith('error_') &&
+        [sourceError, mirrorError].every((code) => code === '' || OF_DEFINITIONS.test(code)));
+    if (request.seesUnknown && !ofDefinitions) return 'unverified';
+    return this.#knowledge.writes.order({
+      relations: facts.readsEarlier ? undefined : this.#knowledge.relationsOf(facts),
+      ofDefinitions,
+      seesFrom: request.sentAt,
+      doneAt: request.doneAt,
+      mirrorSeesFrom: request.mirrorSentAt,
+      mirrorDoneAt: request.mirrorDoneAt,
+      own: request.own,
+    });
   }
 
   #judge(request: ComparedRequest, verdict: Verdict): void {
@@ -190,20 +154,21 @@ export class Comparison {
     }
     request.judge(verdict);
   }
-
-  #remember(fingerprint: string, origins: readonly string[]): void {
-    if (this.#origins.size >= 10_000) this.#origins.clear();
-    this.#origins.set(fingerprint, origins);
-  }
 }
 
-/** The catalogs of each server are its own. */
-function readsCatalogs({ relations }: StatementFacts): boolean {
-  for (const relation of relations) if (relation.startsWith('pg_')) return true;
-  return false;
+/** In which way the answers are not the same. */
+export function differenceBetween(answers: {
+  readonly source: Buffer;
+  readonly mirror: Buffer;
+  readonly sourceError: string;
+  readonly mirrorError: string;
+}): Difference | undefined {
+  const { source, mirror, sourceError, mirrorError } = answers;
+  if (sourceError === mirrorError) return sourceError === '' ? differenceOf(source, mirror) : undefined;
+  const answerClass = sourceError === '' ? 'error_new' : mirrorError === '' ? 'error_missing' : 'error_changed';
+  return { answerClass, columns: undefined };
 }
 
-function intersects(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
-  for (const one of a) if (b.has(one)) return true;
-  return false;
+function noiseOf(answerClass: AnswerClass): AnswerClass {
+  return answerClass === 'row_content' ? 'generated' : 'ambiguous';
 }

@@ -29,7 +29,8 @@ export const KNOWN_FUNCTIONS: ReadonlySet<string> = new Set(
     make_interval make_time make_timestamp make_timestamptz max md5 min mod mode nth_value ntile nullif num_nonnulls num_nulls
     numeric octet_length overlay percent_rank percentile_cont percentile_disc pg_sleep plainto_tsquery position power quote_ident
     quote_literal quote_nullable rank regexp_count regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
-    regexp_split_to_table regexp_substr repeat replace reverse right round row_number row_to_json rpad rtrim sha224 sha256 sha384
+    regexp_split_to_table regexp_substr regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy covar_pop
+    covar_samp repeat replace reverse right round row_number row_to_json rpad rtrim sha224 sha256 sha384
     sha512 sign similarity split_part sqrt starts_with stddev stddev_pop stddev_samp string_agg string_to_array strpos substr substring
     sum text timestamp timestamptz to_char to_date to_hex to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector translate trim
     trunc ts_rank tstzrange unnest upper var_pop var_samp variance websearch_to_tsquery width_bucket xmlagg
@@ -40,4 +41,11 @@ export const KNOWN_FUNCTIONS: ReadonlySet<string> = new Set(
 /** Aggregates whose value depends on the order in which rows come. */
 export const ORDERED_FUNCTIONS: ReadonlySet<string> = new Set(
   words('array_agg string_agg json_agg jsonb_agg json_object_agg jsonb_object_agg xmlagg mode'),
+);
+
+/** Aggregates that add up, and so do not always say the same of the same floats. */
+export const ACCUMULATING_FUNCTIONS: ReadonlySet<string> = new Set(
+  words(`
+    sum avg stddev stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp
+    regr_avgx regr_avgy regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy`),
 );

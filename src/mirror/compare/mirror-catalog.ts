@@ -1,3 +1,5 @@
+import { catalogQueries } from './catalog-queries.ts';
+
 /** What a function may do, as far as its definition shows. */
 export interface FunctionFacts {
   /** It gives values that the server makes for itself. */
@@ -8,16 +10,23 @@ export interface FunctionFacts {
   readonly writes: boolean;
 }
 
+/** Where a column's values come from that servers make for themselves. */
+export type Origin = 'own' | 'sequence';
+
 /** What the catalogs of a mirror say of its relations and functions, as far as it matters for comparing. */
 export interface CatalogFacts {
   /** Relations that stand for others, or whose changes reach others: views, partitions, those with triggers or cascades. */
   readonly opaque: ReadonlySet<string>;
   /** Columns with values that the server made: `<oid of the table> <number of the column>`; `*`: any column of it. */
-  readonly generatedColumns: ReadonlySet<string>;
-  /** The relations that have such columns. */
-  readonly generating: ReadonlySet<string>;
+  readonly generatedColumns: ReadonlyMap<string, Origin>;
+  /** The same by the relation's and the column's name. */
+  readonly generating: ReadonlyMap<string, ReadonlyMap<string, Origin>>;
+  /** By relation: those that its foreign keys refer to, and those that refer to it. */
+  readonly neighbours: ReadonlyMap<string, ReadonlySet<string>>;
   /** By name; of several with one name, what any of them may do. */
   readonly functions: ReadonlyMap<string, FunctionFacts>;
+  /** Some role or database has another transaction isolation than READ COMMITTED from the start. */
+  readonly oneSnapshot: boolean;
 }
 
 /** Asks a server; rows come as text. */
@@ -26,97 +35,117 @@ export type AskCatalog = (text: string) => Promise<readonly (readonly (string | 
 /** As old as this they are read again. */
 const FRESH_MS = 60_000;
 const RETRY_MS = 5_000;
+/** Columns that statements were seen to store generated values in. */
+const MAX_LEARNT = 10_000;
 
-const OWN = "c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)";
-/** Words of a definition that give each server its own value. */
-const GENERATES =
-  "'nextval|now\\(|current_(date|time)|localtime|random|uuid|_timestamp\\(|timeofday|txid|current_xact|backend_pid|lastval|currval'";
-/** Words of a function's body with which rows are changed, or what may change them is run. */
-const WRITES = "'insert|update|delete|merge|truncate|copy|execute|perform|call|create|drop|alter|nextval|setval'";
-const OPAQUE = `
-  SELECT c.relname FROM pg_catalog.pg_class c WHERE ${OWN} AND (c.relkind IN ('v', 'm', 'f', 'p') OR c.relhasrules
-    OR c.relhassubclass OR c.relispartition OR c.relrowsecurity
-    OR EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-    OR EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.contype = 'f' AND c.oid IN (f.confrelid, f.conrelid)
-               AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))))`;
-const GENERATED = `
-  WITH RECURSIVE own AS (
-    SELECT c.oid, a.attnum::text AS col, c.relname FROM pg_catalog.pg_attribute a
-      JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE ${OWN} AND a.attnum > 0 AND NOT a.attisdropped
-      AND (a.attidentity <> '' OR pg_catalog.pg_get_expr(d.adbin, d.adrelid) ~* ${GENERATES})
-    UNION ALL SELECT c.oid, '*', c.relname FROM pg_catalog.pg_class c
-    WHERE ${OWN} AND (c.relkind = 'f' OR c.relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(c.oid) ~* ${GENERATES}
-      OR EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-                 WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND p.prosrc ~* ${GENERATES}))
-  ), reach AS (
-    SELECT oid, col, relname FROM own
-    UNION SELECT v.oid, '*', v.relname FROM reach
-      JOIN pg_catalog.pg_depend d ON d.refobjid = reach.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
-        AND d.classid = 'pg_catalog.pg_rewrite'::regclass
-      JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid JOIN pg_catalog.pg_class v ON v.oid = r.ev_class AND v.oid <> reach.oid
-  ) SELECT oid::text, col, relname FROM reach`;
-const FUNCTIONS = `
-  SELECT p.proname, pg_catalog.bool_or(CASE WHEN p.pronamespace = 'pg_catalog'::regnamespace THEN p.provolatile = 'v'
-      ELSE p.provolatile <> 'i' AND (l.lanname NOT IN ('sql', 'plpgsql')
-        OR COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) ~* ${GENERATES}) END),
-    pg_catalog.bool_or(p.pronamespace <> 'pg_catalog'::regnamespace AND p.provolatile <> 'i'),
-    pg_catalog.bool_or(p.pronamespace <> 'pg_catalog'::regnamespace AND p.provolatile = 'v' AND (
-      l.lanname NOT IN ('sql', 'plpgsql') OR COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) ~* ${WRITES}))
-  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang GROUP BY p.proname`;
-
-/** Keeps what the catalogs say at hand. Undefined facts: not known (yet, or any more). */
+/**
+ * Keeps what the catalogs say at hand. They are read again from time to time, and soon after a definition has changed or
+ * it shows that a column holds generated values; until then the facts are out of date.
+ */
 export class MirrorCatalog {
   readonly #ask: AskCatalog;
   #facts: CatalogFacts | undefined;
   #askAgainAt = -Infinity;
   #asking = false;
+  /** `<relation> <column>`, in which values were stored that the server had made. */
+  readonly #learnt = new Set<string>();
+  /** Counts what makes the facts out of date, and how much of that they had when they were read. */
+  #changes = 1;
+  #known = 0;
 
   constructor(ask: AskCatalog) {
     this.#ask = ask;
   }
 
+  /** Undefined: they were never read. */
   get facts(): CatalogFacts | undefined {
     return this.#facts;
+  }
+
+  get isCurrent(): boolean {
+    return this.#known === this.#changes;
   }
 
   /** Called now and then. */
   refresh(now: number): void {
     if (this.#asking || now < this.#askAgainAt) return;
     this.#asking = true;
+    const changes = this.#changes;
     void this.#read().then((read) => {
       this.#asking = false;
-      if (read !== undefined) this.#facts = read;
-      this.#askAgainAt = now + (read === undefined ? RETRY_MS : FRESH_MS);
+      if (read !== undefined) {
+        this.#facts = read;
+        this.#known = changes;
+      }
+      this.#askAgainAt = this.isCurrent ? now + FRESH_MS : read === undefined ? now + RETRY_MS : -Infinity;
     });
   }
 
-  /** A definition changed. */
-  forget(): void {
-    this.#facts = undefined;
+  /** A statement stores values of the server's own there; `column` as in `StoredValue`. */
+  learn(relation: string, column: string): void {
+    const name = `${relation} ${column}`;
+    if (this.#learnt.has(name) || this.#learnt.size >= MAX_LEARNT) return;
+    this.#learnt.add(name);
+    this.changed();
+  }
+
+  /** A definition was changed. */
+  changed(): void {
+    this.#changes++;
     this.#askAgainAt = -Infinity;
   }
 
   async #read(): Promise<CatalogFacts | undefined> {
+    const queries = catalogQueries([...this.#learnt]);
     try {
-      const opaque = await this.#ask(OPAQUE);
-      const generated = await this.#ask(GENERATED);
-      const functions = await this.#ask(FUNCTIONS);
+      const opaque = await this.#ask(queries.opaque);
+      const generated = await this.#ask(queries.generated);
+      const neighbours = await this.#ask(queries.neighbours);
+      const functions = await this.#ask(queries.functions);
+      const [settings] = await this.#ask(queries.isolation);
       return {
         opaque: new Set(opaque.map(([name]) => name ?? '')),
-        generatedColumns: new Set(generated.map(([table, column]) => `${table} ${column}`)),
-        generating: new Set(generated.map(([, , name]) => name ?? '')),
+        ...generatedIn(generated),
+        neighbours: neighboursIn(neighbours),
         functions: new Map(
           functions.map(([name, ...can]) => {
             const [generates = false, reads = false, writes = false] = can.map((one) => one === 't');
             return [name ?? '', { generates, reads, writes }];
           }),
         ),
+        oneSnapshot: settings?.[0] === 't',
       };
     } catch {
       // A mirror that is away is told of elsewhere.
       return undefined;
     }
   }
+}
+
+function generatedIn(
+  rows: readonly (readonly (string | null)[])[],
+): Pick<CatalogFacts, 'generatedColumns' | 'generating'> {
+  const generatedColumns = new Map<string, Origin>();
+  const generating = new Map<string, Map<string, Origin>>();
+  for (const [table, number, relation, column, kind] of rows) {
+    const origin: Origin = kind === 'sequence' ? 'sequence' : 'own';
+    const place = `${table} ${number}`;
+    if (generatedColumns.get(place) !== 'own') generatedColumns.set(place, origin);
+    let columns = generating.get(relation ?? '');
+    if (columns === undefined) generating.set(relation ?? '', (columns = new Map()));
+    if (columns.get(column ?? '*') !== 'own') columns.set(column ?? '*', origin);
+  }
+  return { generatedColumns, generating };
+}
+
+function neighboursIn(rows: readonly (readonly (string | null)[])[]): Map<string, Set<string>> {
+  const neighbours = new Map<string, Set<string>>();
+  const add = (one: string, other: string): void => {
+    neighbours.set(one, (neighbours.get(one) ?? new Set()).add(other));
+  };
+  for (const [one, other] of rows) {
+    add(one ?? '', other ?? '');
+    add(other ?? '', one ?? '');
+  }
+  return neighbours;
 }

@@ -1,16 +1,18 @@
-import type { Logger } from 'pino';
 import { TransactionStatus } from '../../protocol/message-types.ts';
 import { Outcome, TransactionFlag } from '../record/record-stream.ts';
 import type { MirroredTransaction } from '../replay/mirrored-transaction.ts';
 import type { AnsweredRequest } from '../replay/replay-options.ts';
 import { RequestCursor } from '../replay/request-cursor.ts';
 import type { RequestQueries, RequestQuery } from '../report/request-queries.ts';
-import { Comparison } from './comparison.ts';
+import { Comparison, differenceBetween } from './comparison.ts';
 import type { Verdict } from './comparison.ts';
+import { ControlNotes } from './control-notes.ts';
 import { MirrorCatalog } from './mirror-catalog.ts';
 import type { AskCatalog } from './mirror-catalog.ts';
+import { MirrorKnowledge } from './mirror-knowledge.ts';
 import { factsOf } from './statement-facts.ts';
-import type { LoggedWrite } from './write-log.ts';
+import type { StatementFacts } from './statement-facts.ts';
+import type { LoggedWrite, WriteScope } from './write-log.ts';
 
 const NO_RELATIONS: ReadonlySet<string> = new Set();
 const cursor = new RequestCursor();
@@ -30,49 +32,29 @@ interface Open {
  */
 export class MirrorComparison {
   readonly comparison: Comparison;
+  readonly #knowledge: MirrorKnowledge;
   readonly #catalog: MirrorCatalog;
   readonly #queries: RequestQueries;
   readonly #open = new Map<MirroredTransaction, Open>();
+  /** What the control mirror answered, which may come later than the mirror's own answers. */
+  readonly #controls = new WeakMap<MirroredTransaction, ControlNotes>();
 
   constructor(queries: RequestQueries, ask: AskCatalog) {
     this.#queries = queries;
     this.#catalog = new MirrorCatalog(ask);
-    this.comparison = new Comparison(() => this.#catalog.facts);
+    this.#knowledge = new MirrorKnowledge(this.#catalog);
+    this.comparison = new Comparison(this.#knowledge);
   }
 
-  /** The mirror process has it; what becomes of it will be told. */
-  arrived(transaction: MirroredTransaction): void {
-    const { recorded, settings } = transaction;
-    const isolation = settings.values.get('default_transaction_isolation') ?? 'read committed';
-    let oneSnapshot = isolation.toLowerCase() !== 'read committed';
-    let relations: ReadonlySet<string> | undefined = NO_RELATIONS;
-    let writes = false;
-    let insertsOnly = true;
-    let [begunAt, sentAt, doneAt] = [0, 0, 0];
-    cursor.reset(recorded.recording);
-    while (cursor.next()) {
-      if (cursor.index === 0) begunAt = cursor.sentSequence;
-      sentAt = cursor.sentSequence;
-      doneAt = cursor.doneSequence;
-      const asked = this.#queries.of(transaction, cursor.index);
-      if (asked === undefined) continue;
-      const facts = factsOf(asked.query);
-      oneSnapshot ||= facts.fixesSnapshot;
-      if (!this.comparison.writesRows(facts)) continue;
-      writes = true;
-      insertsOnly &&= facts.insertsOnly && facts.functions.size === 0;
-      relations = union(relations, this.comparison.relationsOf(facts));
-    }
-    cursor.clear();
-    const isWrite = writes && (recorded.flags & TransactionFlag.Committed) !== 0;
-    const write: LoggedWrite | undefined = isWrite
-      ? { relations, insertsOnly, begunAt, sentAt, doneAt, ...NOT_YET, isLost: false }
-      : undefined;
-    if (write !== undefined) this.comparison.writes.add(write);
-    this.#open.set(transaction, { write, oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity });
+  /** The mirror process has it; what becomes of it will be told. `hasControl`: so has the control mirror. */
+  arrived(transaction: MirroredTransaction, hasControl: boolean): void {
+    if (hasControl) this.#controls.set(transaction, new ControlNotes());
+    const open = this.#lookAt(transaction);
+    if (open.write !== undefined) this.#knowledge.writes.add(open.write);
+    this.#open.set(transaction, open);
   }
 
-  /** A request was answered. `judged` is called once where it is compared, perhaps later; false: it is not. */
+  /** A request was answered. `judge` is called once where it is compared, perhaps later; false: it is not. */
   answered(
     transaction: MirroredTransaction,
     asked: RequestQuery,
@@ -91,18 +73,25 @@ export class MirrorComparison {
     const { digests, timedOut, isTainted, isForced } = request;
     if (digests === undefined || timedOut || isTainted) return false;
     const place = placeOf(transaction, request.index);
-    if (place.isCancelled || (isForced && place.before !== TransactionStatus.Idle)) return false;
+    const isInBlock = place.before !== TransactionStatus.Idle;
+    if (place.isCancelled || (isForced && isInBlock)) return false;
+    const readsOn = asked.isResumed || factsOf(asked.query).readsEarlier;
+    const seesTransaction = open.oneSnapshot || readsOn;
+    const needsSession = (transaction.recorded.flags & TransactionFlag.NeedsSession) !== 0;
     this.comparison.compare(
       {
         query: asked.query,
         ...digests,
         sourceError: request.sourceError,
         mirrorError: request.mirrorError,
-        sentAt: open.oneSnapshot ? open.sentAt : place.sentAt,
+        seesUnknown: readsOn && (!isInBlock || needsSession),
+        sentAt: seesTransaction ? open.sentAt : place.sentAt,
         doneAt: place.doneAt,
-        mirrorSentAt: open.oneSnapshot ? open.mirrorSentAt : request.mirrorSentAt,
+        mirrorSentAt: seesTransaction ? open.mirrorSentAt : request.mirrorSentAt,
         mirrorDoneAt: request.mirrorDoneAt,
         own: write,
+        control: this.#controls.get(transaction),
+        index: request.index,
         judge,
       },
       now,
@@ -110,48 +99,72 @@ export class MirrorComparison {
     return true;
   }
 
-  /** Nothing more will happen to it. `event`: the event counter. */
+  /** Nothing more will happen to it. */
   ended(transaction: MirroredTransaction, outcome: Outcome, event: number): void {
-    const open = this.#open.get(transaction);
+    const write = this.#open.get(transaction)?.write;
     this.#open.delete(transaction);
-    if (open?.write === undefined) return;
-    if (outcome === Outcome.Replayed) {
-      open.write.mirrorDoneAt = event;
-      this.comparison.writes.done(open.write);
-    } else {
-      this.comparison.writes.lost(open.write);
-    }
+    if (write === undefined) return;
+    if (outcome === Outcome.Replayed) this.#knowledge.writes.done(write, event);
+    else this.#knowledge.writes.lost(write, event);
   }
 
-  /** A transaction ended on the source and did not come: whatever it wrote, the mirror lacks it. */
-  missed(): void {
-    this.comparison.writes.taint(undefined, -Infinity);
+  /** The control mirror answered a request of a transaction, or has ended it where there is no request. */
+  control(transaction: MirroredTransaction, request: AnsweredRequest | undefined): void {
+    const notes = this.#controls.get(transaction);
+    if (request === undefined) return notes?.over();
+    const { digests, sourceError, mirrorError, isTainted, timedOut } = request;
+    if (digests === undefined || isTainted || timedOut) return;
+    notes?.note(request.index, differenceBetween({ ...digests, sourceError, mirrorError }) !== undefined);
+  }
+
+  /**
+   * A transaction ended on the source and did not come: whatever it wrote, the mirror lacks it. `defines`: it changed
+   * definitions.
+   */
+  missed(defines: boolean): void {
+    const { taints } = this.#knowledge.writes;
+    taints.add(undefined, -Infinity);
+    if (defines) taints.addDefinitions(-Infinity);
   }
 
   /** RESET MIRROR: it is freshly synced. */
   reset(): void {
-    this.comparison.writes.reset();
-    this.#catalog.forget();
+    this.#knowledge.reset();
   }
 
-  sweep(now: number): void {
+  sweep(now: number, toldUntil: number): void {
     this.#catalog.refresh(now);
-    this.comparison.sweep(now);
+    this.comparison.sweep(now, toldUntil);
   }
-}
 
-/** Whether a mismatch goes into the log, as one line. */
-export function logMismatch(
-  logger: Logger,
-  mirror: { readonly source: string; readonly destination: string },
-  mismatch: { readonly fingerprint: string; readonly class: string; readonly digests: AnsweredRequest['digests'] },
-): void {
-  const { digests, ...what } = mismatch;
-  const hex = (digest: Buffer | undefined): string => digest?.toString('hex', 0, 40) ?? '';
-  logger.warn(
-    { ...mirror, ...what, sourceDigest: hex(digests?.source), mirrorDigest: hex(digests?.mirror) },
-    'the mirror answered differently',
-  );
+  #lookAt(transaction: MirroredTransaction): Open {
+    const { recorded, settings, twoPhase } = transaction;
+    const isolation = settings.values.get('default_transaction_isolation') ?? 'read committed';
+    let oneSnapshot = isolation.toLowerCase() !== 'read committed' || this.#catalog.facts?.oneSnapshot === true;
+    const wrote: StatementFacts[] = [];
+    let [begunAt, sentAt, doneAt] = [0, 0, 0];
+    cursor.reset(recorded.recording);
+    while (cursor.next()) {
+      if (cursor.index === 0) begunAt = cursor.sentSequence;
+      sentAt = cursor.sentSequence;
+      doneAt = cursor.doneSequence;
+      const asked = this.#queries.of(transaction, cursor.index);
+      if (asked === undefined) continue;
+      const facts = factsOf(asked.query);
+      oneSnapshot ||= facts.fixesSnapshot;
+      if (this.#knowledge.writesRows(facts)) wrote.push(facts);
+    }
+    cursor.clear();
+    const open = { oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity };
+    if (wrote.length === 0) return { ...open, write: undefined };
+    const isRolledBack = (recorded.flags & TransactionFlag.Committed) === 0;
+    if (!isRolledBack) for (const facts of wrote) this.#knowledge.learn(facts, begunAt);
+    const scope = together(wrote.map((facts) => this.#knowledge.scopeOf(facts)));
+    // What is only prepared takes effect nobody knows when.
+    if (twoPhase !== undefined) this.#knowledge.writes.taints.add(scope.written, begunAt);
+    const defines = wrote.some((facts) => facts.defines);
+    return { ...open, write: { scope, defines, isRolledBack, begunAt, sentAt, doneAt, ...NOT_YET } };
+  }
 }
 
 const NOT_YET = { mirrorBegunAt: Infinity, mirrorSentAt: Infinity, mirrorDoneAt: Infinity } as const;
@@ -162,6 +175,14 @@ function placeOf(transaction: MirroredTransaction, index: number) {
   const { sentSequence: sentAt, doneSequence: doneAt, statusBefore: before, isCancelled } = cursor;
   cursor.clear();
   return { sentAt, doneAt, before, isCancelled };
+}
+
+function together(scopes: readonly WriteScope[]): WriteScope {
+  return {
+    written: scopes.map(({ written }) => written).reduce(union, NO_RELATIONS),
+    touched: scopes.map(({ touched }) => touched).reduce(union, NO_RELATIONS),
+    insertsOnly: scopes.every(({ insertsOnly }) => insertsOnly),
+  };
 }
 
 function union(

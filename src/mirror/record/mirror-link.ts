@@ -10,6 +10,8 @@ const BATCH_MS = 2;
 const BATCH_BYTES = 65_536;
 
 export interface MirrorLinkHandler extends AcknowledgementHandler {
+  /** It is there; nothing but the greeting has been written. */
+  connected?(): void;
   /** The connection is over: what was not acknowledged never will be. */
   closed(): void;
 }
@@ -51,6 +53,7 @@ export class MirrorLink {
       this.incarnation++;
       this.writer = new RecordStreamWriter();
       this.writer.hello(this.#generation);
+      this.#handler.connected?.();
       this.flushSoon();
     });
     socket.on('data', (chunk: Buffer) => {

@@ -25,8 +25,10 @@ export interface RecordStreamHandler {
   forgetSettings(id: number): void;
   client(id: number, database: string, user: string): void;
   clientGone(id: number): void;
-  /** A transaction that ended on the source did not come for this target. */
-  missed?(target: number): void;
+  /** A transaction that ended on the source did not come for this target; what it may have changed (`change-notes.ts`). */
+  missed?(target: number, change: number): void;
+  /** Of all that ended on the source before this number of its event counter, nothing more will come. */
+  toldUntil?(sequence: number): void;
   transaction(transaction: RecordedTransaction): void;
 }
 
@@ -40,6 +42,7 @@ const TYPES: ReadonlySet<number> = new Set([
   FrameType.ClientGone,
   FrameType.Transaction,
   FrameType.Missed,
+  FrameType.ToldUntil,
 ]);
 
 /** Reads a record stream out of the chunks of a connection. */
@@ -84,7 +87,9 @@ export class RecordStreamReader {
       case FrameType.ClientGone:
         return handler.clientGone(fields.uint32());
       case FrameType.Missed:
-        return handler.missed?.(fields.uint32());
+        return handler.missed?.(fields.uint32(), fields.uint8());
+      case FrameType.ToldUntil:
+        return handler.toldUntil?.(fields.double());
       default:
         throw new RecordStreamError(`frame type ${type} without a reader`);
     }
@@ -165,6 +170,14 @@ class FieldReader {
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
+  }
+
+  uint8(): number {
+    return this.#bytes.readUInt8(this.#take(1));
+  }
+
+  double(): number {
+    return this.#bytes.readDoubleLE(this.#take(8));
   }
 
   uint16(): number {

@@ -79,8 +79,13 @@ export class RecordStreamWriter {
     this.#id(FrameType.ClientGone, id);
   }
 
-  missed(target: number): void {
-    this.#id(FrameType.Missed, target);
+  missed(target: number, change: number): void {
+    const at = this.#begin(FrameType.Missed, 5);
+    this.#batch.writeUInt8(change, this.#batch.writeUInt32LE(target, at));
+  }
+
+  toldUntil(sequence: number): void {
+    this.#batch.writeDoubleLE(sequence, this.#begin(FrameType.ToldUntil, 8));
   }
 
   /** `recording`: the requests as the stream carries them, headers filled in, in its first `length` bytes. */

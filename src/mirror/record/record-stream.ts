@@ -22,12 +22,14 @@
  *     5 ForgetSettings   u32 id
  *     6 Client           u32 client · str database · str user     Before the client's first transaction.
  *     7 ClientGone       u32 client                               No more of it; its lanes end when they are empty.
- *     9 Missed           u32 target                               A transaction that ended on the source did not come.
  *     8 Transaction      u32 slot (the pooler's handle, echoed in the acknowledgement) · u32 client
  *                        · u32 settings id (0: those of a fresh login) · u32 unnamed statement id (what the unnamed
  *                        statement was when the transaction began; 0: there was none) · u8 TransactionFlag bits
  *                        · f64 startedAt · f64 endedAt · u16 nTargets · nTargets × u32 target · u32 nRequests
  *                        · requests
+ *     9 Missed           u32 target · u8 Change                    A transaction that ended on the source did not come;
+ *                                                                 what it may have changed there.
+ *    10 ToldUntil        f64 sequence                             All that ended before on the source was told of.
  *
  * A request is a fixed header (`RequestHeader`, at the offsets in `RequestOffset`) and then the frontend messages as
  * the source received them, whole, the last of them the one that owed the ReadyForQuery; where its flags say so, a
@@ -55,6 +57,7 @@ export const FrameType = {
   ClientGone: 7,
   Transaction: 8,
   Missed: 9,
+  ToldUntil: 10,
   Acknowledgement: 64,
   TargetState: 65,
 } as const;

@@ -2,6 +2,8 @@ import type { ParameterSet } from '../../session/parameter-set.ts';
 import type { PreparedText, StatementRegistry } from '../../session/statement-names.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { ClientConditions } from './client-traits.ts';
+import { ComparedMirrors } from './compared-mirrors.ts';
+import type { ComparedRoute } from './compared-mirrors.ts';
 import { dropReasonIndex, indexOfDropReason } from './drop-reason-names.ts';
 import type { MirrorCounters } from './mirror-counters.ts';
 import { MirrorLink } from './mirror-link.ts';
@@ -11,7 +13,7 @@ import { DropReason, Outcome, TargetState } from './record-stream.ts';
 import { TransactionRecorder } from './transaction-recorder.ts';
 
 /** A mirror as a pooler thread sees it; sizes in bytes. */
-export interface MirrorRoute extends ClientConditions {
+export interface MirrorRoute extends ClientConditions, ComparedRoute {
   /** Names it in the record stream. */
   readonly id: number;
   readonly source: string;
@@ -22,8 +24,6 @@ export interface MirrorRoute extends ClientConditions {
   readonly queueLength: number;
   readonly maxTransactionSize: number;
   readonly enabled: boolean;
-  /** Share of requests whose answers are digested, to be compared. */
-  readonly compareSample?: number;
 }
 
 /** A transaction that has ended, as it is handed over. */
@@ -71,8 +71,7 @@ export class RecordingDesk {
   readonly #random: () => number;
   readonly #link: MirrorLink;
   #routes = new Map<string, readonly MirrorRoute[]>();
-  /** By source. */
-  readonly #compared = new Map<string, number>();
+  readonly compared: ComparedMirrors;
   readonly #states: number[] = [];
   readonly #rows = new Map<string, number>();
   readonly #errors: Map<string, number>[] = [];
@@ -108,14 +107,14 @@ export class RecordingDesk {
       acknowledged: (slot, target, outcome, reason, sqlstates) =>
         this.#acknowledged(slot, target, outcome, indexOfDropReason(reason), sqlstates),
       targetState: (target, state) => (this.#states[target] = state),
+      connected: () => this.compared.connected(),
       closed: () => this.#linkClosed(),
     });
-  }
-
-  /** Whether the answer to a request on the source is to be digested. */
-  compares(source: string): boolean {
-    const share = this.#compared.get(source);
-    return share !== undefined && (share >= 1 || this.#random() < share);
+    this.compared = new ComparedMirrors({
+      link: this.#link,
+      random: this.#random,
+      sequence: () => Number(Atomics.load(this.#sequence, 0)),
+    });
   }
 
   /** Takes over the mirrors; it counts from each client's next transaction. */
@@ -127,11 +126,7 @@ export class RecordingDesk {
       this.largestTransaction = Math.max(this.largestTransaction, route.maxTransactionSize);
     }
     this.#routes = bySource;
-    this.#compared.clear();
-    for (const { source, enabled, compareSample = 0 } of routes) {
-      const share = Math.max(this.#compared.get(source) ?? 0, enabled ? compareSample : 0);
-      if (share > 0) this.#compared.set(source, share);
-    }
+    this.compared.configure(routes);
   }
 
   /** A mirror process listens at the path; `undefined`: there is none. */
@@ -151,12 +146,15 @@ export class RecordingDesk {
 
   /** Sends what is batched, and ends. */
   close(): void {
+    this.compared.close();
     this.#link.close();
   }
 
   /** A recorder for a client that has logged in. */
   open(options: { database: string; user: string; settings: ParameterSet }): TransactionRecorder {
-    return new TransactionRecorder(this, { id: this.#nextClient++, ...options });
+    const recorder = new TransactionRecorder(this, { id: this.#nextClient++, ...options });
+    this.compared.add(recorder);
+    return recorder;
   }
 
   routes(source: string): readonly MirrorRoute[] {
@@ -207,7 +205,7 @@ export class RecordingDesk {
 
   dropped(recorder: TransactionRecorder, route: MirrorRoute, reason: number): void {
     this.#counters.dropped(this.#row(route.id, recorder.user), reason);
-    if (route.compareSample !== undefined && this.#link.connected) this.#miss(route.id);
+    this.compared.missed(route, recorder.change);
   }
 
   handOver(recorder: TransactionRecorder, routes: readonly MirrorRoute[], transaction: FinishedTransaction): void {
@@ -241,12 +239,6 @@ export class RecordingDesk {
     this.#link.flushSoon();
   }
 
-  /** The mirror lacks something: its answers may be others for that. */
-  #miss(target: number): void {
-    this.#link.writer.missed(target);
-    this.#link.flushSoon();
-  }
-
   /** Nobody refers to a statement text any more. */
   forgetStatement(text: PreparedText): void {
     if (text.toldIncarnation !== this.#link.incarnation || !this.#link.connected) return;
@@ -256,6 +248,7 @@ export class RecordingDesk {
   }
 
   clientClosed(recorder: TransactionRecorder): void {
+    this.compared.remove(recorder);
     if (recorder.announced !== this.#link.incarnation || !this.#link.connected) return;
     this.#link.writer.clientGone(recorder.id);
     this.#link.flushSoon();

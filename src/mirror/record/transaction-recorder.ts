@@ -6,6 +6,8 @@ import type { PreparedText } from '../../session/statement-names.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { AnsweredRequests } from './answered-requests.ts';
 import { ClientBytes } from './client-bytes.ts';
+import { ChangeNotes } from './change-notes.ts';
+import type { Change } from './change-notes.ts';
 import { ClientTraits } from './client-traits.ts';
 import { dropReasonIndex } from './drop-reason-names.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, TransactionFlag } from './record-stream.ts';
@@ -38,6 +40,9 @@ export class TransactionRecorder {
   /** The mirror process (by incarnation) that knows of this client. */
   announced = 0;
 
+  /** What the current transaction may have changed, where a mirror is to be told what it misses. */
+  readonly #notes = new ChangeNotes();
+  #isWatched = false;
   /** Each mirror's part in the current transaction. */
   readonly #decisions: RouteDecisions;
   #inTransaction = false;
@@ -63,6 +68,8 @@ export class TransactionRecorder {
 
   /** The last transaction has ended, and waits for `concluded`. */
   #deferredSince: number | undefined;
+  /** The event counter when the request that was answered last was sent. */
+  #lastSequence = 0;
   /** The client keeps its server connection, and kept it when the current transaction began. */
   #pinned = false;
   #pinnedAtStart = false;
@@ -98,7 +105,7 @@ export class TransactionRecorder {
     const useful = ahead ? this.#desk.anyRoute(this.database) : this.#decisions.isWanted && this.#givenUp === undefined;
     const request = new RequestRecording(this.#desk, {
       recorded: useful && this.#take(REQUEST_HEADER_LENGTH),
-      digested: useful && this.#desk.compares(this.database),
+      digested: useful && this.#desk.compared.digests(this.database),
       startOffset: this.#offset,
       now,
       thinkTime: ahead || this.#requestCount === 0 ? 0 : now - this.#lastReadyAt,
@@ -112,6 +119,7 @@ export class TransactionRecorder {
     if (this.#current === undefined) return;
     const twoPhase = twoPhaseOf(bytes, start, end);
     if (twoPhase !== undefined) this.#meet(this.#current, twoPhase);
+    if (this.#isWatched && !this.#current.recorded) this.#notes.message(bytes, start, end);
     this.#append(this.#current, bytes, start, end);
   }
 
@@ -131,7 +139,8 @@ export class TransactionRecorder {
     if (request === undefined) return;
     request.sent = true;
     if (simple) request.flags |= RequestFlag.Simple;
-    if (!request.recorded) return;
+    if (request.recorded) this.#notes.unread();
+    if (!request.recorded && !this.#isWatched) return;
     request.sentAt = monotonicNow();
     request.sentSequence = this.#desk.nextSequence();
   }
@@ -145,11 +154,13 @@ export class TransactionRecorder {
   /** The current request refers to a statement prepared earlier. */
   usesStatement(text: PreparedText): void {
     if (this.#current?.recorded === true) this.#statements.add(text);
+    else if (this.#isWatched) this.#notes.statement(text);
   }
 
   /** The current request needs the unnamed statement of an earlier one. */
   usesUnnamed(bytes: Buffer, start: number, end: number): void {
     const request = this.#current;
+    this.#notes.unread();
     if (request?.recorded !== true || request.unnamed !== undefined) return;
     request.unnamed = this.#desk.registry.acquire(bytes.subarray(start, end));
   }
@@ -171,6 +182,23 @@ export class TransactionRecorder {
   /** After an error the server skips requests that were taken for sent: they are part of the one that erred. */
   requestsSkipped(count: number): void {
     for (let skipped = 0; skipped < count; skipped++) this.#joinNext();
+  }
+
+  /** What it may have changed. */
+  get change(): Change {
+    return this.#notes.change;
+  }
+
+  /** The event counter when the oldest request was sent of whose end the mirror process was not told. */
+  get untoldSince(): number {
+    if (this.#deferredSince !== undefined) return this.#lastSequence;
+    const [oldest] = this.#pending;
+    return oldest?.sent === true ? oldest.sentSequence : Infinity;
+  }
+
+  /** A CommandComplete. */
+  completed(bytes: Buffer, at: number, end: number): void {
+    if (this.#isWatched) this.#notes.tag(bytes, at, end);
   }
 
   /** A CommandComplete with the tag ROLLBACK. */
@@ -215,6 +243,7 @@ export class TransactionRecorder {
     this.#failed = (request.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
     this.#statusBefore = status;
     this.#lastReadyAt = now;
+    this.#lastSequence = request.sentSequence;
     if (status !== TransactionStatus.Idle) return;
     if (defer && this.#pending.length === 0) {
       this.#deferredSince = now;
@@ -236,6 +265,7 @@ export class TransactionRecorder {
   aborted(): void {
     this.#conclude();
     if (!this.#inTransaction) return;
+    if (this.#pending.length > 0) this.#notes.unknown();
     const reason = this.#givenUp ?? dropReasonIndex.aborted;
     this.#decisions.settle(this.#pinned, () => reason);
     // Requests that were sent ahead in status idle are transactions of their own.
@@ -267,6 +297,8 @@ export class TransactionRecorder {
     this.#pinnedAtStart = this.#pinned;
     this.#settingsAtStart = this.settings;
     this.#decisions.decide(routes, this.#pinnedAtStart);
+    this.#isWatched = this.#desk.compared.watches(this.database);
+    this.#notes.reset();
   }
 
   #conclude(): void {
@@ -294,6 +326,7 @@ export class TransactionRecorder {
       this.#desk.routes(this.database).filter((route) => this.#decisions.routes.includes(route)),
     );
     if (!this.#pinnedAtStart) this.#decisions.followFirstHalf(next.twoPhase);
+    this.#notes.unread();
   }
 
   /** The mirrors that it was handed over to. */

@@ -14,9 +14,8 @@ import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { PoolerLink } from './pooler-link.ts';
 import type { LinkHost } from './pooler-link.ts';
 import type { AnsweredRequest } from './replay-options.ts';
-import { serverLoginOf } from './target-options.ts';
 import { lookAt } from './safety-look.ts';
-import { sourceLoginOf } from './target-options.ts';
+import { serverLoginOf, sourceLoginOf } from './target-options.ts';
 import { SettingsRegistry } from './settings-registry.ts';
 import { StatementRegistry } from './statement-registry.ts';
 
@@ -104,6 +103,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   accept(socket: Socket): void {
     const link = new PoolerLink(socket, this);
     this.#links.add(link);
+    this.#report.toldUntil(link, -Infinity);
     for (const target of this.#targets.values()) link.targetState(target.id, streamState(target));
   }
 
@@ -160,19 +160,24 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     this.#report.transactionEnded(target, transaction, outcome);
   }
 
-  transactionMissed(target: number): void {
-    this.#report.transactionMissed(target);
+  transactionMissed(target: number, change: number): void {
+    this.#report.transactionMissed(target, change);
+  }
+
+  toldUntil(link: PoolerLink, sequence: number): void {
+    this.#report.toldUntil(link, sequence);
   }
 
   linkClosed(link: PoolerLink, error: Error | undefined): void {
     this.#links.delete(link);
+    this.#report.closed(link);
     if (error) this.#logger.error({ err: error }, 'record stream broken');
   }
 
   /** Settles when the mirrors that have to be looked at have been. */
   async #configure({ targets: configs, look, prepared }: ToMirrorProcess & { type: 'configure' }): Promise<void> {
     const listed = new Set(configs.map(({ id }) => id));
-    for (const config of configs) this.#report.compare(config, (sql) => this.#ask(config.id, sql));
+    this.#report.compare(configs, (id) => (sql) => this.#ask(id, sql));
     for (const [id, target] of this.#targets) {
       if (listed.has(id)) continue;
       this.#targets.delete(id);

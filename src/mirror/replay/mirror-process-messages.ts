@@ -1,3 +1,4 @@
+import type { CompareOptions } from '../compare/compare-options.ts';
 import type { ServerAddress } from '../../net/server-socket.ts';
 import type { ServerTlsOptions } from '../../net/server-tls.ts';
 import type { ComparisonCounts } from '../report/mirror-summary.ts';
@@ -44,8 +45,8 @@ export interface MirrorTargetConfig {
   readonly excludeQuery: string | undefined;
   readonly enabled: boolean;
   readonly allowSideEffects: boolean;
-  /** Whether answers are compared, and what is said of mismatches. */
-  readonly compare?: { readonly logMismatches: boolean } | undefined;
+  /** How answers are compared; undefined: not at all. */
+  readonly compare?: CompareOptions | undefined;
 }
 
 /** A login to a source, for the safety checks. */

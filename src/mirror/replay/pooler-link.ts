@@ -24,8 +24,10 @@ export interface LinkHost {
   transactionArrived(target: number, transaction: MirroredTransaction): void;
   /** It was acknowledged. */
   transactionEnded(target: number, transaction: MirroredTransaction, outcome: Outcome): void;
-  /** One ended on the source that will not come. */
-  transactionMissed(target: number): void;
+  /** One ended on the source that will not come; what it may have changed (`change-notes.ts`). */
+  transactionMissed(target: number, change: number): void;
+  /** Of what ended on the source before this number of its event counter, nothing more comes by this link. */
+  toldUntil(link: PoolerLink, sequence: number): void;
   linkClosed(link: PoolerLink, error: Error | undefined): void;
 }
 
@@ -140,8 +142,12 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     if (client) endLanes(client);
   }
 
-  missed(target: number): void {
-    this.#host.transactionMissed(target);
+  missed(target: number, change: number): void {
+    this.#host.transactionMissed(target, change);
+  }
+
+  toldUntil(sequence: number): void {
+    this.#host.toldUntil(this, sequence);
   }
 
   transaction(recorded: RecordedTransaction): void {

@@ -1,3 +1,4 @@
+import type { ColumnOrigin } from '../compare/column-origin.ts';
 import type { Outcome } from '../record/record-stream.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import type { Timing } from './pacing.ts';
@@ -34,7 +35,8 @@ export interface AnsweredRequest {
   readonly mirrorDoneAt: number;
   /** Of the answers, where both were digested. */
   readonly digests:
-    { readonly source: Buffer; readonly mirror: Buffer; readonly origins: readonly string[] | undefined } | undefined;
+    | { readonly source: Buffer; readonly mirror: Buffer; readonly origins: readonly ColumnOrigin[] | undefined }
+    | undefined;
 }
 
 /** Who is told what became of a transaction. */

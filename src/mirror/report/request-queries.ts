@@ -10,6 +10,8 @@ export interface RequestQuery {
   readonly query: QueryIdentity;
   /** It runs it, and does not only prepare it. */
   readonly isCall: boolean;
+  /** It runs what an earlier request bound. */
+  readonly isResumed: boolean;
   /** Its text, as bytes (latin1). */
   readonly text: string;
 }
@@ -63,12 +65,14 @@ export class RequestQueries {
     const { bytes, end } = cursor;
     const run: PreparedStatement[] = [];
     let parsed = '';
+    let isBound = false;
     for (let at = cursor.start; at < end;) {
       const messageEnd = cursor.messageEnd(at);
       const type = bytes[at] ?? 0;
       const statement = tracker.message(type, bytes, at, messageEnd);
       // A COPY in a simple query: the rest is its data.
       if (type === Frontend.Query) return this.#query(cursor.queryText(at, messageEnd), conforming);
+      if (type === Frontend.Bind) isBound = true;
       if (type === Frontend.Parse) parsed = textOfParse(bytes, at, messageEnd);
       const isNew = type === Frontend.Execute && statement !== undefined && statement !== run.at(-1);
       if (isNew && run.length < MAX_STATEMENTS) run.push(statement);
@@ -76,12 +80,12 @@ export class RequestQueries {
     }
     const [first] = run;
     if (first === undefined) return parsed === '' ? undefined : { ...this.#query(parsed, conforming), isCall: false };
-    if (run.length === 1) return this.#prepared(first, conforming);
+    if (run.length === 1) return { ...this.#prepared(first, conforming), isResumed: !isBound };
     return this.#query(run.map(({ text }) => text).join('; '), conforming);
   }
 
   #query(text: string, conforming: boolean): RequestQuery {
-    return { query: this.#identifier.identify(text, conforming), isCall: true, text };
+    return { query: this.#identifier.identify(text, conforming), isCall: true, isResumed: false, text };
   }
 
   #prepared(statement: PreparedStatement, conforming: boolean): RequestQuery {
@@ -90,7 +94,7 @@ export class RequestQueries {
       query = this.#identifier.identify(statement.text, conforming);
       this.#ofStatements.set(statement, query);
     }
-    return { query, isCall: true, text: statement.text };
+    return { query, isCall: true, isResumed: false, text: statement.text };
   }
 }
 

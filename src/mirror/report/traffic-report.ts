@@ -3,12 +3,15 @@ import { monotonicNow } from '../../util/clock.ts';
 import type { Verdict } from '../compare/comparison.ts';
 import { digestWords } from '../compare/difference.ts';
 import { DigestOffset } from '../compare/digest-format.ts';
-import { logMismatch, MirrorComparison } from '../compare/mirror-comparison.ts';
+import type { CompareOptions } from '../compare/compare-options.ts';
+import { MirrorComparison } from '../compare/mirror-comparison.ts';
 import type { AskCatalog } from '../compare/mirror-catalog.ts';
+import { Change } from '../record/change-notes.ts';
 import type { Outcome } from '../record/record-stream.ts';
 import { nextEvent } from '../replay/event-counter.ts';
 import type { MirroredTransaction } from '../replay/mirrored-transaction.ts';
 import type { AnsweredRequest } from '../replay/replay-options.ts';
+import { logMismatch } from './log-mismatch.ts';
 import type { QueryIdentifier } from './query-identifier.ts';
 import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts';
 import { QueryStatistics } from './query-statistics.ts';
@@ -25,9 +28,9 @@ export interface ReportedMirror {
   readonly destination: string;
 }
 
-/** A mirror, and whether its answers are compared. */
+/** A mirror, and how its answers are compared. */
 export interface ComparedMirror extends ReportedMirror {
-  readonly compare?: { readonly logMismatches: boolean } | undefined;
+  readonly compare?: CompareOptions | undefined;
 }
 
 /** Longest text of an example. */
@@ -38,6 +41,12 @@ export class TrafficReport {
   readonly #queries: RequestQueries;
   readonly #statistics = new Map<number, QueryStatistics>();
   readonly #comparisons = new Map<number, { readonly comparison: MirrorComparison; readonly mirror: ComparedMirror }>();
+  /** Mirrors that there are or were. */
+  readonly #seen = new Set<number>();
+  /** By control mirror, the mirrors whose noise it shows. */
+  #controlled = new Map<number, number[]>();
+  /** Up to where each pooler thread has told everything. */
+  readonly #toldUntil = new Map<object, number>();
   readonly #logger: Logger;
   #options: ReportOptions = { queries: 500, statements: 'fingerprint' };
 
@@ -51,25 +60,57 @@ export class TrafficReport {
     for (const statistics of this.#statistics.values()) statistics.limit = options.queries;
   }
 
-  /** Begins, or ceases, to compare a mirror's answers. */
-  compare(mirror: ComparedMirror, ask: AskCatalog): void {
-    if (mirror.compare === undefined) this.#comparisons.delete(mirror.id);
-    else {
-      const comparison = this.#comparisons.get(mirror.id)?.comparison ?? new MirrorComparison(this.#queries, ask);
-      this.#comparisons.set(mirror.id, { comparison, mirror });
+  /** Takes over which mirrors there are, and how their answers are compared. */
+  compare(mirrors: readonly ComparedMirror[], ask: (mirror: number) => AskCatalog): void {
+    const compared = new Set(mirrors.filter(({ compare }) => compare !== undefined).map(({ id }) => id));
+    for (const id of this.#comparisons.keys()) if (!compared.has(id)) this.#comparisons.delete(id);
+    this.#controlled = new Map();
+    for (const mirror of mirrors) {
+      const { id, compare } = mirror;
+      if (compare !== undefined) this.#comparisons.set(id, { comparison: this.#comparison(id, ask), mirror });
+      this.#seen.add(id);
+      if (compare?.control === undefined) continue;
+      this.#controlled.set(compare.control, [...(this.#controlled.get(compare.control) ?? []), id]);
     }
   }
 
+  #comparison(id: number, ask: (mirror: number) => AskCatalog): MirrorComparison {
+    const known = this.#comparisons.get(id)?.comparison;
+    if (known !== undefined) return known;
+    const comparison = new MirrorComparison(this.#queries, ask(id));
+    // Nobody took note of what it missed before.
+    if (this.#seen.has(id)) comparison.missed(false);
+    return comparison;
+  }
+
   transactionArrived(mirror: number, transaction: MirroredTransaction): void {
-    this.#comparisons.get(mirror)?.comparison.arrived(transaction);
+    const compared = this.#comparisons.get(mirror);
+    if (compared === undefined) return;
+    const control = compared.mirror.compare?.control;
+    const hasControl = control !== undefined && transaction.recorded.targets.includes(control);
+    compared.comparison.arrived(transaction, hasControl);
   }
 
   transactionEnded(mirror: number, transaction: MirroredTransaction, outcome: Outcome): void {
     this.#comparisons.get(mirror)?.comparison.ended(transaction, outcome, nextEvent());
+    for (const id of this.#controlled.get(mirror) ?? [])
+      this.#comparisons.get(id)?.comparison.control(transaction, undefined);
   }
 
-  transactionMissed(mirror: number): void {
-    this.#comparisons.get(mirror)?.comparison.missed();
+  /** `change`: what it may have changed on the source. */
+  transactionMissed(mirror: number, change: number): void {
+    if (change !== Change.Nothing) this.#comparisons.get(mirror)?.comparison.missed(change >= Change.Definitions);
+  }
+
+  /** Of what ended on the source before that moment of its event counter, nothing more comes by a pooler thread's link. */
+  toldUntil(link: object, sequence: number): void {
+    this.#toldUntil.set(link, sequence);
+  }
+
+  /** The thread, or its link, is gone; what it had recorded and not sent is lost. */
+  closed(link: object): void {
+    this.#toldUntil.delete(link);
+    for (const { comparison } of this.#comparisons.values()) comparison.missed(true);
   }
 
   resetMirror(mirror: number): void {
@@ -81,13 +122,16 @@ export class TrafficReport {
   }
 
   sweep(now: number): void {
-    for (const { comparison } of this.#comparisons.values()) comparison.sweep(now);
+    const toldUntil = Math.min(...this.#toldUntil.values());
+    for (const { comparison } of this.#comparisons.values()) comparison.sweep(now, toldUntil);
   }
 
   /** A request was answered on a mirror. */
   requestAnswered(mirror: number, transaction: MirroredTransaction, request: AnsweredRequest): void {
     const asked = this.#queries.of(transaction, request.index);
     if (asked === undefined) return;
+    for (const id of this.#controlled.get(mirror) ?? [])
+      this.#comparisons.get(id)?.comparison.control(transaction, request);
     const count = (verdict: Verdict | undefined): void => this.#count(mirror, asked, request, verdict);
     const compared = this.#comparisons.get(mirror)?.comparison;
     if (compared?.answered(transaction, asked, request, count, monotonicNow()) !== true) count(undefined);

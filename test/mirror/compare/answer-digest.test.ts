@@ -122,7 +122,10 @@ describe('The digest of an answer', () => {
     const digester = new AnswerDigester();
     digester.begin();
     digester.push(description(['a', 'b'], { table: 70_000 }));
-    assert.deepEqual(digester.origins, ['70000 1', '70000 2']);
+    assert.deepEqual(digester.origins, [
+      { place: '70000 1', type: 25 },
+      { place: '70000 2', type: 25 },
+    ]);
   });
 
   it('keeps next to nothing of an answer of any size', () => {

@@ -3,21 +3,36 @@ import { describe, it } from 'node:test';
 import { WriteLog } from '../../../src/mirror/compare/write-log.ts';
 import type { LoggedWrite, ReadMoment } from '../../../src/mirror/compare/write-log.ts';
 
+/** What a write changes (`t` unless it says otherwise), and what it reads besides. */
+interface Scope {
+  readonly relations?: readonly string[] | 'any';
+  readonly reads?: readonly string[];
+  readonly insertsOnly?: boolean;
+}
 type Span = readonly [from: number, to: number];
 
 /** A write of one request: when on the source, and when on the mirror. */
-function write(source: Span, mirror: Span | undefined, more: Partial<LoggedWrite> = {}): LoggedWrite {
+function write(
+  source: Span,
+  mirror: Span | undefined,
+  { relations = ['t'], reads = [], ...more }: Partial<LoggedWrite> & Scope = {},
+): LoggedWrite {
   const [sent, done] = mirror ?? [Infinity, Infinity];
+  const written = relations === 'any' ? undefined : new Set(relations);
   return {
-    relations: new Set(['t']),
-    insertsOnly: false,
+    scope: {
+      written,
+      touched: written && new Set([...written, ...reads]),
+      insertsOnly: more.insertsOnly === true,
+    },
+    defines: false,
+    isRolledBack: false,
     begunAt: source[0],
     sentAt: source[0],
     doneAt: source[1],
     mirrorBegunAt: sent,
     mirrorSentAt: sent,
     mirrorDoneAt: done,
-    isLost: false,
     ...more,
   };
 }
@@ -25,6 +40,7 @@ function write(source: Span, mirror: Span | undefined, more: Partial<LoggedWrite
 function read(source: Span, mirror: Span, more: Partial<ReadMoment> = {}): ReadMoment {
   return {
     relations: new Set(['t']),
+    ofDefinitions: false,
     seesFrom: source[0],
     doneAt: source[1],
     mirrorSeesFrom: mirror[0],
@@ -35,11 +51,12 @@ function read(source: Span, mirror: Span, more: Partial<ReadMoment> = {}): ReadM
 }
 
 function logOf(...writes: readonly LoggedWrite[]): WriteLog {
-  const log = new WriteLog();
-  for (const one of writes) {
-    log.add(one);
-    if (one.mirrorDoneAt !== Infinity) log.done(one);
-  }
+  const log = new WriteLog((relation) => relation === 'numbered');
+  for (const one of writes) log.add(one);
+  const done = writes.filter(({ mirrorDoneAt }) => mirrorDoneAt !== Infinity);
+  const ends = done.map((one) => [one, one.mirrorDoneAt] as const).toSorted(([, a], [, b]) => a - b);
+  for (const [one] of ends) one.mirrorDoneAt = Infinity;
+  for (const [one, event] of ends) log.done(one, event);
   return log;
 }
 
@@ -75,11 +92,11 @@ describe('WriteLog', () => {
   });
 
   it('minds only writes on the relations of a request, or on any where they are not known', () => {
-    const log = logOf(write([10, 20], [110, 120], { relations: new Set(['u']) }));
+    const log = logOf(write([10, 20], [110, 120], { relations: ['u'] }));
     assert.equal(log.order(read([15, 30], [130, 140])), 'clear');
     assert.equal(log.order(read([15, 30], [130, 140], { relations: undefined })), 'ambiguous');
     assert.equal(log.order(read([15, 30], [130, 140], { relations: new Set() })), 'clear');
-    const anywhere = logOf(write([10, 20], [110, 120], { relations: undefined }));
+    const anywhere = logOf(write([10, 20], [110, 120], { relations: 'any' }));
     assert.equal(anywhere.order(read([15, 30], [130, 140])), 'ambiguous');
   });
 
@@ -91,7 +108,7 @@ describe('WriteLog', () => {
   it('taints what a write was lost for, from then on, until it is reset', () => {
     const lost = write([10, 20], undefined);
     const log = logOf(lost);
-    log.lost(lost);
+    log.lost(lost, 100);
     assert.equal(log.order(read([30, 40], [130, 140])), 'unverified');
     assert.equal(log.order(read([1, 5], [101, 105])), 'clear');
     assert.equal(log.order(read([30, 40], [130, 140], { relations: new Set(['u']) })), 'clear');
@@ -114,14 +131,51 @@ describe('WriteLog', () => {
     assert.equal(log.order(read([50, 60], [150, 160])), 'clear');
   });
 
+  it('minds the order of inserts where they take numbers from a sequence, even of one that was rolled back', () => {
+    const insert = { insertsOnly: true, relations: ['numbered'] };
+    const after = read([50, 60], [150, 160], { relations: new Set(['numbered']) });
+    const swapped = logOf(write([10, 35], [130, 140], insert), write([30, 40], [110, 120], insert));
+    assert.equal(swapped.order(after), 'unverified');
+    const undone = { ...insert, isRolledBack: true };
+    const gap = logOf(write([10, 35], [130, 140], undone), write([30, 40], [110, 120], insert));
+    assert.equal(gap.order(after), 'unverified');
+    const apart = logOf(write([10, 20], [110, 120], undone), write([30, 40], [130, 140], insert));
+    assert.equal(apart.order(after), 'clear');
+  });
+
+  it('does not mind what was rolled back, where nothing is numbered', () => {
+    const undone = { isRolledBack: true };
+    const log = logOf(write([10, 35], [130, 140], undone), write([30, 40], [110, 120]));
+    assert.equal(log.order(read([32, 34], [142, 145])), 'ambiguous', 'the other one');
+    assert.equal(log.order(read([50, 60], [150, 160])), 'clear');
+  });
+
+  it('taints what a write stores that reads what another one changes, where their order was not the same', () => {
+    const copy = { relations: ['u'], reads: ['t'] };
+    const log = logOf(write([10, 35], [130, 140], copy), write([30, 40], [110, 120]));
+    assert.equal(log.order(read([50, 60], [150, 160], { relations: new Set(['u']) })), 'unverified');
+    assert.equal(log.order(read([50, 60], [150, 160])), 'clear');
+  });
+
+  it('minds changed definitions alone for what rows have nothing to do with', () => {
+    const ofDefinitions = { ofDefinitions: true };
+    const rows = logOf(write([10, 20], undefined));
+    rows.taints.add(undefined, -Infinity);
+    assert.equal(rows.order(read([15, 30], [100, 105], ofDefinitions)), 'clear');
+    const definitions = logOf(write([10, 20], [110, 120], { relations: 'any', defines: true }));
+    assert.equal(definitions.order(read([15, 30], [130, 140], ofDefinitions)), 'ambiguous');
+    definitions.taints.addDefinitions(5);
+    assert.equal(definitions.order(read([30, 40], [130, 140], ofDefinitions)), 'unverified');
+  });
+
   it('forgets what is long ago, and judges nothing that began before', () => {
-    const log = new WriteLog();
-    for (let n = 0; n < 10_001; n++) {
-      const one = write([n * 10, n * 10 + 5], [n * 10, n * 10 + 5]);
+    const log = new WriteLog(() => false);
+    for (let n = 0; n < 20_001; n++) {
+      const one = { ...write([n * 10, n * 10 + 5], [n * 10, n * 10 + 5]), mirrorDoneAt: Infinity };
       log.add(one);
-      log.done(one);
+      log.done(one, n * 10 + 5);
     }
     assert.equal(log.order(read([5, 8], [6, 8])), 'unverified');
-    assert.equal(log.order(read([200_000, 200_005], [200_000, 200_005])), 'clear');
+    assert.equal(log.order(read([300_000, 300_005], [300_000, 300_005])), 'clear');
   });
 });

@@ -97,6 +97,7 @@ function collect(): { told: unknown[]; reader: RecordStreamReader } {
     client: note('client'),
     clientGone: note('clientGone'),
     missed: note('missed'),
+    toldUntil: note('toldUntil'),
     transaction: (transaction: RecordedTransaction) =>
       told.push(['transaction', { ...transaction, recording: transaction.recording.toString('latin1') }]),
   });
@@ -114,7 +115,8 @@ const STREAM = Buffer.concat([
   frame(3, u32(9)),
   frame(5, u32(2)),
   frame(7, u32(4)),
-  frame(9, u32(3)),
+  frame(9, u32(3), Buffer.from([2])),
+  frame(10, Buffer.from('0000000000004540', 'hex')),
 ]);
 const TOLD = [
   ['hello', RECORD_STREAM_VERSION, 12],
@@ -133,7 +135,8 @@ const TOLD = [
   ['forgetStatement', 9],
   ['forgetSettings', 2],
   ['clientGone', 4],
-  ['missed', 3],
+  ['missed', 3, 2],
+  ['toldUntil', 42],
 ];
 
 describe('the record stream', () => {
@@ -158,7 +161,8 @@ describe('the record stream', () => {
     writer.forgetStatement(9);
     writer.forgetSettings(2);
     writer.clientGone(4);
-    writer.missed(3);
+    writer.missed(3, 2);
+    writer.toldUntil(42);
     assert.equal(writer.take().toString('hex'), STREAM.toString('hex'));
     assert.equal(writer.length, 0);
   });
@@ -224,7 +228,7 @@ describe('the record stream', () => {
   const malformed: Readonly<Record<string, Buffer>> = {
     'a length below its own header': Buffer.from([4, 0, 0, 0, 1]),
     'a length beyond every bound': Buffer.from([0xff, 0xff, 0xff, 0xff, 8]),
-    'a type that is none': frame(10),
+    'a type that is none': frame(11),
     'a type that is none, of a frame that is not there yet': Buffer.from('GET / HTTP/1.1'),
     'a hello too short': frame(1, u32(1)),
     'a string beyond its frame': frame(6, u32(1), u32(1000), Buffer.from('a')),

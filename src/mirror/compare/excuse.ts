@@ -1,0 +1,84 @@
+import type { AnswerClass } from '../report/query-report.ts';
+import type { ComparedRequest } from './comparison.ts';
+import type { Difference } from './difference.ts';
+import type { MirrorKnowledge } from './mirror-knowledge.ts';
+import type { StatementFacts } from './statement-facts.ts';
+
+/** Errors that come of what others do at the moment: serialization, deadlock, locks, cancelled, out of something. */
+const OF_THE_MOMENT = /^(?:40|53|55P03|57|58|08)/;
+/** Integrity constraints: they depend on rows, and on values that they hold. */
+const OF_CONSTRAINTS = /^23/;
+/** OIDs of float4 and float8 (pg_type.dat). */
+const FLOATS: ReadonlySet<number> = new Set([700, 701]);
+
+/** Why a difference says nothing of the mirror, whatever the order of writes was; undefined: nothing but that can excuse it. */
+export function excuseOf(
+  request: ComparedRequest,
+  difference: Difference,
+  facts: StatementFacts,
+  knowledge: MirrorKnowledge,
+): AnswerClass | undefined {
+  const { answerClass } = difference;
+  if (answerClass.startsWith('error_')) return excuseOfError(request, facts, knowledge);
+  if (answerClass === 'schema') return undefined;
+  if (facts.isVolatile || readsCatalogs(facts) || knowledge.selectsByGenerated(facts)) return 'generated';
+  for (const name of facts.functions)
+    if (knowledge.catalog?.functions.get(name)?.generates !== false) return 'generated';
+  if (facts.dependsOnLocks) return 'ambiguous';
+  if (answerClass !== 'row_content') return undefined;
+  if (isGenerated(request, difference, facts, knowledge)) return 'generated';
+  return facts.dependsOnOrder || isRounded(request, difference, facts, knowledge) ? 'ambiguous' : undefined;
+}
+
+function excuseOfError(
+  { sourceError, mirrorError }: ComparedRequest,
+  facts: StatementFacts,
+  knowledge: MirrorKnowledge,
+): AnswerClass | undefined {
+  const errors = [sourceError, mirrorError];
+  if (errors.some((code) => OF_THE_MOMENT.test(code))) return 'ambiguous';
+  // A value that the client was given by the source is another one on the mirror, or belongs to another row.
+  const relations = errors.some((code) => OF_CONSTRAINTS.test(code)) ? knowledge.relationsOf(facts) : new Set<string>();
+  for (const relation of relations ?? knowledge.catalog?.generating.keys() ?? []) {
+    const columns = knowledge.catalog?.generating.get(relation);
+    if (columns !== undefined && [...columns.values()].includes('own')) return 'generated';
+  }
+  return undefined;
+}
+
+/** Every column that differs gets its values from the server, or may be computed from such. */
+function isGenerated(
+  { query, origins }: ComparedRequest,
+  { columns }: Difference,
+  facts: StatementFacts,
+  knowledge: MirrorKnowledge,
+): boolean {
+  const { catalog } = knowledge;
+  if (catalog === undefined || facts.isUnknown) return true;
+  if (![...facts.relations].some((relation) => catalog.generating.has(relation))) return false;
+  const known = origins ?? knowledge.columnsOf(query);
+  if (columns === undefined || known === undefined) return true;
+  return columns.every((column) => {
+    const origin = known[column];
+    return origin === undefined || origin.place.startsWith('0 ') || knowledge.originOf(origin) !== undefined;
+  });
+}
+
+/** Every column that differs is a sum of floats, or made of such. */
+function isRounded(
+  { query, origins }: ComparedRequest,
+  { columns }: Difference,
+  facts: StatementFacts,
+  knowledge: MirrorKnowledge,
+): boolean {
+  if (!facts.accumulates) return false;
+  const known = origins ?? knowledge.columnsOf(query);
+  if (columns === undefined || known === undefined) return true;
+  return columns.every((column) => FLOATS.has(known[column]?.type ?? 0));
+}
+
+/** The catalogs of each server are its own. */
+function readsCatalogs({ relations }: StatementFacts): boolean {
+  for (const relation of relations) if (relation.startsWith('pg_')) return true;
+  return false;
+}
