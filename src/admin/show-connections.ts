@@ -26,7 +26,10 @@ const columns: readonly AdminColumn[] = [
   { name: 'id', type: 'int8' },
 ];
 
-/** SHOW CLIENTS. `id` is the process id the client was given, `link` that of its server connection. */
+/**
+ * SHOW CLIENTS. `id` is the process id the client was given, `link` that of its server connection; `pinned` says why it keeps
+ * that one, where it does.
+ */
 export async function showClients(host: AdminHost): Promise<AdminAnswer> {
   const clients = (await host.threads()).flatMap((thread) => thread.clients);
   const rows = clients.map((client) =>
@@ -34,22 +37,25 @@ export async function showClients(host: AdminHost): Promise<AdminAnswer> {
       type: 'C',
       user: client.user,
       database: client.database,
-      replication: 'none',
+      replication: client.replication,
       state: client.state,
       addr: client.address,
       port: client.port,
       connect_time: timeOf(client.connectedAt),
-      close_needed: 0,
+      wait: Math.floor(client.waits / 1000),
+      wait_us: Math.floor((client.waits % 1000) * 1000),
       link: client.server === 0 ? '' : String(client.server),
+      tls: client.tls,
       application_name: client.applicationName,
       prepared_statements: client.preparedStatements,
+      ptr: String(client.processId),
       id: client.processId,
-    }),
+    }).concat(client.pins.join(', ')),
   );
-  return { kind: 'rows', tag: 'SHOW', columns, rows };
+  return { kind: 'rows', tag: 'SHOW', columns: [...columns, { name: 'pinned', type: 'text' }], rows };
 }
 
-/** SHOW SERVERS. `remote_pid` and `id` are the process id on the server. */
+/** SHOW SERVERS. `remote_pid` and `id` are the process id on the server, `link` the `id` of the client that has it. */
 export async function showServers(host: AdminHost): Promise<AdminAnswer> {
   const servers = (await host.threads()).flatMap((thread) => thread.servers);
   const rows = servers.map((server) =>
@@ -57,14 +63,17 @@ export async function showServers(host: AdminHost): Promise<AdminAnswer> {
       type: 'S',
       user: server.user,
       database: server.database,
-      replication: 'none',
+      replication: server.replication,
       state: server.state,
       addr: server.host,
       port: server.port,
       connect_time: timeOf(server.connectedAt),
-      close_needed: 0,
+      link: server.client === 0 ? '' : String(server.client),
       remote_pid: server.processId,
+      tls: server.tls,
+      application_name: server.applicationName,
       prepared_statements: server.preparedStatements,
+      ptr: String(server.processId),
       id: server.processId,
     }),
   );

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { describeTls } from './describe-tls.ts';
 import type { TlsAcceptor } from './tls-acceptor.ts';
 
 /** Whoever serves a client's connection at the moment. */
@@ -17,6 +18,8 @@ export interface ClientEncryption {
   readonly channelBinding: Buffer | undefined;
   /** The protocol that was agreed on by ALPN. */
   readonly alpnProtocol: string | undefined;
+  /** Version and cipher suite, as `TLSv1.3/TLS_AES_256_GCM_SHA384`. */
+  readonly description: string;
   /** Why the client's certificate is not accepted, where one is asked for. */
   readonly certificateProblem: string | undefined;
 }
@@ -153,6 +156,7 @@ export class ClientSocket {
     this.#encryption = {
       channelBinding: acceptor.channelBinding,
       alpnProtocol: secure.alpnProtocol || undefined,
+      description: describeTls(secure),
       certificateProblem: unaccepted ? String(secure.authorizationError ?? 'not verified') : undefined,
     };
     this.#listen(secure);

@@ -3,6 +3,7 @@ import type { Socket, TcpNetConnectOpts, IpcNetConnectOpts } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ServerTlsOptions } from './server-tls.ts';
 import { tlsConnectOptions } from './server-tls.ts';
+import { describeTls } from './describe-tls.ts';
 import { readOnWhenUnwritable } from './reading-socket.ts';
 import { tlsServerEndPoint } from './tls-server-end-point.ts';
 
@@ -32,6 +33,8 @@ export interface ServerEncryption {
   readonly options: ServerTlsOptions;
   /** The tls-server-end-point data of the server's certificate, if it has any. */
   readonly channelBinding: Buffer | undefined;
+  /** Version and cipher suite, as `TLSv1.3/TLS_AES_256_GCM_SHA384`. */
+  readonly description: string;
 }
 
 /** The socket path of a server in a directory, as libpq spells it. */
@@ -128,7 +131,7 @@ export class ServerSocket {
       secure.once('secureConnect', () => {
         const certificate = secure.getPeerX509Certificate();
         const channelBinding = certificate === undefined ? undefined : tlsServerEndPoint(certificate.raw);
-        this.#encryption = { options, channelBinding };
+        this.#encryption = { options, channelBinding, description: describeTls(secure) };
         this.#handler = undefined;
         secure.on('data', (chunk: Buffer) => this.#received(chunk, chunk.length));
         resolve();

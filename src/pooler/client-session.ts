@@ -141,6 +141,11 @@ export class ClientSession implements Waiter<ServerSession> {
     return this.#state;
   }
 
+  /** Milliseconds for which it has waited for a server connection, 0: it does not. */
+  get waits(): number {
+    return this.#state === 'waiting' && this.link.server === undefined ? performance.now() - this.#waitingSince : 0;
+  }
+
   /** Takes the client over from its login; `backlog` came behind its last login message. */
   start(backlog: Buffer): void {
     this.#client.handler = {

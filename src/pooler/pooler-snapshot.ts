@@ -2,7 +2,9 @@ import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { Pooler } from './pooler.ts';
 import type { NamedPool } from './pools.ts';
 import type { ClientSession } from './client-session.ts';
+import type { ReplicationSession } from './replication-session.ts';
 import type { Server } from './session-link.ts';
+import type { Replication } from './startup.ts';
 import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import { monotonicNow } from '../util/clock.ts';
 
@@ -49,6 +51,13 @@ export interface ClientSnapshot {
   readonly preparedStatements: number;
   /** Process id of the server connection it has, 0 without one. */
   readonly server: number;
+  readonly replication: Replication;
+  /** Version and cipher suite; empty: in plain text. */
+  readonly tls: string;
+  /** Why it keeps its server connection. */
+  readonly pins: readonly string[];
+  /** Milliseconds for which it has waited for a server connection, 0: it does not. */
+  readonly waits: number;
 }
 
 export interface ServerSnapshot {
@@ -63,17 +72,29 @@ export interface ServerSnapshot {
   readonly requests: number;
   readonly transactions: number;
   readonly preparedStatements: number;
+  readonly replication: Replication;
+  readonly applicationName: string;
+  readonly tls: string;
+  /** Process id of the client that has it, 0: nobody. */
+  readonly client: number;
 }
 
 /** What a thread tells of its pools, clients and server connections, as plain data. */
 export function snapshotOf(thread: number, pooler: Pooler, desk: RecordingDesk): ThreadSnapshot {
-  const sessions = [...pooler.sessions];
+  const sessions = [...pooler.clients.sessions];
+  const replications = [...pooler.clients.replications];
+  const users = new Map(sessions.map((session) => [session.link.server, session.options.processId]));
   const pools = [...pooler.pools];
   return {
     thread,
     pools: pools.map((named) => poolSnapshot(named, sessions)),
-    clients: sessions.map(clientSnapshot),
-    servers: pools.flatMap((named) => [...named.pool.connections].map((server) => serverSnapshot(named, server))),
+    clients: [...sessions.map(clientSnapshot), ...replications.map(replicaSnapshot)],
+    servers: [
+      ...pools.flatMap((named) =>
+        [...named.pool.connections].map((server) => serverSnapshot(named, server, users.get(server) ?? 0)),
+      ),
+      ...replications.map(walsenderSnapshot),
+    ],
     errors: desk.errors.flatMap((counts, row) =>
       [...(counts ?? [])].map(([sqlstate, count]) => [row, sqlstate, count] as const),
     ),
@@ -117,10 +138,53 @@ function clientSnapshot(session: ClientSession): ClientSnapshot {
     applicationName: link.settings.entries.get('application_name') ?? '',
     preparedStatements: link.statements.size,
     server: link.server?.processId ?? 0,
+    replication: 'none',
+    tls: options.client.encryption?.description ?? '',
+    pins: link.pins,
+    waits: session.waits,
   };
 }
 
-function serverSnapshot(named: NamedPool, server: Server): ServerSnapshot {
+function replicaSnapshot(session: ReplicationSession): ClientSnapshot {
+  const { options } = session;
+  return {
+    processId: options.processId,
+    database: options.database,
+    user: options.user,
+    state: 'active',
+    address: options.client.remoteAddress,
+    port: options.client.remotePort,
+    connectedAt: session.connectedAt,
+    applicationName: options.applicationName,
+    preparedStatements: 0,
+    server: options.server.processId,
+    replication: options.kind,
+    tls: options.client.encryption?.description ?? '',
+    pins: ['replication'],
+    waits: 0,
+  };
+}
+
+function walsenderSnapshot({ options, connectedAt }: ReplicationSession): ServerSnapshot {
+  return {
+    processId: options.server.processId,
+    database: options.database,
+    user: options.user,
+    state: 'active',
+    host: options.address.host,
+    port: options.address.port,
+    connectedAt,
+    requests: 0,
+    transactions: 0,
+    preparedStatements: 0,
+    replication: options.kind,
+    applicationName: options.applicationName,
+    tls: options.server.socket.encryption?.description ?? '',
+    client: options.processId,
+  };
+}
+
+function serverSnapshot(named: NamedPool, server: Server, client: number): ServerSnapshot {
   const { address } = named.pool.options.login;
   return {
     processId: server.processId,
@@ -133,5 +197,9 @@ function serverSnapshot(named: NamedPool, server: Server): ServerSnapshot {
     requests: server.requests,
     transactions: server.transactions,
     preparedStatements: server.state.prepared.size,
+    replication: 'none',
+    applicationName: server.state.applied.entries.get('application_name') ?? '',
+    tls: server.socket.encryption?.description ?? '',
+    client,
   };
 }

@@ -1,4 +1,3 @@
-import { timingSafeEqual, randomBytes } from 'node:crypto';
 import type { ServerPassword } from '../auth/server-password.ts';
 import { LOOP_SQLSTATE } from '../mirror/record/loop-name.ts';
 import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
@@ -7,20 +6,23 @@ import type { ClientSocket } from '../net/client-socket.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
 import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
-import { PROTOCOL_3_2 } from '../protocol/frontend-messages.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import { ClientSession } from './client-session.ts';
+import { Clients } from './clients.ts';
+import type { ClientKey } from './clients.ts';
 import { Directory } from './directory.ts';
 import { OutputAssembly } from './output-assembly.ts';
 import type { PoolerOptions } from './pooler-options.ts';
 import { Pools } from './pools.ts';
 import type { NamedPool } from './pools.ts';
 import { LookedUpUsers } from './looked-up-users.ts';
+import { openReplication } from './open-replication.ts';
 import { Reception } from './reception.ts';
 import type { ReceptionAddress } from './reception.ts';
+import type { ReplicationSession } from './replication-session.ts';
 import type { LoginRequest, LookedUp } from './startup.ts';
 import { LoginRefused } from './welcome.ts';
 
@@ -28,12 +30,6 @@ import { LoginRefused } from './welcome.ts';
 export interface SpecialDatabase {
   /** Takes the client over. `ended` is called once, when it is gone. */
   serve(client: ClientSocket, request: LoginRequest, key: ClientKey, backlog: Buffer, ended: () => void): void;
-}
-
-/** What a client cancels with. */
-export interface ClientKey {
-  readonly processId: number;
-  readonly secretKey: Buffer;
 }
 
 /** What the thread's surroundings do for a pooler. */
@@ -63,13 +59,6 @@ export interface PoolerHost {
 const SWEEP_MS = 250;
 /** What a client may send ahead of its welcome before it is not read from any more. */
 const EARLY_BYTES = 65_536;
-/** A client's process id: its thread above these bits, a running number below. */
-const THREAD_SHIFT = 22;
-const NUMBER_MASK = (1 << THREAD_SHIFT) - 1;
-/** Bytes of a client's cancel key: protocol 3.0 has room for four; later ones as PostgreSQL's own (MAX_CANCEL_KEY_LENGTH). */
-const SHORT_KEY_BYTES = 4;
-const LONG_KEY_BYTES = 32;
-
 const SHUTDOWN: ErrorFields = {
   severity: 'FATAL',
   code: '57P01',
@@ -87,11 +76,10 @@ export class Pooler {
   readonly #pools: Pools;
   readonly #registry: StatementRegistry;
   readonly #assembly = new OutputAssembly();
-  readonly #sessions = new Map<number, ClientSession>();
+  readonly #clients: Clients;
   readonly #reception: Reception;
   readonly #lookedUp: LookedUpUsers;
   readonly #sweeper: NodeJS.Timeout;
-  #nextClient = 1;
   #draining = false;
   #drained: (() => void) | undefined;
 
@@ -100,6 +88,7 @@ export class Pooler {
     this.#options = options;
     this.#directory = directory;
     this.#registry = host.registry;
+    this.#clients = new Clients(host.thread);
     this.#pools = new Pools({
       budget: host.budget,
       log: (message, fields) => host.log(message === 'server connection closed' ? 'debug' : 'warn', message, fields),
@@ -128,8 +117,8 @@ export class Pooler {
     return pooler;
   }
 
-  get sessions(): Iterable<ClientSession> {
-    return this.#sessions.values();
+  get clients(): Pick<Clients, 'sessions' | 'replications'> {
+    return this.#clients;
   }
 
   get pools(): Iterable<NamedPool> {
@@ -158,7 +147,7 @@ export class Pooler {
     this.#options = options;
     this.#directory = directory;
     this.#lookedUp.clear();
-    for (const session of this.#sessions.values()) {
+    for (const session of this.#clients.sessions) {
       if (this.#host.desk.routes(session.options.database).length > 0)
         session.recordFromNextTransaction(this.#host.desk);
     }
@@ -168,20 +157,20 @@ export class Pooler {
         this.#pools.reconfigure(named.user, entry.database, entry.route, options.limits);
         continue;
       }
-      for (const session of this.#sessions.values()) {
+      for (const session of this.#clients.sessions) {
         if (session.options.pool === named.pool) session.closeWhenIdle(SHUTDOWN);
       }
       this.#pools.remove(named);
     }
+    for (const session of [...this.#clients.replications]) {
+      if (directory.find(session.options.user, session.options.database) === undefined) session.abort(SHUTDOWN);
+    }
     await this.#openKeptPools();
   }
 
-  /** A CancelRequest, wherever it came in. A key that is not quite right is ignored without a word, as PostgreSQL does. */
+  /** A CancelRequest, wherever it came in. */
   cancel(key: ClientKey): void {
-    const session = this.#sessions.get(key.processId);
-    const right = session?.options.secretKey;
-    if (right === undefined || right.length !== key.secretKey.length) return;
-    if (timingSafeEqual(right, key.secretKey)) session?.cancel();
+    this.#clients.cancel(key);
   }
 
   /** PAUSE: settles when no client of the database (undefined: of any) is in a transaction. */
@@ -200,7 +189,7 @@ export class Pooler {
   /** KILL: ends every client and connection of the database (undefined: of all) now; new clients wait for RESUME. */
   kill(database: string | undefined): void {
     void this.#pools.pause(database);
-    for (const session of [...this.#sessions.values()]) {
+    for (const session of this.#clients.everybody()) {
       if (database === undefined || session.options.database === database) session.abort(SHUTDOWN);
     }
     this.#pools.reconnect(database);
@@ -210,7 +199,7 @@ export class Pooler {
   drain(): Promise<void> {
     this.#draining = true;
     this.#reception.close();
-    for (const session of [...this.#sessions.values()]) session.closeWhenIdle(SHUTDOWN);
+    for (const session of this.#clients.everybody()) session.closeWhenIdle(SHUTDOWN);
     return new Promise((resolve) => {
       this.#drained = resolve;
       this.#checkDrained();
@@ -223,13 +212,13 @@ export class Pooler {
     this.#draining = true;
     this.#reception.close();
     this.#lookedUp.clear();
-    for (const session of [...this.#sessions.values()]) session.abort(SHUTDOWN);
+    for (const session of this.#clients.everybody()) session.abort(SHUTDOWN);
     this.#pools.destroy();
   }
 
   #sweep(): void {
     this.#pools.sweep();
-    for (const session of [...this.#sessions.values()]) session.sweep(SWEEP_MS);
+    for (const session of [...this.#clients.sessions]) session.sweep(SWEEP_MS);
   }
 
   /** Pools that are to have connections before their first client comes. */
@@ -264,15 +253,8 @@ export class Pooler {
   }
 
   #cancelRequest(key: ClientKey): void {
-    if (key.processId >>> THREAD_SHIFT === this.#host.thread) this.cancel(key);
+    if (this.#clients.isOurs(key)) this.cancel(key);
     else this.#host.cancelElsewhere(key);
-  }
-
-  #newKey(protocolVersion: number): ClientKey {
-    do this.#nextClient = (this.#nextClient + 1) & NUMBER_MASK;
-    while (this.#nextClient === 0 || this.#sessions.has((this.#host.thread << THREAD_SHIFT) | this.#nextClient));
-    const processId = (this.#host.thread << THREAD_SHIFT) | this.#nextClient;
-    return { processId, secretKey: randomBytes(protocolVersion < PROTOCOL_3_2 ? SHORT_KEY_BYTES : LONG_KEY_BYTES) };
   }
 
   async #loggedIn(
@@ -294,7 +276,7 @@ export class Pooler {
       ended: () => (gone = true),
       closed: () => (gone = true),
     };
-    const key = this.#newKey(request.protocolVersion);
+    const key = this.#clients.newKey(request.protocolVersion);
     if (this.#options.admin.names.includes(request.database)) {
       this.#host.special.serve(client, request, key, backlog, () => undefined);
       return;
@@ -326,21 +308,17 @@ export class Pooler {
     client: ClientSocket,
     request: LoginRequest,
     { learnt, ...key }: ClientKey & { readonly learnt: ServerPassword | undefined },
-  ): Promise<ClientSession> {
+  ): Promise<ClientSession | ReplicationSession> {
     const entry = this.#directory.find(request.user, request.database);
-    if (request.replication) {
-      throw new LoginRefused({
-        severity: 'FATAL',
-        code: '0A000',
-        message: 'replication connections are not supported',
-      });
-    }
     if (entry === undefined || this.#draining) {
       throw new LoginRefused({ severity: 'FATAL', code: '57P03', message: 'the database system is shutting down' });
     }
     const { limits } = this.#options;
     this.#pools.learn(request.user, entry.database, entry.route, { limits, learnt });
     const named = await this.#pools.get(request.user, entry.database, entry.route, limits);
+    if (request.replication !== 'none') {
+      return this.#openReplication(client, { ...request, replication: request.replication }, key, named);
+    }
     const welcome = await named.desk.welcome(request.settings);
     const session = new ClientSession({
       client,
@@ -358,18 +336,35 @@ export class Pooler {
       absentName: `${this.#registry.prefix}absent`,
       onClosed: (closed, reason) => this.#closed(closed, reason),
     });
-    this.#sessions.set(key.processId, session);
+    this.#clients.add(session);
     this.#greet(client, key, welcome.reported.entries);
-    if (this.#options.logConnections) {
-      const { database, user } = request;
-      this.#host.log('info', 'client connected', {
-        database,
-        user,
-        address: client.remoteAddress,
-        client: key.processId,
-      });
-    }
+    this.#logConnected(client, request, key);
     return session;
+  }
+
+  async #openReplication(
+    client: ClientSocket,
+    request: LoginRequest & { readonly replication: 'physical' | 'logical' },
+    key: ClientKey,
+    named: NamedPool,
+  ): Promise<ReplicationSession> {
+    const session = await openReplication(client, request, key, {
+      named,
+      cancelTimeoutMs: this.#options.limits.connectTimeoutMs,
+      onClosed: (closed, reason) => this.#closed(closed, reason),
+    });
+    this.#clients.add(session);
+    this.#greet(client, key, session.options.server.parameters);
+    this.#logConnected(client, request, key);
+    return session;
+  }
+
+  #logConnected(client: ClientSocket, request: LoginRequest, key: ClientKey): void {
+    if (!this.#options.logConnections) return;
+    const { database, user } = request;
+    const more = request.replication === 'none' ? {} : { replication: request.replication };
+    const address = client.remoteAddress;
+    this.#host.log('info', 'client connected', { database, user, address, client: key.processId, ...more });
   }
 
   /** Clients of a source without mirrors are not recorded at all. */
@@ -385,9 +380,9 @@ export class Pooler {
     client.write(Buffer.concat(messages));
   }
 
-  #closed(session: ClientSession, reason: string): void {
+  #closed(session: ClientSession | ReplicationSession, reason: string): void {
     const { processId, database, user } = session.options;
-    if (!this.#sessions.delete(processId)) return;
+    if (!this.#clients.remove(session)) return;
     this.#host.clientLeft();
     if (this.#options.logConnections) {
       this.#host.log('info', 'client disconnected', { database, user, client: processId, reason });
@@ -396,7 +391,7 @@ export class Pooler {
   }
 
   #checkDrained(): void {
-    if (this.#sessions.size > 0 || this.#drained === undefined) return;
+    if (this.#clients.size > 0 || this.#drained === undefined) return;
     this.#drained();
     this.#drained = undefined;
   }

@@ -1,5 +1,5 @@
 import { Pool } from '../pool/pool.ts';
-import type { PoolHooks, PoolOptions } from '../pool/pool.ts';
+import type { PoolBudgets, PoolHooks, PoolOptions } from '../pool/pool.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
 import type { LoggedInServer } from '../pool/connect-server.ts';
 import { ServerSession } from '../session/server-session.ts';
@@ -16,6 +16,8 @@ export interface NamedPool {
   readonly pool: Pool<ServerSession>;
   readonly desk: WelcomeDesk;
   readonly mode: PoolerMode;
+  /** What its connections count against. */
+  readonly budgets: PoolBudgets;
 }
 
 /** What names the budget that all pools of a database share. */
@@ -167,7 +169,7 @@ export class Pools {
         this.#log(message, { database: database.name, user, ...fields }),
       );
       const desk = new WelcomeDesk(pool, { timeoutMs: limits.rollbackTimeoutMs });
-      const named = { database: database.name, user, pool, desk, mode: route.mode };
+      const named = { database: database.name, user, pool, desk, mode: route.mode, budgets };
       if (this.#pausedDatabases.has(database.name) || this.#pausedDatabases.has(ALL)) void pool.pause();
       this.#pools.set(key, named);
       return named;

@@ -17,12 +17,15 @@ import { startupOptions } from '../session/startup-options.ts';
 /** The longest password or SASL message (PG_MAX_AUTH_TOKEN_LENGTH in libpq/auth.h). */
 const MAX_AUTH_MESSAGE = 65_535;
 
+/** Which kind of walsender a connection is to, if to one. */
+export type Replication = 'none' | 'physical' | 'logical';
+
 /** Who logs in, and to what. */
 export interface LoginRequest {
   readonly user: string;
   readonly database: string;
   readonly settings: ReadonlyMap<string, string>;
-  readonly replication: boolean;
+  readonly replication: Replication;
   /** The protocol version that is spoken with it. */
   readonly protocolVersion: number;
 }
@@ -324,13 +327,20 @@ function loginRequest(
   parameters: ReadonlyMap<string, string>,
   settings: ReadonlyMap<string, string>,
 ): Omit<LoginRequest, 'protocolVersion'> {
-  const replication = parameters.get('replication') ?? 'false';
   return {
     user,
     database: parameters.get('database') || user,
     settings,
-    replication: !/^(?:false|off|no|0)$/i.test(replication),
+    replication: replicationOf(parameters.get('replication') ?? 'off'),
   };
+}
+
+// Beginnings of the words of a boolean will do, as everywhere in PostgreSQL (parse_bool).
+function replicationOf(value: string): Replication {
+  if (value === 'database') return 'logical';
+  if (/^(?:t|tr|tru|true|y|ye|yes|on|1)$/i.test(value)) return 'physical';
+  if (/^(?:f|fa|fal|fals|false|n|no|of|off|0)$/i.test(value)) return 'none';
+  throw new ProtocolError(`invalid value for parameter "replication": "${value}"`, '22023');
 }
 
 function parsedOptions(parameters: ReadonlyMap<string, string>): ReturnType<typeof startupOptions> {

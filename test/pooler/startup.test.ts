@@ -141,7 +141,7 @@ describe('a StartupMessage', () => {
     client.send(startup({ user: 'anna', database: 'shop', application_name: 'till', options: '-c work_mem=4MB' }));
     await client.expect('R');
     const [request] = bench.logins;
-    assert.deepEqual([request?.user, request?.database, request?.replication], ['anna', 'shop', false]);
+    assert.deepEqual([request?.user, request?.database, request?.replication], ['anna', 'shop', 'none']);
     assert.deepEqual(
       [...request!.settings],
       [
@@ -170,13 +170,14 @@ describe('a StartupMessage', () => {
   });
 
   for (const [value, expected] of [
-    ['true', true],
-    ['database', true],
-    ['1', true],
-    ['off', false],
-    ['No', false],
+    ['true', 'physical'],
+    ['TR', 'physical'],
+    ['1', 'physical'],
+    ['database', 'logical'],
+    ['off', 'none'],
+    ['No', 'none'],
   ] as const) {
-    it(`with replication = ${value} ${expected ? 'asks' : 'does not ask'} for replication`, async (t) => {
+    it(`with replication = ${value} asks for this kind of replication: ${expected}`, async (t) => {
       const bench = new StartupBench();
       const client = await bench.connect(t);
       client.send(startup({ user: 'anna', replication: value }));
@@ -206,6 +207,7 @@ describe('a StartupMessage', () => {
   const refused: readonly (readonly [string, Buffer, string])[] = [
     ['has no user', startup({ database: 'shop' }), '28000'],
     ['has an empty user', startup({ user: '' }), '28000'],
+    ['asks for a replication that there is not', startup({ user: 'anna', replication: 'Database' }), '22023'],
     ['is of protocol 2.0', startup({ user: 'anna' }, 0x20000), '0A000'],
     ['is not well-formed', untyped(int32(0x30000), Buffer.from('user')), '08P01'],
     ['has options that mean nothing', startup({ user: 'anna', options: '--nonsense' }), '42601'],

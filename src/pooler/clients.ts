@@ -1,0 +1,85 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { PROTOCOL_3_2 } from '../protocol/frontend-messages.ts';
+import { ClientSession } from './client-session.ts';
+import type { ReplicationSession } from './replication-session.ts';
+
+/** What a client cancels with. */
+export interface ClientKey {
+  readonly processId: number;
+  readonly secretKey: Buffer;
+}
+
+/** A client's process id: its thread above these bits, a running number below. */
+const THREAD_SHIFT = 22;
+const NUMBER_MASK = (1 << THREAD_SHIFT) - 1;
+/** Bytes of a client's cancel key: protocol 3.0 has room for four; later ones as PostgreSQL's own (MAX_CANCEL_KEY_LENGTH). */
+const SHORT_KEY_BYTES = 4;
+const LONG_KEY_BYTES = 32;
+
+/** The logged-in clients of a thread, by process id. */
+export class Clients {
+  readonly #thread: number;
+  readonly #sessions = new Map<number, ClientSession>();
+  readonly #replications = new Map<number, ReplicationSession>();
+  #number = 1;
+
+  constructor(thread: number) {
+    this.#thread = thread;
+  }
+
+  get size(): number {
+    return this.#sessions.size + this.#replications.size;
+  }
+
+  /** Those who share the pools. */
+  get sessions(): Iterable<ClientSession> {
+    return this.#sessions.values();
+  }
+
+  get replications(): Iterable<ReplicationSession> {
+    return this.#replications.values();
+  }
+
+  /** All, as they are now. */
+  everybody(): readonly (ClientSession | ReplicationSession)[] {
+    return [...this.#sessions.values(), ...this.#replications.values()];
+  }
+
+  add(session: ClientSession | ReplicationSession): void {
+    const { processId } = session.options;
+    if (session instanceof ClientSession) this.#sessions.set(processId, session);
+    else this.#replications.set(processId, session);
+  }
+
+  /** False: it was not there any more. */
+  remove({ options: { processId } }: ClientSession | ReplicationSession): boolean {
+    return this.#sessions.delete(processId) || this.#replications.delete(processId);
+  }
+
+  /** A key that no client has, as long as the protocol version allows. */
+  newKey(protocolVersion: number): ClientKey {
+    let processId: number;
+    do {
+      this.#number = (this.#number + 1) & NUMBER_MASK;
+      processId = (this.#thread << THREAD_SHIFT) | this.#number;
+    } while (this.#number === 0 || this.#find(processId) !== undefined);
+    return { processId, secretKey: randomBytes(protocolVersion < PROTOCOL_3_2 ? SHORT_KEY_BYTES : LONG_KEY_BYTES) };
+  }
+
+  /** Whether a client with this process id would be one of this thread. */
+  isOurs({ processId }: ClientKey): boolean {
+    return processId >>> THREAD_SHIFT === this.#thread;
+  }
+
+  /** A CancelRequest. A key that is not quite right is ignored without a word, as PostgreSQL does. */
+  cancel(key: ClientKey): void {
+    const session = this.#find(key.processId);
+    const right = session?.options.secretKey;
+    if (right === undefined || right.length !== key.secretKey.length) return;
+    if (timingSafeEqual(right, key.secretKey)) session?.cancel();
+  }
+
+  #find(processId: number): ClientSession | ReplicationSession | undefined {
+    return this.#sessions.get(processId) ?? this.#replications.get(processId);
+  }
+}

@@ -1,0 +1,110 @@
+import type { ClientSocket } from '../net/client-socket.ts';
+import type { ServerAddress } from '../net/server-socket.ts';
+import type { LoggedInServer } from '../pool/connect-server.ts';
+import { deliverCancel } from '../pool/deliver-cancel.ts';
+import { errorResponse } from '../protocol/backend-messages.ts';
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { terminate } from '../protocol/frontend-messages.ts';
+
+export interface ReplicationSessionOptions {
+  readonly client: ClientSocket;
+  readonly processId: number;
+  readonly secretKey: Buffer;
+  readonly database: string;
+  readonly user: string;
+  readonly applicationName: string;
+  readonly kind: 'physical' | 'logical';
+  /** The connection that it alone uses, to a walsender. */
+  readonly server: LoggedInServer;
+  readonly address: ServerAddress;
+  readonly cancelTimeoutMs: number;
+  /** The session is over and holds nothing any more. */
+  readonly onClosed: (session: ReplicationSession, reason: string) => void;
+}
+
+/**
+ * A client that replicates (manual, "Streaming Replication Protocol"). It has a server connection of its own from login to
+ * end, whatever the pooler mode: every byte passes as it comes, in both directions, and nothing is looked at, recorded or
+ * mirrored. Neither side is read from while the other has not taken what came before.
+ */
+export class ReplicationSession {
+  readonly options: ReplicationSessionOptions;
+  readonly connectedAt = Date.now();
+  #over = false;
+  #outputPaused = false;
+
+  constructor(options: ReplicationSessionOptions) {
+    this.options = options;
+  }
+
+  /** Takes both connections over; `backlog` came behind the client's login. */
+  start(backlog: Buffer): void {
+    const { client, server } = this.options;
+    client.handler = {
+      bytes: (chunk) => this.#fromClient(chunk),
+      ended: () => this.#clientGone(),
+      closed: () => this.#clientGone(),
+    };
+    server.socket.handler = {
+      bytes: (chunk) => this.#fromServer(chunk),
+      closed: (error) => this.#finish(error?.message ?? 'server closed the connection'),
+    };
+    if (backlog.length > 0) this.#fromClient(backlog);
+  }
+
+  /** Another connection asks to cancel what runs here. */
+  cancel(): void {
+    const { address, server, cancelTimeoutMs } = this.options;
+    const { processId, secretKey } = server;
+    if (secretKey.length === 0) return;
+    const encryption = server.socket.encryption;
+    deliverCancel({ address, encryption, processId, secretKey }, cancelTimeoutMs).catch(() => undefined);
+  }
+
+  /** A stream of changes is never idle, and whoever follows one connects again: it ends at once. */
+  closeWhenIdle(reason: ErrorFields): void {
+    this.abort(reason);
+  }
+
+  /** Ends the session now, with this FATAL message. */
+  abort(reason: ErrorFields): void {
+    if (this.#over) return;
+    const { client, server } = this.options;
+    server.socket.destroy();
+    // What the client has not taken lies in the server's read buffer.
+    if (this.#outputPaused) client.destroy();
+    else client.end(errorResponse(reason));
+    this.#finish(reason.message);
+  }
+
+  #fromClient(chunk: Buffer): void {
+    const { client, server } = this.options;
+    if (this.#over || server.socket.write(chunk)) return;
+    client.pause();
+    server.socket.whenFlushed(() => client.resume());
+  }
+
+  #fromServer(chunk: Buffer): void {
+    const { client, server } = this.options;
+    if (this.#over || client.write(chunk)) return;
+    this.#outputPaused = true;
+    server.socket.pause();
+    client.whenFlushed(() => {
+      this.#outputPaused = false;
+      server.socket.resume();
+    });
+  }
+
+  #clientGone(): void {
+    if (this.#over) return;
+    this.options.server.socket.end(terminate());
+    this.#finish('client closed the connection');
+  }
+
+  #finish(reason: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (!this.options.client.over) this.options.client.end();
+    this.options.onClosed(this, reason);
+  }
+}
