@@ -32,6 +32,6 @@ describe('docs/security.md', () => {
     for (const file of ['auth/verify-client', 'auth/user-secret', 'auth/scram-server', 'auth/scram-client']) {
       assert.match(textOf(`src/${file}.ts`), /timingSafeEqual\(/, file);
     }
-    assert.match(textOf('src/pooler/pooler.ts'), /timingSafeEqual\(right, key\.secretKey\)/);
+    assert.match(textOf('src/pooler/clients.ts'), /timingSafeEqual\(right, key\.secretKey\)/);
   });
 });
