@@ -1,4 +1,4 @@
-import { Backend, HEADER_LENGTH } from '../../protocol/message-types.ts';
+import { Backend, HEADER_LENGTH, TransactionStatus } from '../../protocol/message-types.ts';
 import { sqlstateOf } from '../../protocol/backend-messages.ts';
 
 /** Who is told what an answer says. Any of these may end the connection: the walk stops then. */
@@ -53,6 +53,8 @@ for (const type of [
 ]) {
   LOOKED_INTO[type] = 1;
 }
+
+const STATUSES: ReadonlySet<number> = new Set(Object.values(TransactionStatus));
 
 /**
  * Walks over a server's answers message by message and keeps none of them: an answer of any size costs no memory. What
@@ -136,9 +138,7 @@ export class AnswerWalker {
   #whole(type: number, bytes: Buffer, at: number, end: number): void {
     switch (type) {
       case Backend.ReadyForQuery:
-        if (end - at !== HEADER_LENGTH + 1) this.#garbage(bytes);
-        else this.#handler.readyForQuery(bytes[at + HEADER_LENGTH] ?? 0);
-        return;
+        return this.#readyForQuery(bytes, at, end);
       case Backend.ErrorResponse:
         return this.#handler.errorResponse(sqlstateOf(bytes, at, end));
       case Backend.CopyInResponse:
@@ -149,6 +149,12 @@ export class AnswerWalker {
       default:
         return this.#handler.statementDone();
     }
+  }
+
+  #readyForQuery(bytes: Buffer, at: number, end: number): void {
+    const status = bytes[at + HEADER_LENGTH] ?? 0;
+    if (end - at !== HEADER_LENGTH + 1 || !STATUSES.has(status)) this.#garbage(bytes);
+    else this.#handler.readyForQuery(status);
   }
 
   /** Only the tags that begin with D, R or S and are not those of every day. */

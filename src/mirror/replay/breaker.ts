@@ -1,9 +1,10 @@
 const FIRST_DELAY_MS = 250;
 const LAST_DELAY_MS = 10_000;
+const MAX_REASON = 300;
 
 /**
  * Closed while a mirror can be reached. Opened by a connection that could not be made; then nothing is sent or kept for
- * the mirror, and one connection is tried now and then, at growing intervals with jitter, until one succeeds.
+ * the mirror, and one connection is tried now and then, at intervals with jitter that grow until one is good for something.
  */
 export class Breaker {
   readonly #probe: () => void;
@@ -28,21 +29,27 @@ export class Breaker {
     return this.#reason;
   }
 
+  /** `reason` is cut short: it may be what a server said that is none. */
   fail(reason: string): void {
     const wasOpen = this.#isOpen;
     this.#isOpen = true;
-    this.#reason = reason;
+    this.#reason = reason.slice(0, MAX_REASON);
     if (this.#timer === undefined) this.#schedule();
-    if (!wasOpen) this.#changed(true, reason);
+    if (!wasOpen) this.#changed(true, this.#reason);
   }
 
+  /** A connection was made. What it is good for is not known yet: the next failure is waited out longer. */
   succeed(): void {
     this.stop();
-    this.#failures = 0;
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#reason = '';
     this.#changed(false, '');
+  }
+
+  /** A connection was good for something: a failure from now on is the first. */
+  proved(): void {
+    this.#failures = 0;
   }
 
   /** Probes no more. */

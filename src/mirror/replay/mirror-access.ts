@@ -103,6 +103,7 @@ export class MirrorAccess {
   moved(): void {
     this.#address++;
     this.#breaker.succeed();
+    this.#breaker.proved();
     this.#refusal = '';
     this.#isReached = false;
     this.#gate.forget();
@@ -131,6 +132,7 @@ export class MirrorAccess {
   /** A connection finished a transaction. */
   connectionUsed(): void {
     this.#uselessConnections = 0;
+    this.#breaker.proved();
   }
 
   /** Probes no more. */

@@ -11,6 +11,7 @@ import type { MirrorTargetHost } from './mirror-target-host.ts';
 import type { FromMirrorProcess, MirrorTargetConfig, SourceLogin, ToMirrorProcess } from './mirror-process-messages.ts';
 import type { ReportedMirror, TrafficReport } from '../report/traffic-report.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
+import { LogAllowance } from './log-allowance.ts';
 import { PoolerLink } from './pooler-link.ts';
 import type { LinkHost } from './pooler-link.ts';
 import type { AnsweredRequest } from './replay-options.ts';
@@ -34,6 +35,8 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   readonly #report: TrafficReport;
   readonly #tell: (message: FromMirrorProcess) => void;
   readonly #targets = new Map<number, MirrorTarget>();
+  /** What may still be said of each mirror. */
+  readonly #logAllowances = new Map<number, LogAllowance>();
   /** Removed from the configuration, and when that was. */
   readonly #leaving = new Map<MirrorTarget, number>();
   readonly #links = new Set<PoolerLink>();
@@ -140,10 +143,18 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     const { source, destination } = target.config;
     const { state, reason } = target;
     const context = reason === '' ? { source, destination } : { source, destination, reason };
-    if (state === 'up') this.#logger.info(context, 'mirror is up');
-    else this.#logger.warn(context, `mirror is ${state}`);
+    this.#say(target.id, state === 'up' ? 'info' : 'warn', context, `mirror is ${state}`);
     this.#tell({ type: 'targetState', id: target.id, state, reason });
     for (const link of this.#links) link.targetState(target.id, streamState(target));
+  }
+
+  /** A mirror that comes and goes does not fill the log. */
+  #say(id: number, level: 'info' | 'warn', context: object, text: string): void {
+    let allowance = this.#logAllowances.get(id);
+    if (allowance === undefined) this.#logAllowances.set(id, (allowance = new LogAllowance()));
+    const leftOut = allowance.take(monotonicNow());
+    if (leftOut === undefined) return;
+    this.#logger[level](leftOut === 0 ? context : { ...context, leftOut }, text);
   }
 
   requestAnswered(target: MirrorTarget, transaction: MirroredTransaction, request: AnsweredRequest): void {
@@ -181,6 +192,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     for (const [id, target] of this.#targets) {
       if (listed.has(id)) continue;
       this.#targets.delete(id);
+      this.#logAllowances.delete(id);
       this.#leaving.set(target, monotonicNow());
       for (const link of this.#links) link.forgetTarget(id);
     }

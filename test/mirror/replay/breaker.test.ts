@@ -35,6 +35,28 @@ it('a breaker says once that it opened, probes at growing intervals, and says on
   assert.deepEqual(said, ['true refused', 'false ']);
 });
 
+it('a breaker is opened for longer each time, until a connection was good for something', (test) => {
+  test.mock.timers.enable({ apis: ['setTimeout'] });
+  const breaker = new Breaker({ probe: () => breaker.succeed(), changed: () => undefined });
+  const openFor = (): number => {
+    breaker.fail('useless');
+    let waited = 0;
+    for (; breaker.isOpen; waited += 50) test.mock.timers.tick(50);
+    return waited;
+  };
+  const times = Array.from({ length: 8 }, openFor);
+  assert.ok((times[0] ?? 0) <= 350 && (times[4] ?? 0) > 2_000 && (times[7] ?? 0) > 7_000, String(times));
+  breaker.proved();
+  assert.ok(openFor() <= 350);
+});
+
+it('a breaker keeps no more of a reason than can be read', () => {
+  const breaker = new Breaker({ probe: () => undefined, changed: () => undefined });
+  breaker.fail('x'.repeat(100_000));
+  assert.equal(breaker.reason.length, 300);
+  breaker.stop();
+});
+
 it('no more than ten connections are opened in any second', () => {
   const rate = new ConnectRate();
   const moments: number[] = [];
