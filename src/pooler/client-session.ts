@@ -2,6 +2,7 @@ import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { CheckoutError, Pool, Waiter } from '../pool/pool.ts';
+import type { ServerUser } from '../pool/server-connection.ts';
 import { errorResponse } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
@@ -108,6 +109,13 @@ export class ClientSession implements Waiter<ServerSession> {
   #patience: NodeJS.Timeout | undefined;
   #cancelling: InsistentCancel | undefined;
   #recordWith: RecordingDesk | undefined;
+  /** One for all its transactions: it listens to the server that is linked. */
+  readonly #serverUser: ServerUser = {
+    bytes: (chunk) => {
+      if (this.link.server !== undefined) this.#answers.bytes(this.link.server, chunk);
+    },
+    lost: (reason) => this.#serverLost(reason),
+  };
   readonly connectedAt = Date.now();
   #waitingSince = 0;
   /** When the current transaction got its server connection. */
@@ -351,10 +359,7 @@ export class ClientSession implements Waiter<ServerSession> {
     this.link.statistics.assignments++;
     this.link.link(server);
     this.#state = 'active';
-    server.setUser({
-      bytes: (chunk) => this.#answers.bytes(server, chunk),
-      lost: (reason) => this.#serverLost(reason),
-    });
+    server.setUser(this.#serverUser);
   }
 
   /** Gives the server the client's settings where it has others. False: that takes a while; input waits. */

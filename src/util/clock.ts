@@ -1,3 +1,6 @@
+// The global of this name is a getter, which costs as much again as the reading.
+import { performance } from 'node:perf_hooks';
+
 /**
  * Milliseconds of the machine's monotonic clock (CLOCK_MONOTONIC), fractions included: comparable between the threads
  * and processes of one machine, unlike `performance.now()`, whose zero differs in each.

@@ -8,7 +8,7 @@ const FIRST_BATCH_BYTES = 4096;
 /** As many SQLSTATEs as the frame's count can name. */
 const MAX_SQLSTATES = 255;
 
-/** Builds what the mirror process answers to one pooler thread, one batch a loop turn. */
+/** Builds what the mirror process answers to one pooler thread, in batches. */
 export class AcknowledgementWriter {
   #batch = Buffer.allocUnsafeSlow(FIRST_BATCH_BYTES);
   #at = 0;

@@ -204,7 +204,7 @@ export class RecordingDesk {
   }
 
   dropped(recorder: TransactionRecorder, route: MirrorRoute, reason: number): void {
-    this.#counters.dropped(this.#row(route.id, recorder.user), reason);
+    this.#counters.dropped(this.#rowOf(recorder, route.id), reason);
     this.compared.missed(route, recorder.change);
   }
 
@@ -214,7 +214,7 @@ export class RecordingDesk {
     for (const route of routes) {
       targets.push(route.id);
       recorder.depths[route.id] = (recorder.depths[route.id] ?? 0) + 1;
-      this.#counters.queued(this.#row(route.id, recorder.user), bytes);
+      this.#counters.queued(this.#rowOf(recorder, route.id), bytes);
     }
     const slot = this.#freeSlots.pop() ?? this.#unfinished.length;
     this.#unfinished[slot] = { recorder, bytes, targets, left: targets.length };
@@ -318,6 +318,11 @@ export class RecordingDesk {
     if (oldest[1].incarnation === this.#link.incarnation) this.#link.writer.forgetSettings(oldest[1].id);
   }
 
+  /** The recorder remembers its rows: a name is not put together for each transaction. */
+  #rowOf(recorder: TransactionRecorder, mirror: number): number {
+    return (recorder.rows[mirror] ??= this.#row(mirror, recorder.user));
+  }
+
   #row(mirror: number, user: string): number {
     const name = `${mirror} ${user}`;
     let row = this.#rows.get(name);
@@ -336,7 +341,7 @@ export class RecordingDesk {
     unfinished.targets[index] = -1;
     const { recorder, bytes } = unfinished;
     recorder.depths[target] = (recorder.depths[target] ?? 1) - 1;
-    const row = this.#row(target, recorder.user);
+    const row = this.#rowOf(recorder, target);
     this.#counters.finished(row, bytes, outcome, reason);
     if (sqlstates.length > 0) this.#countErrors(row, sqlstates);
     if (--unfinished.left > 0) return;

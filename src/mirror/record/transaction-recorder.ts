@@ -37,6 +37,8 @@ export class TransactionRecorder {
   readonly bytes: ClientBytes;
   /** Handed over and not finished, by mirror id. */
   readonly depths: number[] = [];
+  /** Where it is counted, by mirror id; the desk's. */
+  readonly rows: number[] = [];
   /** The mirror process (by incarnation) that knows of this client. */
   announced = 0;
 

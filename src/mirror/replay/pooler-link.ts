@@ -38,10 +38,13 @@ interface LinkClient {
 }
 
 const NONE: readonly string[] = [];
+/** Acknowledgements are sent together when the oldest has waited so long, or so many bytes are there. */
+const BATCH_MS = 1;
+const BATCH_BYTES = 4_096;
 
 /**
  * One pooler thread's record stream: what it declared, its clients' lanes, and the acknowledgements on their way back,
- * one write a loop turn. When the stream ends its lanes finish what runs; what waits counts as lost on the other side.
+ * in batches. When the stream ends its lanes finish what runs; what waits counts as lost on the other side.
  */
 export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   readonly #socket: Socket;
@@ -52,7 +55,7 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   readonly #settings = new Map<number, SessionSettings>();
   readonly #clients = new Map<number, LinkClient>();
   readonly #flush = (): void => this.#writeAcknowledgements();
-  #flushing = false;
+  #timer: NodeJS.Timeout | undefined;
   #greeted = false;
   #closed = false;
 
@@ -197,13 +200,14 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   }
 
   #flushSoon(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(this.#flush);
+    // Each write wakes the pooler thread up, between the requests that it is there for.
+    if (this.#acknowledgements.length >= BATCH_BYTES) this.#writeAcknowledgements();
+    else this.#timer ??= setTimeout(this.#flush, BATCH_MS);
   }
 
   #writeAcknowledgements(): void {
-    this.#flushing = false;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (this.#closed || this.#acknowledgements.length === 0) return;
     this.#socket.write(this.#acknowledgements.take());
   }
@@ -211,6 +215,7 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   #close(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#timer);
     for (const client of this.#clients.values()) endLanes(client);
     this.#clients.clear();
     this.#declared.close();
