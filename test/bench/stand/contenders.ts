@@ -81,6 +81,11 @@ export function entrants(servers: Servers): Entrant[] {
   ];
 }
 
+/** A server in pgmirror's configuration, without its name. */
+export function entryOf({ host, port, database, user, password }: Address): TomlTable {
+  return { host, port, database_name: database, user, password };
+}
+
 const nothing = (): readonly number[] => [];
 const atOnce = async (): Promise<void> => {};
 
@@ -110,17 +115,14 @@ async function startPgmirror(
 ): Promise<Contender | string> {
   const { source, mirror } = servers;
   const destination = options.mirror === 'sink' ? await startSink(cleanup, mirror) : mirror;
-  const entry = ({ host, port, database, user, password }: Address): TomlTable => {
-    return { host, port, database_name: database, user, password };
-  };
-  const mirrors = options.mirroring === undefined ? [] : [{ name: 'mirror', ...entry(destination) }];
+  const mirrors = options.mirroring === undefined ? [] : [{ name: 'mirror', ...entryOf(destination) }];
   const pgmirror = await Pgmirror.start(cleanup, {
     general: {
       ...{ default_pool_size: POOL_SIZE, max_client_connections: 12_000, log_connections: false },
       ...{ max_login_connections: 2_000, client_login_timeout: 60_000, tls_verify: 'disabled' },
       ...options.general,
     },
-    databases: [{ name: 'bench', ...entry(source) }, ...mirrors],
+    databases: [{ name: 'bench', ...entryOf(source) }, ...mirrors],
     mirroring: mirrors.map(() => ({ source_db: 'bench', destination_db: 'mirror', ...options.mirroring })),
     users: [{ name: source.user, database: 'bench', password: source.password }],
   });

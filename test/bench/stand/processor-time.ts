@@ -39,10 +39,11 @@ export function usedBetween(before: ThreadTimes, after: ThreadTimes): Map<string
   return used;
 }
 
-/** Resident memory of these processes together, in bytes. */
-export function residentMemory(processIds: readonly number[]): number {
+/** Resident memory of these processes together, in bytes: now, or the most that each ever had. */
+export function residentMemory(processIds: readonly number[], when: 'now' | 'peak' = 'now'): number {
+  const line = when === 'now' ? /^VmRSS:\s+(\d+) kB/m : /^VmHWM:\s+(\d+) kB/m;
   return processIds
-    .map((processId) => Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${processId}/status`))?.[1] ?? 0) * 1024)
+    .map((processId) => Number(line.exec(read(`/proc/${processId}/status`))?.[1] ?? 0) * 1024)
     .reduce((sum, bytes) => sum + bytes, 0);
 }
 

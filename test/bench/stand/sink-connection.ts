@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 
 import { Backend, Frontend, TransactionStatus } from '../../../src/protocol/message-types.ts';
@@ -15,10 +16,21 @@ const copyOut = Buffer.from([Backend.CopyOutResponse, 0, 0, 0, 7, 0, 0, 0, Backe
 const replayed = /^(BEGIN|END|COMMIT|ROLLBACK|TRUNCATE|COPY|(SELECT|UPDATE|INSERT|DELETE)[^]*(pgbench_|repeat\())/;
 const InTransaction = TransactionStatus.InTransaction;
 
+/** How what is replayed is answered. */
+export type SinkMode = 'answer' | 'garbage' | 'huge';
+
+const HUGE_BYTES = 2 ** 30;
+/** A DataRow of 1 MB with one column. */
+const hugeRow = Buffer.concat([
+  Buffer.from([Backend.DataRow, 0, 0x10, 0, 0x0a, 0, 1, 0, 0x10, 0, 0]),
+  Buffer.alloc(2 ** 20),
+]);
+
 /** One connection to the sink. Before the first ReadyForQuery everything is passed on, and so is what is not replayed. */
 export class Sink {
   readonly #client: Socket;
   readonly #server: Socket;
+  readonly #mode: SinkMode;
   #rest: Buffer = Buffer.alloc(0);
   /** Requests of pgmirror's own that the server has not answered; what comes behind them waits. */
   #passed = 1;
@@ -31,9 +43,10 @@ export class Sink {
   /** The request under way goes to the server. */
   #passing = false;
 
-  constructor(client: Socket, server: Socket) {
+  constructor(client: Socket, server: Socket, mode: SinkMode) {
     this.#client = client;
     this.#server = server;
+    this.#mode = mode;
   }
 
   fromClient(chunk: Buffer): void {
@@ -84,8 +97,16 @@ export class Sink {
       this.#server.write(bytes);
       return;
     }
+    if (this.#mode === 'garbage') {
+      answers.push(randomBytes(64));
+      return;
+    }
     switch (type) {
       case Frontend.Query:
+        if (this.#mode === 'huge') {
+          this.#answerAtLength();
+          return;
+        }
         this.#query(bytes.toString('latin1', 5, 200), answers);
         break;
       case Frontend.CopyDone:
@@ -116,6 +137,22 @@ export class Sink {
         break;
       default:
     }
+  }
+
+  /** What comes meanwhile waits. */
+  #answerAtLength(): void {
+    this.#passed = 1;
+    let left = HUGE_BYTES / hugeRow.length;
+    const more = (): void => {
+      while (left > 0) {
+        left -= 1;
+        if (!this.#client.write(hugeRow)) return;
+      }
+      this.#client.off('drain', more);
+      this.fromServer(Buffer.concat([commandComplete('SELECT 1024'), readyForQuery(this.#status)]));
+    };
+    this.#client.on('drain', more);
+    more();
   }
 
   #query(text: string, answers: Buffer[]): void {

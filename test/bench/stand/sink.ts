@@ -1,24 +1,33 @@
 import { connect, createServer, type Socket } from 'node:net';
 
-import { Sink } from './sink-connection.ts';
+import { Sink, type SinkMode } from './sink-connection.ts';
 
 /**
- * A mirror that costs nothing: logins and pgmirror's own questions go to a real server, and what is replayed is answered
- * at once. `node sink.ts <host> <port>`; says its own port.
+ * A mirror that is not what it seems: `node sink.ts <host> <port> [mode]`, before a real server that serves logins and
+ * pgmirror's own questions. What is replayed is answered at once (`answer`), with random bytes (`garbage`), with 1 GB
+ * (`huge`), or by the server, so many milliseconds later (a number). `silent` accepts connections and says nothing.
+ * Says its own port.
  */
-const [host = '', port] = process.argv.slice(2);
+const [host = '', port, mode = 'answer'] = process.argv.slice(2);
 
 const server = createServer({ noDelay: true }, (client: Socket) => {
-  const upstream = connect({ host, port: Number(port), noDelay: true });
-  const sink = new Sink(client, upstream);
-  client.on('data', (chunk: Buffer) => sink.fromClient(chunk));
-  upstream.on('data', (chunk: Buffer) => sink.fromServer(chunk));
-  for (const [one, other] of [
-    [client, upstream],
-    [upstream, client],
-  ] as const) {
-    one.on('error', () => other.destroy());
-    one.on('close', () => other.destroy());
-  }
+  client.on('error', () => client.destroy());
+  if (mode !== 'silent') serve(client);
 });
 server.listen({ host: '127.0.0.1', port: 0 }, () => console.log(JSON.stringify(server.address())));
+
+function serve(client: Socket): void {
+  const upstream = connect({ host, port: Number(port), noDelay: true });
+  upstream.on('error', () => client.destroy());
+  upstream.on('close', () => client.destroy());
+  client.on('close', () => upstream.destroy());
+  const delayMs = Number(mode);
+  if (Number.isFinite(delayMs)) {
+    client.on('data', (chunk: Buffer) => upstream.write(chunk));
+    upstream.on('data', (chunk: Buffer) => void setTimeout(() => client.write(chunk), delayMs));
+    return;
+  }
+  const sink = new Sink(client, upstream, mode as SinkMode);
+  client.on('data', (chunk: Buffer) => sink.fromClient(chunk));
+  upstream.on('data', (chunk: Buffer) => sink.fromServer(chunk));
+}

@@ -1,0 +1,176 @@
+import type { ChildProcess } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+
+import type { Cleanup } from '../support/cleanup.ts';
+import { eventually } from '../support/eventually.ts';
+import { Pgmirror } from '../support/pgmirror.ts';
+import { query } from '../support/postgres.ts';
+import { childrenOf } from '../support/processes.ts';
+import { benchArguments } from './stand/arguments.ts';
+import { benchRun, scoped } from './stand/bench-run.ts';
+import { entryOf, POOL_SIZE } from './stand/contenders.ts';
+import { pgbenchMissing, quantile, runPgbench } from './stand/pgbench.ts';
+import { residentMemory } from './stand/processor-time.ts';
+import { startScript } from './stand/programs.ts';
+import { openServers, urlOf, type Servers } from './stand/servers.ts';
+import { median } from './stand/summary.ts';
+import { figure, table } from './stand/table.ts';
+
+/**
+ * What clients of the source notice of a mirror in each kind of trouble: throughput at saturation, and latency at half
+ * of what the source carries without a mirror. Not a test: it decides nothing. How to run it is in docs/performance.md.
+ */
+const given = benchArguments({ seconds: 4, rounds: 3 });
+const CLIENTS = 16;
+
+/** A mirror, and what happens to it once the first transaction has reached it. */
+interface Condition {
+  readonly name: string;
+  readonly what: string;
+  /** How `stand/sink.ts` stands before the mirror; `undefined`: there is no mirror. */
+  readonly mode?: string;
+  readonly trouble?: NodeJS.Signals;
+  /** Nothing can be seen to reach it. */
+  readonly unreachable?: true;
+}
+
+const conditions: readonly Condition[] = [
+  { name: 'off', what: 'no mirror' },
+  { name: 'healthy', what: 'a mirror as fast as the source', mode: '0' },
+  { name: 'stopped', what: 'stopped with SIGSTOP', mode: '0', trouble: 'SIGSTOP' },
+  { name: 'killed', what: 'killed', mode: '0', trouble: 'SIGKILL' },
+  { name: 'slow', what: 'ten times slower: each answer 3 ms later', mode: '3' },
+  { name: 'garbage', what: 'answers with random bytes', mode: 'garbage', unreachable: true },
+  { name: 'silent', what: 'accepts connections and never answers', mode: 'silent', unreachable: true },
+  { name: 'huge', what: 'sends 1 GB for an answer', mode: 'huge', unreachable: true },
+];
+
+/** What clients noticed under one condition, in one round; latencies in milliseconds, memory in bytes. */
+interface Noticed {
+  readonly condition: string;
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly errors: number;
+  readonly memory: number;
+  readonly mirrorMemory: number;
+  /** Share of the transactions that were replayed, and what became of the mirror. */
+  readonly mirrored: number;
+  readonly state: string;
+}
+
+await benchRun(async (cleanup) => {
+  const missing = pgbenchMissing();
+  if (missing !== undefined) throw new Error(missing);
+  const servers = await openServers(cleanup, { urls: given.urls, scale: given.smoke ? 1 : 10 });
+  const chosen = conditions.filter(
+    ({ name }) => given.only.length === 0 || name === 'off' || given.only.includes(name),
+  );
+  console.log(`# ${servers.told}; -S simple, ${CLIENTS} clients, ratios to no mirror in the same round`);
+  const rounds: Noticed[][] = [];
+  for (let round = 0; round < given.rounds; round++) rounds.push(await measureRound(servers, chosen));
+  console.log(report(chosen, rounds));
+  if (given.json !== undefined) await writeFile(given.json, JSON.stringify({ told: servers.told, rounds }, null, 1));
+});
+
+async function measureRound(servers: Servers, chosen: readonly Condition[]): Promise<Noticed[]> {
+  const round: Noticed[] = [];
+  for (const condition of chosen) {
+    const capacity = round[0]?.perSecond;
+    const noticed = await scoped(async (cleanup) => measureCondition(cleanup, servers, condition, capacity));
+    process.stderr.write(`${condition.name}: ${figure(noticed.perSecond, 0)}/s, p99 ${figure(noticed.p99, 2)} ms\n`);
+    round.push(noticed);
+  }
+  return round;
+}
+
+/** `capacity`: what the source carries without a mirror, where that is known. */
+async function measureCondition(
+  cleanup: Cleanup,
+  servers: Servers,
+  condition: Condition,
+  capacity: number | undefined,
+): Promise<Noticed> {
+  const { source } = servers;
+  const { pgmirror, sink } = await start(cleanup, servers, condition);
+  const address = { ...source, host: '127.0.0.1', port: pgmirror.port, database: 'bench' };
+  await query(urlOf(address), 'SELECT 1');
+  if (condition.mode !== undefined && condition.unreachable !== true) {
+    await eventually(async () => {
+      await query(urlOf(address), 'SELECT count(*) FROM pgbench_branches');
+      return Number((await mirrorRow(pgmirror))?.mirrored_count) > 0;
+    });
+  }
+  if (condition.trouble !== undefined) sink?.kill(condition.trouble);
+  const { seconds } = given;
+  const parameters = ['-S', '-c', String(CLIENTS)];
+  const full = await runPgbench(address, { seconds, sampling: 0.1, parameters, mark: () => undefined });
+  const perSecond = full.units / full.seconds;
+  const rate = Math.round((capacity ?? perSecond) / 2);
+  const half = await runPgbench(address, {
+    ...{ seconds, sampling: 1, mark: () => undefined },
+    parameters: [...parameters, '-R', String(rate)],
+  });
+  const row = await mirrorRow(pgmirror);
+  return {
+    condition: condition.name,
+    perSecond,
+    p50: quantile(half.latencies, 0.5),
+    p99: quantile(half.latencies, 0.99),
+    errors: full.errors + half.errors,
+    memory: residentMemory([pgmirror.processId], 'peak'),
+    mirrorMemory: residentMemory(childrenOf(pgmirror.processId), 'peak'),
+    mirrored: row === undefined ? 0 : Number(row.mirrored_count) / Number(row.total_count),
+    state: String(row?.state ?? '–'),
+  };
+}
+
+async function start(
+  cleanup: Cleanup,
+  { source, mirror }: Servers,
+  { mode }: Condition,
+): Promise<{ readonly pgmirror: Pgmirror; readonly sink: ChildProcess | undefined }> {
+  const sink =
+    mode === undefined ? undefined : await startScript(cleanup, './sink.ts', [mirror.host, String(mirror.port), mode]);
+  const destination = { ...mirror, host: '127.0.0.1', port: sink?.port ?? 0 };
+  const mirrors = sink === undefined ? [] : [{ name: 'mirror', ...entryOf(destination) }];
+  const pgmirror = await Pgmirror.start(cleanup, {
+    general: { default_pool_size: POOL_SIZE, log_connections: false, tls_verify: 'disabled' },
+    databases: [{ name: 'bench', ...entryOf(source) }, ...mirrors],
+    mirroring: mirrors.map(() => ({ source_db: 'bench', destination_db: 'mirror' })),
+    users: [{ name: source.user, database: 'bench', password: source.password }],
+  });
+  return { pgmirror, sink: sink?.process };
+}
+
+async function mirrorRow(pgmirror: Pgmirror) {
+  const rows = await pgmirror.admin('SHOW MIRRORS');
+  return rows.find(({ total_count }) => Number(total_count) > 0) ?? rows[0];
+}
+
+function report(chosen: readonly Condition[], rounds: readonly (readonly Noticed[])[]): string {
+  const head = ['mirror', 'tx/s', '÷ off', 'p50 ms', '÷ off', 'p99 ms', '÷ off', 'errors'];
+  head.push('peak MiB', 'mirror process MiB', 'replayed', 'state');
+  const rows = chosen.map(({ name, what }) => {
+    const mine = rounds.flatMap((round) => round.filter(({ condition }) => condition === name));
+    const of = (value: (noticed: Noticed) => number): number => median(mine.map(value));
+    const toOff = (value: (noticed: Noticed) => number): number =>
+      median(mine.map((noticed, index) => value(noticed) / value(rounds[index]![0]!)));
+    const both = (value: (noticed: Noticed) => number, decimals: number): string[] => [
+      figure(of(value), decimals),
+      figure(toOff(value), 2),
+    ];
+    return [
+      `${name}: ${what}`,
+      ...both(({ perSecond }) => perSecond, 0),
+      ...both(({ p50 }) => p50, 2),
+      ...both(({ p99 }) => p99, 2),
+      String(mine.reduce((sum, { errors }) => sum + errors, 0)),
+      figure(of(({ memory }) => memory) / 2 ** 20, 0),
+      figure(of(({ mirrorMemory }) => mirrorMemory) / 2 ** 20, 0),
+      `${figure(100 * of(({ mirrored }) => mirrored), 0)} %`,
+      mine.at(-1)?.state ?? '–',
+    ];
+  });
+  return table(head, rows);
+}
