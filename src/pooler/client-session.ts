@@ -1,76 +1,28 @@
 import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
-import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
-import type { CheckoutError, Pool, Waiter } from '../pool/pool.ts';
+import type { CheckoutError, Waiter } from '../pool/pool.ts';
 import type { ServerUser } from '../pool/server-connection.ts';
 import { errorResponse } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
-import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
-import type { ProtocolError } from '../protocol/protocol-error.ts';
-import type { ParameterSet } from '../session/parameter-set.ts';
-import { PinReason } from '../session/session-audit.ts';
+import { TransactionStatus } from '../protocol/message-types.ts';
 import type { ServerSession } from '../session/server-session.ts';
-import type { StatementRegistry } from '../session/statement-names.ts';
 import { AnswerRelay } from './answer-relay.ts';
-import { InsistentCancel, sendCancel } from './cancel.ts';
-import { departure, rollBack, staysInBlock } from './departure.ts';
-import type { PoolerMode } from './pooler-options.ts';
-import type { OutputAssembly } from './output-assembly.ts';
-import { handBack } from './hand-back.ts';
+import { sendCancel } from './cancel.ts';
+import { ClientInput } from './client-input.ts';
+import type { InputOwner } from './client-input.ts';
 import { giveClientSettings, hasClientSettings } from './client-settings.ts';
-import { RequestReader } from './request-reader.ts';
+import { Departure, rollBack } from './departure.ts';
+import { HalfClosed } from './half-closed.ts';
+import { handBack } from './hand-back.ts';
 import { RequestRelay } from './request-relay.ts';
 import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED, serverLostError } from './session-errors.ts';
 import { auditSession } from './session-findings.ts';
 import { SessionLink } from './session-link.ts';
 import type { Server } from './session-link.ts';
-import { SessionTimeouts } from './session-timeouts.ts';
+import type { ClientSessionOptions } from './session-options.ts';
+import { SessionTimeouts, whatIsWaitedFor } from './session-timeouts.ts';
 import type { WaitsFor } from './session-timeouts.ts';
-import { WithoutServer } from './without-server.ts';
-
-export interface ClientSessionOptions {
-  readonly client: ClientSocket;
-  readonly processId: number;
-  readonly secretKey: Buffer;
-  readonly database: string;
-  readonly user: string;
-  readonly pool: Pool<ServerSession>;
-  readonly mode: PoolerMode;
-  readonly registry: StatementRegistry;
-  readonly assembly: OutputAssembly;
-  readonly recorder: TransactionRecorder | undefined;
-  readonly settings: ParameterSet;
-  readonly reported: ParameterSet;
-  readonly limits: SessionLimits;
-  readonly absentName: string;
-  /** The session is over and holds nothing any more. */
-  readonly onClosed: (session: ClientSession, reason: string) => void;
-}
-
-/** What bounds a session; times in milliseconds, sizes in bytes. */
-export interface SessionLimits {
-  /** 0 is off, here and below. */
-  readonly queryTimeoutMs: number;
-  readonly clientIdleTimeoutMs: number;
-  readonly clientIdleInTransactionTimeoutMs: number;
-  readonly cancelOnDisconnect: boolean;
-  readonly prepared: boolean;
-  readonly preparedBytes: number;
-  readonly maxMessageSize: number;
-  readonly maxPipelineDepth: number;
-  readonly preparedLimit: number;
-  readonly rollbackTimeoutMs: number;
-  readonly cancelTimeoutMs: number;
-}
-
-/**
- * A client that sends no more while it is in a transaction block may be waiting for answers, or be gone: nothing tells.
- * It is served for so long; then what it left is cancelled and rolled back.
- */
-const HALF_CLOSED_PATIENCE_MS = 1_000;
-
-/** More than this queued towards the server, and the client is not read from until it has gone. */
-const SERVER_BACKLOG_BYTES = 65_536;
+import { countTransactions, mirrorsNeedSession, takeOverSets } from './transaction-end.ts';
 
 /**
  * A logged-in client in transaction mode. It is in one of these states:
@@ -86,28 +38,20 @@ const SERVER_BACKLOG_BYTES = 65_536;
  *
  * A client that has only closed its sending half is served to the end of what it has sent.
  */
-export class ClientSession implements Waiter<ServerSession> {
+export class ClientSession implements Waiter<ServerSession>, InputOwner {
   readonly options: ClientSessionOptions;
   readonly link: SessionLink;
   readonly #client: ClientSocket;
-  readonly #reader: RequestReader;
+  readonly #input: ClientInput;
   readonly #requests: RequestRelay;
   readonly #answers: AnswerRelay;
   #state: 'idle' | 'waiting' | 'active' | 'leaving' | 'closed' = 'idle';
-  readonly #withoutServer: WithoutServer;
   readonly #timeouts: SessionTimeouts;
-  #inputPaused = false;
   #outputPaused = false;
-  #inputEnded = false;
   #closeWhenIdle: ErrorFields | undefined;
   #closeReason = '';
-  /** What the client is told at the very end. */
-  #parting: Buffer | undefined;
-  /** The server was brought to come to a ReadyForQuery without its client. */
-  #departed = false;
-  /** How long a client that sends no more is still served in a transaction block. */
-  #patience: NodeJS.Timeout | undefined;
-  #cancelling: InsistentCancel | undefined;
+  #halfClosed: HalfClosed | undefined;
+  #departure: Departure | undefined;
   #recordWith: RecordingDesk | undefined;
   /** One for all its transactions: it listens to the server that is linked. */
   readonly #serverUser: ServerUser = {
@@ -125,7 +69,6 @@ export class ClientSession implements Waiter<ServerSession> {
     this.options = options;
     this.#client = options.client;
     this.link = new SessionLink(options);
-    this.#withoutServer = new WithoutServer(options.client);
     this.#timeouts = new SessionTimeouts(options.limits);
     const { limits, absentName } = options;
     this.#requests = new RequestRelay(this.link, options.assembly, { ...limits, absentName });
@@ -134,15 +77,11 @@ export class ClientSession implements Waiter<ServerSession> {
       clientIsSlow: () => this.#clientIsSlow(),
       brokenServer: (error) => this.#serverFailed(error.code, error.message),
     });
-    this.#reader = new RequestReader(
-      {
-        message: (type, bytes, start, end) => this.#message(type, bytes, start, end),
-        longMessage: (type, bytes, start, end, length) => this.#longMessage(type, bytes, start, end, length),
-        piece: (bytes, start, end, last) => this.#piece(bytes, start, end, last),
-        violation: (error) => this.#violation(error),
-      },
-      options.limits,
-    );
+    this.#input = new ClientInput(this.link, this.#requests, { ...limits, assembly: options.assembly }, this);
+  }
+
+  get isActive(): boolean {
+    return this.#state === 'active';
   }
 
   get state(): 'idle' | 'waiting' | 'active' | 'leaving' | 'closed' {
@@ -158,7 +97,7 @@ export class ClientSession implements Waiter<ServerSession> {
   start(backlog: Buffer): void {
     this.#client.handler = {
       bytes: (chunk) => this.#clientBytes(chunk),
-      ended: () => this.#clientEnded(),
+      ended: () => this.#input.end(),
       closed: () => this.#clientGone('client closed the connection'),
     };
     if (backlog.length > 0) this.#clientBytes(backlog);
@@ -179,7 +118,7 @@ export class ClientSession implements Waiter<ServerSession> {
 
   /** Ends the session as soon as it is idle, at once where it is, with this FATAL message. */
   closeWhenIdle(reason: ErrorFields): void {
-    if (this.#state === 'idle' && this.#reader.pending === 0) this.#close(reason);
+    if (this.#state === 'idle' && !this.#input.pending) this.#close(reason);
     else if (this.#pinnedIdle) this.abort(reason);
     else this.#closeWhenIdle = reason;
   }
@@ -187,11 +126,6 @@ export class ClientSession implements Waiter<ServerSession> {
   /** It keeps its server connection, and waits for a request. */
   get #pinnedIdle(): boolean {
     return this.#state === 'active' && this.#keepsServer && this.#waitsFor() === 'request';
-  }
-
-  /** What its transactions leave in the session is needed on mirrors, too. LISTEN is never sent to one. */
-  get #needsSession(): boolean {
-    return this.link.pins.some((pin) => pin !== PinReason.Listen);
   }
 
   /** Outside a transaction, too. */
@@ -211,11 +145,8 @@ export class ClientSession implements Waiter<ServerSession> {
 
   #waitsFor(): WaitsFor {
     if (this.#state === 'idle') return 'request';
-    const server = this.link.server;
-    if (this.#state !== 'active' || server === undefined) return undefined;
-    if (server.state.answers.requests > 0) return 'answer';
-    if (this.#reader.pending > 0 || this.#reader.streaming) return undefined;
-    return server.status === TransactionStatus.Idle && !server.state.answers.segmentOpen ? 'request' : 'transaction';
+    const { server } = this.link;
+    return this.#state === 'active' && server !== undefined ? whatIsWaitedFor(server, this.#input) : undefined;
   }
 
   /** Ends the session now; a transaction under way is rolled back. */
@@ -243,7 +174,7 @@ export class ClientSession implements Waiter<ServerSession> {
   granted(server: Server): void {
     this.link.statistics.waitTime += performance.now() - this.#waitingSince;
     this.#link(server);
-    if (this.#prepareSettings(server)) this.#resumeInput();
+    if (this.#prepareSettings(server)) this.#input.resume();
   }
 
   refused(error: CheckoutError): void {
@@ -256,94 +187,12 @@ export class ClientSession implements Waiter<ServerSession> {
     if (this.#state === 'closed' || this.#state === 'leaving') return;
     this.#timeouts.activity();
     this.link.statistics.received += chunk.length;
-    this.#reader.push(chunk);
-    this.#afterInput();
-  }
-
-  /** What the walk over the client's bytes has put together goes out in one write. */
-  #afterInput(): void {
-    this.#flushToServer();
-    if (this.#inputEnded) this.#inputOver();
-    else if (this.#reader.blocked) this.#pauseInput();
-  }
-
-  #flushToServer(): void {
-    const assembly = this.options.assembly;
-    if (assembly.empty) return;
-    const bytes = assembly.take();
-    const server = this.link.server;
-    if (server === undefined || server.closed) return;
-    if (server.socket.write(bytes)) return;
-    assembly.pending(bytes);
-    if (server.socket.writableLength < SERVER_BACKLOG_BYTES) return;
-    this.#pauseInput();
-    server.socket.whenFlushed(() => {
-      if (!this.#reader.blocked) this.#readInput();
-    });
-  }
-
-  #message(type: number, bytes: Buffer, start: number, end: number): boolean {
-    if (type === Frontend.Terminate) {
-      this.#inputEnded = true;
-      this.#reader.stop();
-      return true;
-    }
-    const server = this.link.server;
-    if (server !== undefined) {
-      return this.#state === 'active' && this.#requests.forward(server, type, bytes, start, end);
-    }
-    if (this.#withoutServer.takes(type, end - start)) return true;
-    const granted = this.#checkout();
-    return granted !== undefined && this.#requests.forward(granted, type, bytes, start, end);
-  }
-
-  #longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {
-    let server = this.link.server;
-    if (server === undefined) {
-      if (this.#withoutServer.refusing || type === Frontend.CopyData) return undefined;
-      server = this.#checkout();
-      if (server === undefined) return false;
-    }
-    if (this.#state !== 'active') return false;
-    return this.#requests.forwardLong(server, type, bytes, start, end, length);
-  }
-
-  #piece(bytes: Buffer, start: number, end: number, last: boolean): void {
-    const server = this.link.server;
-    if (server !== undefined) this.#requests.piece(server, bytes, start, end, last);
-  }
-
-  #violation(error: ProtocolError): void {
-    // What came before it is answered first. PostgreSQL has no word for a length that cannot be.
-    const fatal = { severity: 'FATAL', code: error.code, message: error.message };
-    if (error.message !== 'invalid message length') this.#parting = errorResponse(fatal);
-    this.#inputEnded = true;
-    const server = this.link.server;
-    if (server !== undefined && this.#parting !== undefined) this.#requests.hurry(server);
-  }
-
-  #pauseInput(): void {
-    if (this.#inputPaused) return;
-    this.#inputPaused = true;
-    this.#client.pause();
-  }
-
-  #readInput(): void {
-    if (!this.#inputPaused || this.#state === 'closed') return;
-    this.#inputPaused = false;
-    this.#client.resume();
-  }
-
-  /** Shows the reader again what it was told to keep. */
-  #resumeInput(): void {
-    this.#reader.resume();
-    this.#afterInput();
-    if (!this.#reader.blocked) this.#readInput();
+    this.#input.take(chunk);
   }
 
   // The server connection
 
-  #checkout(): Server | undefined {
+  checkout(): Server | undefined {
     const server = this.options.pool.checkout(this, this.link.settings.key);
     if (server === undefined) {
       this.#state = 'waiting';
@@ -385,7 +234,7 @@ export class ClientSession implements Waiter<ServerSession> {
       return;
     }
     this.#link(server);
-    this.#resumeInput();
+    this.#input.resume();
     if (this.#keepsServer && this.link.server === server) this.#progress();
   }
 
@@ -395,8 +244,7 @@ export class ClientSession implements Waiter<ServerSession> {
       return;
     }
     this.#state = 'idle';
-    this.#withoutServer.refuse(error);
-    this.#resumeInput();
+    this.#input.refuse(error);
     // Half a message was shown: nothing has been refused to anybody yet.
     this.#afterIdle();
   }
@@ -407,7 +255,7 @@ export class ClientSession implements Waiter<ServerSession> {
     if (server === undefined) return;
     this.#timeouts.activity();
     if (this.#state === 'leaving') {
-      this.#leave(server);
+      this.#departure?.progress();
       return;
     }
     if (this.options.mode === 'statement' && server.status !== TransactionStatus.Idle) {
@@ -416,58 +264,34 @@ export class ClientSession implements Waiter<ServerSession> {
     }
     if (server.state.answers.doubt !== undefined) {
       this.#requests.askDoubt(server);
-      this.#flushToServer();
+      this.#input.flush();
     }
     const answers = server.state.answers;
     // What waits is not sent before it is known what the transaction did to the client's settings.
     const auditFirst = this.link.watch.auditDue && answers.quiet && server.status === TransactionStatus.Idle;
-    if (this.#reader.blocked && !auditFirst) this.#resumeInput();
-    const done = answers.quiet && server.status === TransactionStatus.Idle && !this.#reader.streaming;
+    if (this.#input.blocked && !auditFirst) this.#input.resume();
+    const done = answers.quiet && server.status === TransactionStatus.Idle && !this.#input.streaming;
     if (this.link.server !== server || !this.#answers.atMessageStart) return;
     if (done) this.#transactionEnded(server);
-    else if (this.#inputEnded) this.#inputOver();
+    else if (this.#input.isOver) this.inputOver();
   }
 
   /** The server is idle and owes nothing: what the transaction left in its session decides what becomes of it. */
   #transactionEnded(server: Server): void {
     if (this.#outputPaused || this.#state !== 'active') return;
-    this.#countTransaction(server);
-    const watch = this.link.watch;
-    if (watch.auditDue) {
+    this.#startedAt = countTransactions(this.link, server, this.#startedAt);
+    if (this.link.watch.auditDue) {
       this.#audit(server);
       return;
     }
-    const sets = watch.take();
-    if (sets !== undefined) {
-      for (const [name, value] of sets) {
-        server.state.applied = server.state.applied.with(name, value);
-        this.link.settings = this.link.settings.with(name, value);
-      }
-    }
+    takeOverSets(this.link, server);
     if (this.#keepsServer) this.#stayPinned();
     else this.#release(server);
   }
 
-  #countTransaction(server: Server): void {
-    const { statistics } = this.link;
-    const now = performance.now();
-    const transactions = server.state.answers.takeTransactions();
-    if (transactions === 0) return;
-    statistics.transactions += transactions;
-    server.transactions += transactions;
-    statistics.transactionTime += now - this.#startedAt;
-    this.#startedAt = now;
-  }
-
-  /** Asks the session what was done to it, once no cancel of the client's can hit the question. Input waits meanwhile. */
+  /** Asks the session what was done to it. Input waits meanwhile. */
   #audit(server: Server): void {
     this.#state = 'waiting';
-    if (server.cancels > 0) server.onCancelsDone = () => this.#auditNow(server);
-    else this.#auditNow(server);
-  }
-
-  #auditNow(server: Server): void {
-    if (this.link.server !== server) return;
     const wasPinned = this.link.pins.length > 0;
     const options = {
       loginUser: this.options.pool.options.login.user,
@@ -481,7 +305,7 @@ export class ClientSession implements Waiter<ServerSession> {
 
   #audited(server: Server, wasPinned: boolean): void {
     const pinned = this.link.pins.length > 0;
-    this.link.recorder?.concluded(this.#needsSession);
+    this.link.recorder?.concluded(mirrorsNeedSession(this.link));
     if (this.#state !== 'waiting') {
       server.state.unclean ||= this.#keepsServer;
       this.#unlink();
@@ -493,7 +317,7 @@ export class ClientSession implements Waiter<ServerSession> {
     if (!this.#keepsServer) {
       // What waits gets a connection anew: this one may have lost the client's settings (RESET).
       this.#release(server);
-      this.#resumeInput();
+      this.#input.resume();
       return;
     }
     if (pinned && !wasPinned && !this.options.pool.pin(server)) {
@@ -501,15 +325,15 @@ export class ClientSession implements Waiter<ServerSession> {
       return;
     }
     if (!this.#prepareSettings(server)) return;
-    this.#resumeInput();
+    this.#input.resume();
     if (this.link.server === server) this.#progress();
   }
 
   /** The client keeps the connection: it is idle, but nobody else's. */
   #stayPinned(): void {
-    this.link.recorder?.concluded(this.#needsSession);
+    this.link.recorder?.concluded(mirrorsNeedSession(this.link));
     if (this.#closeWhenIdle !== undefined) this.abort(this.#closeWhenIdle);
-    else if (this.#inputEnded && !this.#reader.blocked) this.#clientGone('client closed the connection');
+    else if (this.#input.isOver && !this.#input.blocked) this.#clientGone('client closed the connection');
   }
 
   #release(server: Server): void {
@@ -535,7 +359,7 @@ export class ClientSession implements Waiter<ServerSession> {
     if (this.#state !== 'idle') return;
     if (this.#recordWith !== undefined) this.#startRecording();
     if (this.#closeWhenIdle !== undefined) this.#close(this.#closeWhenIdle);
-    else if (this.#inputEnded && !this.#reader.blocked) this.#clientGone('client closed the connection');
+    else if (this.#input.isOver && !this.#input.blocked) this.#clientGone('client closed the connection');
   }
 
   #serverLost(reason: string): void {
@@ -576,32 +400,13 @@ export class ClientSession implements Waiter<ServerSession> {
 
   // The end
 
-  #clientEnded(): void {
-    this.#inputEnded = true;
-    this.#inputOver();
-  }
-
   /** The client sends no more: it is served to the end of what it has sent, as far as that has one. */
-  #inputOver(): void {
+  inputOver(): void {
     const server = this.link.server;
     if (this.#state === 'idle') this.#clientGone('client closed the connection');
     if (this.#state !== 'active' || server === undefined) return;
-    if (!this.#owesAnswers(server)) this.#clientGone('client closed the connection');
-    else if (staysInBlock(server)) this.#patience ??= setTimeout(() => this.#patienceOver(), HALF_CLOSED_PATIENCE_MS);
-  }
-
-  /** Whether answers are to come without anything more from the client. */
-  #owesAnswers(server: Server): boolean {
-    const { answers } = server.state;
-    if (this.#reader.streaming || answers.copyIn) return false;
-    return this.#reader.blocked || answers.answerDue || answers.doubt !== undefined;
-  }
-
-  #patienceOver(): void {
-    this.#patience = undefined;
-    if (this.link.server === undefined || staysInBlock(this.link.server)) {
-      this.#clientGone('client closed the connection');
-    }
+    this.#halfClosed ??= new HalfClosed(() => this.#clientGone('client closed the connection'));
+    this.#halfClosed.progress(server, this.#input);
   }
 
   /** The client cannot be served any more: what it left on the server is finished or undone. */
@@ -609,7 +414,7 @@ export class ClientSession implements Waiter<ServerSession> {
     if (this.#state === 'closed' || this.#state === 'leaving') return;
     this.#closeReason = reason;
     this.link.clientGone = true;
-    this.#reader.stop();
+    this.#input.stop();
     const server = this.link.server;
     if (this.#state === 'waiting') {
       this.options.pool.leave(this);
@@ -621,37 +426,18 @@ export class ClientSession implements Waiter<ServerSession> {
       this.#finish();
       return;
     }
-    this.#flushToServer();
+    this.#input.flush();
     this.#state = 'leaving';
     if (this.#keepsServer) server.state.unclean = true;
     this.#outputPaused = false;
     server.socket.resume();
-    this.#depart(server);
-  }
-
-  #depart(server: Server): void {
-    const { answers } = server.state;
-    const how = departure(server, this.#reader.streaming);
-    if (how === 'close') {
-      if (answers.length > 0) this.#cancelServer(server);
-      this.#abandon(server);
-      return;
-    }
-    this.#departed = true;
-    if (how === 'cancel' || (this.options.limits.cancelOnDisconnect && answers.requests > 0)) this.#insist(server);
-    this.#leave(server);
-  }
-
-  /** Cancels what the server runs for nobody, until it is quiet. */
-  #insist(server: Server): void {
-    const cancel = (): void => {
-      if (server.cancels === 0) this.#cancelServer(server);
-    };
-    this.#cancelling ??= new InsistentCancel(
-      cancel,
-      () => this.#abandon(server),
-      this.options.limits.rollbackTimeoutMs,
-    );
+    this.#departure = new Departure(server, this.options.limits.rollbackTimeoutMs, {
+      atMessageStart: () => this.#answers.atMessageStart,
+      cancel: () => this.#cancelServer(server),
+      abandon: () => this.#abandon(server),
+      quiet: () => this.#leave(server),
+    });
+    this.#departure.begin(this.#input.streaming, this.options.limits.cancelOnDisconnect);
   }
 
   #abandon(server: Server): void {
@@ -661,21 +447,9 @@ export class ClientSession implements Waiter<ServerSession> {
     this.#finish();
   }
 
-  /** Goes on with leaving once the server has answered everything. */
+  /** The server has answered everything that the client left. */
   #leave(server: Server): void {
-    if (!this.#departed || this.link.server !== server) return;
-    const { answers } = server.state;
-    if (!answers.quiet || !this.#answers.atMessageStart) {
-      // Sent ahead, it got into a block only now.
-      if (answers.requests > 0 && staysInBlock(server)) this.#insist(server);
-      return;
-    }
-    this.#cancelling?.stop();
-    if (server.cancels > 0) {
-      // What was to be cancelled has ended: the cancel must not hit what cleans up after it.
-      server.onCancelsDone = () => this.#leave(server);
-      return;
-    }
+    if (this.link.server !== server) return;
     // Nobody takes over any more what its last transaction left; and a rollback undoes neither PREPARE nor an advisory lock.
     server.state.unclean ||= this.link.watch.auditDue || this.link.watch.take() !== undefined;
     this.#unlink();
@@ -697,12 +471,12 @@ export class ClientSession implements Waiter<ServerSession> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.link.clientGone = true;
-    clearTimeout(this.#patience);
-    this.#cancelling?.stop();
-    this.#reader.stop();
-    if (!this.#client.over) this.#client.end(this.#parting);
+    this.#halfClosed?.end();
+    this.#departure?.end();
+    this.#input.stop();
+    if (!this.#client.over) this.#client.end(this.#input.parting);
     this.link.statements.dispose();
     this.link.recorder?.closed();
-    this.options.onClosed(this, this.#closeReason);
+    this.options.onClosed(this.#closeReason);
   }
 }

@@ -1,6 +1,7 @@
 import { copyFail, sync } from '../protocol/frontend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
+import { InsistentCancel } from './cancel.ts';
 import { runTask } from './server-task.ts';
 import type { Server } from './session-link.ts';
 
@@ -9,32 +10,89 @@ export function staysInBlock(server: Server): boolean {
   return server.status !== TransactionStatus.Idle && !server.state.ending;
 }
 
+/** What a departure needs of the session that the client has left. */
+export interface DepartureActs {
+  /** The server's answer has been read to the end of a message. */
+  readonly atMessageStart: () => boolean;
+  readonly cancel: () => void;
+  /** The connection cannot be used any more: it is to be closed. */
+  readonly abandon: () => void;
+  /** The server is quiet, perhaps in a transaction block. */
+  readonly quiet: () => void;
+}
+
 /**
  * The client is gone in mid-request: sees to it that the server comes to a ReadyForQuery, as it would with a client of
- * its own that vanished. What was sent whole is run to its end outside a transaction block; inside a block it is to be
+ * its own that vanished. What was sent whole is run to its end outside a transaction block; inside a block it is
  * cancelled, for it will be rolled back; a COPY is failed; what was sent in part, or was executed without its Sync, can
- * only be dropped with the connection (a Sync would commit it). `partial`: the client sent the beginning of a message.
+ * only be dropped with the connection (a Sync would commit it).
  */
-export function departure(server: Server, partial: boolean): 'ends' | 'cancel' | 'close' {
-  const { answers } = server.state;
-  // After a Sync amid COPY data, nobody knows how many ReadyForQuerys are to come.
-  if (partial || answers.executeWithoutSync || answers.awaitsCopy) return 'close';
-  if (answers.copyIn) {
-    const simple = answers.head === Owed.Query;
-    server.socket.write(copyFail('the client has gone'));
-    answers.copyEnded();
-    if (!simple) {
-      server.socket.write(sync());
-      answers.push(Owed.Sync);
+export class Departure {
+  readonly #server: Server;
+  readonly #acts: DepartureActs;
+  readonly #timeoutMs: number;
+  #cancelling: InsistentCancel | undefined;
+
+  /** After `timeoutMs` of cancelling in vain the connection is abandoned. */
+  constructor(server: Server, timeoutMs: number, acts: DepartureActs) {
+    this.#server = server;
+    this.#timeoutMs = timeoutMs;
+    this.#acts = acts;
+  }
+
+  /** `partial`: the client sent the beginning of a message; `cancelAll`: not even an autocommit statement is to end. */
+  begin(partial: boolean, cancelAll: boolean): void {
+    const { answers } = this.#server.state;
+    // After a Sync amid COPY data, nobody knows how many ReadyForQuerys are to come.
+    if (partial || answers.executeWithoutSync || answers.awaitsCopy) {
+      if (answers.length > 0) this.#acts.cancel();
+      this.#acts.abandon();
+      return;
     }
-    return 'ends';
+    if (answers.copyIn) this.#failCopy();
+    else if (answers.segmentOpen || answers.skipping) this.#sync();
+    else if (cancelAll && answers.requests > 0) this.#insist();
+    this.progress();
   }
-  if (answers.segmentOpen || answers.skipping) {
-    server.socket.write(sync());
-    answers.push(Owed.Sync);
-    return 'ends';
+
+  /** The server answered something. */
+  progress(): void {
+    const server = this.#server;
+    const { answers } = server.state;
+    if (!answers.quiet || !this.#acts.atMessageStart()) {
+      if (answers.requests > 0 && staysInBlock(server)) this.#insist();
+      return;
+    }
+    this.#cancelling?.stop();
+    // What was to be cancelled has ended: the cancel must not hit what cleans up after it.
+    if (server.cancels > 0) server.onCancelsDone = () => this.progress();
+    else this.#acts.quiet();
   }
-  return answers.requests > 0 && staysInBlock(server) ? 'cancel' : 'ends';
+
+  /** The server connection is gone. */
+  end(): void {
+    this.#cancelling?.stop();
+  }
+
+  #failCopy(): void {
+    const { socket, state } = this.#server;
+    const simple = state.answers.head === Owed.Query;
+    socket.write(copyFail('the client has gone'));
+    state.answers.copyEnded();
+    if (!simple) this.#sync();
+  }
+
+  #sync(): void {
+    this.#server.socket.write(sync());
+    this.#server.state.answers.push(Owed.Sync);
+  }
+
+  #insist(): void {
+    const cancel = (): void => {
+      if (this.#server.cancels === 0) this.#acts.cancel();
+    };
+    this.#cancelling ??= new InsistentCancel(cancel, this.#acts.abandon, this.#timeoutMs);
+  }
 }
 
 /**

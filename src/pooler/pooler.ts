@@ -320,7 +320,7 @@ export class Pooler {
       return this.#openReplication(client, { ...request, replication: request.replication }, key, named);
     }
     const welcome = await named.desk.welcome(request.settings);
-    const session = new ClientSession({
+    const session: ClientSession = new ClientSession({
       client,
       ...key,
       database: request.database,
@@ -334,7 +334,7 @@ export class Pooler {
       reported: welcome.reported,
       limits: { ...limits, cancelTimeoutMs: limits.connectTimeoutMs },
       absentName: `${this.#registry.prefix}absent`,
-      onClosed: (closed, reason) => this.#closed(closed, reason),
+      onClosed: (reason) => this.#closed(session, reason),
     });
     this.#clients.add(session);
     this.#greet(client, key, welcome.reported.entries);

@@ -23,6 +23,13 @@ export function auditSession(
   options: AuditOptions,
   done: (lost: LostServer | undefined) => void,
 ): void {
+  // A cancel of the client's must not hit the question.
+  if (server.cancels > 0) {
+    server.onCancelsDone = () => {
+      if (link.server === server) auditSession(link, server, options, done);
+    };
+    return;
+  }
   link.watch.take();
   const asked = (result: TaskResult, rows: Rows, again: boolean): void => {
     if (result.outcome === 'lost') {

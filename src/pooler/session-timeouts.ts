@@ -1,5 +1,8 @@
 import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { TransactionStatus } from '../protocol/message-types.ts';
+import type { ClientInput } from './client-input.ts';
 import { timeoutError } from './session-errors.ts';
+import type { Server } from './session-link.ts';
 
 /** What a session waits for: a server's answer, its client's next request, or that within a transaction. */
 export type WaitsFor = 'answer' | 'request' | 'transaction' | undefined;
@@ -47,4 +50,12 @@ export class SessionTimeouts {
   #over(limitMs: number): boolean {
     return limitMs > 0 && this.#waitedMs >= limitMs;
   }
+}
+
+/** What a client waits for that has a server connection. */
+export function whatIsWaitedFor(server: Server, input: ClientInput): WaitsFor {
+  const { answers } = server.state;
+  if (answers.requests > 0) return 'answer';
+  if (input.pending || input.streaming) return undefined;
+  return server.status === TransactionStatus.Idle && !answers.segmentOpen ? 'request' : 'transaction';
 }

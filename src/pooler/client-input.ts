@@ -1,0 +1,187 @@
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { errorResponse } from '../protocol/backend-messages.ts';
+import { Frontend } from '../protocol/message-types.ts';
+import type { ProtocolError } from '../protocol/protocol-error.ts';
+import type { OutputAssembly } from './output-assembly.ts';
+import { RequestReader } from './request-reader.ts';
+import type { RequestRelay } from './request-relay.ts';
+import type { Server, SessionLink } from './session-link.ts';
+import { WithoutServer } from './without-server.ts';
+
+/** More than this queued towards the server, and the client is not read from until it has gone. */
+const SERVER_BACKLOG_BYTES = 65_536;
+
+/** What the session does for its client's messages. */
+export interface InputOwner {
+  /** Messages may go to the server connection that the session has. */
+  readonly isActive: boolean;
+  /** Takes a server connection from the pool for a request; `undefined`: not now, `resume()` is called later. */
+  checkout(): Server | undefined;
+  /** The client sends no more, and what it sent has been passed on as far as that is possible now. */
+  inputOver(): void;
+}
+
+/**
+ * What comes from a client, on its way to its server connection: cut into messages, which go to the relay, and from there
+ * in one write to the server. The client is not read from while a message has to wait, or while the server does not take
+ * what there is.
+ */
+export class ClientInput {
+  readonly #link: SessionLink;
+  readonly #requests: RequestRelay;
+  readonly #assembly: OutputAssembly;
+  readonly #owner: InputOwner;
+  readonly #reader: RequestReader;
+  readonly #withoutServer: WithoutServer;
+  #paused = false;
+  #isOver = false;
+  #parting: Buffer | undefined;
+
+  constructor(
+    link: SessionLink,
+    requests: RequestRelay,
+    options: { readonly assembly: OutputAssembly; readonly maxMessageSize: number },
+    owner: InputOwner,
+  ) {
+    this.#link = link;
+    this.#requests = requests;
+    this.#assembly = options.assembly;
+    this.#owner = owner;
+    this.#withoutServer = new WithoutServer(link.client);
+    this.#reader = new RequestReader(
+      {
+        message: (type, bytes, start, end) => this.#message(type, bytes, start, end),
+        longMessage: (type, bytes, start, end, length) => this.#longMessage(type, bytes, start, end, length),
+        piece: (bytes, start, end, last) => this.#piece(bytes, start, end, last),
+        violation: (error) => this.#violation(error),
+      },
+      options,
+    );
+  }
+
+  /** A message waits for an answer, or for a server connection. */
+  get blocked(): boolean {
+    return this.#reader.blocked;
+  }
+
+  /** Part of a message has been passed on, and the rest has not come. */
+  get streaming(): boolean {
+    return this.#reader.streaming;
+  }
+
+  /** Something was sent that has not been passed on. */
+  get pending(): boolean {
+    return this.#reader.pending > 0;
+  }
+
+  /** The client sends no more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** What the client is told at the very end, because of how its input ended. */
+  get parting(): Buffer | undefined {
+    return this.#parting;
+  }
+
+  take(chunk: Buffer): void {
+    this.#reader.push(chunk);
+    this.#walked();
+  }
+
+  /** The client closed its sending half. */
+  end(): void {
+    this.#isOver = true;
+    this.#owner.inputOver();
+  }
+
+  /** Shows the reader again what it was told to keep. */
+  resume(): void {
+    this.#reader.resume();
+    this.#walked();
+    if (!this.#reader.blocked) this.#read();
+  }
+
+  /** The request that waits is refused: it gets no server connection. */
+  refuse(error: ErrorFields): void {
+    this.#withoutServer.refuse(error);
+    this.resume();
+  }
+
+  /** Reads no more, whatever comes. */
+  stop(): void {
+    this.#reader.stop();
+  }
+
+  /** Hands what has been put together to the server. */
+  flush(): void {
+    const assembly = this.#assembly;
+    if (assembly.empty) return;
+    const bytes = assembly.take();
+    const { server } = this.#link;
+    if (server === undefined || server.closed) return;
+    if (server.socket.write(bytes)) return;
+    assembly.pending(bytes);
+    if (server.socket.writableLength < SERVER_BACKLOG_BYTES) return;
+    this.#pause();
+    server.socket.whenFlushed(() => {
+      if (!this.#reader.blocked) this.#read();
+    });
+  }
+
+  /** What the walk over the client's bytes has put together goes out in one write. */
+  #walked(): void {
+    this.flush();
+    if (this.#isOver) this.#owner.inputOver();
+    else if (this.#reader.blocked) this.#pause();
+  }
+
+  #message(type: number, bytes: Buffer, start: number, end: number): boolean {
+    if (type === Frontend.Terminate) {
+      this.#isOver = true;
+      this.#reader.stop();
+      return true;
+    }
+    const { server } = this.#link;
+    if (server !== undefined) return this.#owner.isActive && this.#requests.forward(server, type, bytes, start, end);
+    if (this.#withoutServer.takes(type, end - start)) return true;
+    const granted = this.#owner.checkout();
+    return granted !== undefined && this.#requests.forward(granted, type, bytes, start, end);
+  }
+
+  #longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {
+    let { server } = this.#link;
+    if (server === undefined) {
+      if (this.#withoutServer.refusing || type === Frontend.CopyData) return undefined;
+      server = this.#owner.checkout();
+      if (server === undefined) return false;
+    }
+    return this.#owner.isActive && this.#requests.forwardLong(server, type, bytes, start, end, length);
+  }
+
+  #piece(bytes: Buffer, start: number, end: number, last: boolean): void {
+    const { server } = this.#link;
+    if (server !== undefined) this.#requests.piece(server, bytes, start, end, last);
+  }
+
+  /** What came before it is answered first. PostgreSQL has no word for a length that cannot be. */
+  #violation(error: ProtocolError): void {
+    this.#isOver = true;
+    if (error.message === 'invalid message length') return;
+    this.#parting = errorResponse({ severity: 'FATAL', code: error.code, message: error.message });
+    const { server } = this.#link;
+    if (server !== undefined) this.#requests.hurry(server);
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#link.client.pause();
+  }
+
+  #read(): void {
+    if (!this.#paused || this.#link.clientGone) return;
+    this.#paused = false;
+    this.#link.client.resume();
+  }
+}

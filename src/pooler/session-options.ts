@@ -1,0 +1,44 @@
+import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
+import type { ClientSocket } from '../net/client-socket.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { ParameterSet } from '../session/parameter-set.ts';
+import type { ServerSession } from '../session/server-session.ts';
+import type { StatementRegistry } from '../session/statement-names.ts';
+import type { OutputAssembly } from './output-assembly.ts';
+import type { PoolerMode } from './pooler-options.ts';
+
+/** What a client's session is made with, when its login is over. */
+export interface ClientSessionOptions {
+  readonly client: ClientSocket;
+  readonly processId: number;
+  readonly secretKey: Buffer;
+  readonly database: string;
+  readonly user: string;
+  readonly pool: Pool<ServerSession>;
+  readonly mode: PoolerMode;
+  readonly registry: StatementRegistry;
+  readonly assembly: OutputAssembly;
+  readonly recorder: TransactionRecorder | undefined;
+  readonly settings: ParameterSet;
+  readonly reported: ParameterSet;
+  readonly limits: SessionLimits;
+  readonly absentName: string;
+  /** The session is over and holds nothing any more. */
+  readonly onClosed: (reason: string) => void;
+}
+
+/** What bounds a session; times in milliseconds, sizes in bytes. */
+export interface SessionLimits {
+  /** 0 is off, here and below. */
+  readonly queryTimeoutMs: number;
+  readonly clientIdleTimeoutMs: number;
+  readonly clientIdleInTransactionTimeoutMs: number;
+  readonly cancelOnDisconnect: boolean;
+  readonly prepared: boolean;
+  readonly preparedBytes: number;
+  readonly maxMessageSize: number;
+  readonly maxPipelineDepth: number;
+  readonly preparedLimit: number;
+  readonly rollbackTimeoutMs: number;
+  readonly cancelTimeoutMs: number;
+}
