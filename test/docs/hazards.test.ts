@@ -15,11 +15,11 @@ describe('docs/hazards.md', () => {
     );
   });
 
-  it('names a test, or says what is not done yet, for every hazard', () => {
+  it('names a test for every hazard, and leaves nothing for later', () => {
     const bare = text
       .split(/^### /m)
       .slice(1)
-      .filter((part) => !/^- `/m.test(part) && !part.includes('Not yet:'));
+      .filter((part) => !/^- `/m.test(part) || part.includes('Not yet:'));
     assert.deepEqual(
       bare.map((part) => part.slice(0, part.indexOf('\n'))),
       [],
