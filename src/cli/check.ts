@@ -1,7 +1,6 @@
 import { ConfigError } from '../config/config-error.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
-import { withoutEffectYet } from '../config/without-effect.ts';
 import type { ConfigFiles } from './arguments.ts';
 import { checkServers } from './check/servers.ts';
 import { configWarnings } from './check/warnings.ts';
@@ -30,18 +29,11 @@ export async function check(
     print(`${options.config}, ${options.users}: refused (${counted(error.problems.length, 'problem')})`);
     return ExitStatus.Refused;
   }
-  const warnings = [
-    ...withoutEffectYet(config).map((key) => `${fileOf(key, config)}: ${key}: has no effect in this version`),
-    ...configWarnings(config),
-  ];
+  const warnings = configWarnings(config);
   for (const warning of warnings) print(`warning: ${warning}`);
   const failures = options.connect ? await checkServers(config, print) : 0;
   print(summary(config, warnings.length, failures));
   return failures > 0 ? ExitStatus.Failed : ExitStatus.Fine;
-}
-
-function fileOf(key: string, { files }: Config): string {
-  return key.startsWith('users[') ? files.users : files.config;
 }
 
 function summary(config: Config, warnings: number, failures: number): string {

@@ -1,6 +1,5 @@
 import { pino } from 'pino';
 import { loadConfig } from '../config/load-config.ts';
-import { withoutEffectYet } from '../config/without-effect.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { ExitStatus } from './exit-status.ts';
 import { packageVersion } from './package-version.ts';
@@ -15,7 +14,6 @@ export async function run(options: { readonly config: string; readonly users: st
   const load = (): ReturnType<typeof loadConfig> => loadConfig(options, process.env);
   const config = load();
   const logger = pino({ level: config.general.log_level }, pino.destination({ fd: 1, sync: true }));
-  for (const key of withoutEffectYet(config)) logger.warn({ key }, 'this key has no effect in this version');
   const stop = new StopSignal();
   const version = packageVersion();
   const supervisor = new Supervisor({ config, load, logger, version, onShutdown: () => stop.ask() });

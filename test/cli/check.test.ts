@@ -36,17 +36,6 @@ describe('check', () => {
     });
   });
 
-  it('warns of keys without effect, in the file where they are', async (t) => {
-    const config = `${TWO_DATABASES}user = "owner"\n${PAIR}compare = true\n`;
-    assert.deepEqual(await checked(t, config, ALICE), {
-      status: 0,
-      lines: [
-        'warning: pgmirror.toml: mirroring[app -> app_new].compare: has no effect in this version',
-        'pgmirror.toml, users.toml: fine (2 databases, 1 mirror, 1 user, 1 warning)',
-      ],
-    });
-  });
-
   it('warns of a mirror on which a user has no login', async (t) => {
     const { status, lines } = await checked(t, TWO_DATABASES + PAIR, ALICE);
     assert.equal(status, 0);

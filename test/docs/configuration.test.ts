@@ -2,13 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { z } from 'zod';
 import { adminSchema } from '../../src/config/admin-schema.ts';
-import type { Config } from '../../src/config/config.ts';
 import { databaseSchema } from '../../src/config/database-schema.ts';
 import { isReloadable } from '../../src/config/differences.ts';
 import { generalSchema } from '../../src/config/general-schema.ts';
 import { mirroringSchema } from '../../src/config/mirroring-schema.ts';
 import { userSchema } from '../../src/config/user-schema.ts';
-import { withoutEffectYet } from '../../src/config/without-effect.ts';
 import { partUnder, tableRows, textOf } from './documents.ts';
 
 const text = textOf('docs/configuration.md');
@@ -61,19 +59,6 @@ describe('docs/configuration.md', () => {
       );
     });
   }
-
-  it('names as being without effect only keys that are', () => {
-    const lines = partUnder(text, 'Without effect').split('\n- ').slice(1);
-    const documented = lines.flatMap((line) => {
-      const [heading = '', ...keys] = [...line.matchAll(/`([^`]+)`/g)].map(([, word = '']) => word);
-      return keys.map((key) => `${heading.replaceAll(/[[\]]/g, '')}.${key}`);
-    });
-    const ineffective = withoutEffect();
-    assert.deepEqual(
-      documented.filter((key) => !ineffective.includes(key)),
-      [],
-    );
-  });
 });
 
 function documentedDefault(field: z.ZodType): string {
@@ -85,22 +70,4 @@ function documentedDefault(field: z.ZodType): string {
 /** What the error for a value that nothing accepts says is accepted. */
 function accepted(field: z.ZodType): string | undefined {
   return field.safeParse(Symbol('nothing accepts this')).error?.issues[0]?.message;
-}
-
-/** `section.key` of all keys that change nothing, whatever their value: each is given one that no key has. */
-function withoutEffect(): string[] {
-  const given: string[] = [];
-  const all = (section: string, schema: z.ZodObject): object => {
-    const keys = Object.keys(schema.shape);
-    given.push(...keys.map((key) => `${section}.${key}`));
-    return Object.fromEntries(keys.map((key) => [key, Symbol(key)]));
-  };
-  const config = {
-    given,
-    general: all('general', generalSchema),
-    databases: [all('databases[#1]', databaseSchema)],
-    mirroring: [all('mirroring[#1]', mirroringSchema)],
-    users: [all('users[#1]', userSchema)],
-  };
-  return withoutEffectYet(config as unknown as Config).map((key) => key.replace('[#1]', ''));
 }

@@ -1,71 +1,27 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
-import type { Client } from 'pg';
-
-import { freePort } from '../../src/cli/embedded/free-port.ts';
-import type { QueryReport } from '../../src/mirror/report/query-report.ts';
 import { ClientLoad } from '../support/client-load.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { askMirrors, askQueries } from '../support/http.ts';
-import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { askMirrors } from '../support/http.ts';
+import { databaseEntry } from '../support/pgmirror.ts';
+import { createDatabase, query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { judged, startCompared } from './compare/compared.ts';
+import { faultSchema, kinds, type Kind } from './compare/faults.ts';
+import { workloads, workloadSchema } from './compare/workloads.ts';
 
-const schema = `CREATE TABLE item (id integer PRIMARY KEY, owner integer, name text, price numeric);
-  INSERT INTO item SELECT n, n % 100, 'item ' || n, n FROM generate_series(1, 1000) n;
-  CREATE TABLE other (id integer PRIMARY KEY, v integer); INSERT INTO other SELECT n, n FROM generate_series(1, 100) n;
-  CREATE TABLE gone (id integer);
-  CREATE TABLE ticket (id serial PRIMARY KEY, made_at timestamptz DEFAULT now(), code uuid DEFAULT gen_random_uuid(), note text);
-  CREATE FUNCTION twice(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n * 2';
-  CREATE VIEW tickets AS SELECT note, made_at FROM ticket; CREATE VIEW cheap AS SELECT name FROM item WHERE price < 20;
-  INSERT INTO ticket (note) VALUES ('first');
-  CREATE TABLE word (w text); INSERT INTO word VALUES ('a'), ('B'), ('c');
-  CREATE FUNCTION named(n integer) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT name FROM item WHERE id = n); END';
-  ANALYZE`;
+/** Transactions of each workload; the long form of the test asks for many more. */
+const transactions = Number(process.env.PGMIRROR_COMPARE_TRANSACTIONS ?? 1500);
+const rounds = 32;
+const noMismatches = new Set(['generated', 'order_only']);
 
-/** What is asked, which difference is made on the mirror first, and how it is to be classed. */
-const kinds: readonly { readonly sql: string; readonly change?: string; readonly answerClass?: string }[] = [
-  { sql: 'SELECT id, name FROM item WHERE id = 5' },
-  {
-    sql: 'SELECT name FROM item WHERE id = 6',
-    change: "UPDATE item SET name = 'changed' WHERE id = 6",
-    answerClass: 'row_content',
-  },
-  { sql: 'SELECT count(*) FROM item WHERE owner = 7' },
-  { sql: 'SELECT id FROM item WHERE owner = 8', change: 'DELETE FROM item WHERE id = 8', answerClass: 'row_count' },
-  { sql: 'SELECT * FROM gone', change: 'DROP TABLE gone', answerClass: 'error_new' },
-  {
-    sql: 'SELECT twice(4)',
-    change: "CREATE OR REPLACE FUNCTION twice(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n * 3'",
-    answerClass: 'row_content',
-  },
-  {
-    sql: 'SELECT owner FROM item WHERE id = 1',
-    change: 'ALTER TABLE item ALTER owner TYPE bigint',
-    answerClass: 'schema',
-  },
-  { sql: 'SELECT named(12)', change: "UPDATE item SET name = 'other' WHERE id = 12", answerClass: 'row_content' },
-  {
-    sql: 'SELECT * FROM cheap',
-    change: 'CREATE OR REPLACE VIEW cheap AS SELECT name FROM item WHERE price < 10',
-    answerClass: 'row_count',
-  },
-  { sql: 'SELECT * FROM ticket', answerClass: 'generated' },
-  { sql: 'SELECT made_at FROM tickets', answerClass: 'generated' },
-  { sql: 'SELECT note FROM tickets' },
-  {
-    sql: 'SELECT w FROM word ORDER BY w',
-    change: 'ALTER TABLE word ALTER w TYPE text COLLATE "unicode"',
-    answerClass: 'order_only',
-  },
-  { sql: 'SELECT 1/0' },
-  { sql: 'SELECT now(), random()' },
-  { sql: 'SELECT price FROM item ORDER BY id LIMIT 3' },
-];
-
-const isMismatch = (name: string | undefined): boolean =>
-  name !== undefined && name !== 'generated' && name !== 'order_only';
+/** How often it is found: what a statement has changed it finds otherwise the next time, and nobody knows what it should. */
+function expectedOf(answerClass: string | undefined): Readonly<Record<string, number>> {
+  if (answerClass === undefined) return {};
+  if (answerClass === 'tag') return { tag: 1 };
+  return answerClass === 'error_missing' ? { error_missing: 1, unverified: rounds - 1 } : { [answerClass]: rounds };
+}
 
 describe('Answers compared', () => {
   const cleanup = inReverse({ after });
@@ -75,137 +31,117 @@ describe('Answers compared', () => {
     server = await startTestPostgres(cleanup);
   });
 
-  async function start(mirroring = {}, general = {}): Promise<{ mirrored: Mirrored; port: number }> {
-    const port = await freePort();
-    const mirrored = await Mirrored.start(
-      cleanup,
-      { source: server },
-      {
-        schema,
-        general: { http_port: port, mirror_queue: 100_000, ...general },
-        mirroring: { compare: true, log_mismatches: true, timing: 'none', ...mirroring },
-      },
-    );
-    // What was asked before the mirror's catalogs were read is not judged.
-    await eventually(async () => {
-      await mirrored.query("SELECT 'ready' FROM item LIMIT 1");
-      return true;
-    });
-    await mirrored.drained();
-    await mirrored.pgmirror.admin('RESET STATS');
-    return { mirrored, port };
-  }
-
-  async function settled(port: number): Promise<readonly QueryReport[]> {
-    let last = '';
-    await eventually(
-      async () => {
-        const now = JSON.stringify((await askMirrors(port))[0]?.comparison);
-        const same = now === last;
-        last = now;
-        return same;
-      },
-      { intervalMs: 900, timeoutMs: 30_000, what: 'the comparison to come to rest' },
-    );
-    return askQueries(port);
-  }
-
-  it('are classed by what was changed on the mirror, and nothing else is', async () => {
-    const { mirrored, port } = await start();
-    for (const { change } of kinds) if (change !== undefined) await mirrored.onMirror(change);
+  it('are classed by what was changed on the mirror, and nothing else is', async (t) => {
+    const compared = await startCompared(cleanup, server, { schema: faultSchema });
+    const { mirrored, port } = compared;
+    for (const { fault } of kinds) if (fault !== undefined) await mirrored.onMirror(fault);
     await withClient(mirrored.url, async (client) => {
-      for (let round = 0; round < 3; round++) {
-        for (const { sql } of kinds) await client.query(sql).catch(() => undefined);
-      }
+      const ask = async (asked: readonly Kind[]): Promise<void> => {
+        for (let round = 0; round < rounds; round++) {
+          for (const { sql } of asked) await client.query(sql).catch(() => undefined);
+        }
+      };
+      await ask(kinds.filter(({ isWrite }) => isWrite !== true));
+      await judged(compared);
+      await ask(kinds.filter(({ isWrite }) => isWrite));
     });
-    await mirrored.drained();
-    const queries = await settled(port);
-    const found = Object.fromEntries(queries.map(({ query, classes }) => [query, classes]));
-    const expected = kinds.map(({ sql, answerClass }) => {
-      const shown = sql.replaceAll(/\b\d+\b/g, '#');
-      return [shown, answerClass === undefined ? {} : { [answerClass]: 3 }];
-    });
-    const actual = Object.entries(found).map(([query, classes]) => [query.replaceAll(/\$\d+/g, '#'), classes]);
-    assert.deepEqual(Object.fromEntries(actual), {
-      ...Object.fromEntries(expected),
-      'SELECT now(), random()': { generated: 3 },
-    });
-    const [mirror] = await askMirrors(port);
-    assert.equal(mirror?.comparison.mismatch, kinds.filter(({ answerClass }) => isMismatch(answerClass)).length * 3);
-    const logged = mirrored.pgmirror.log.lines.filter(({ msg }) => msg === 'the mirror answered differently');
-    assert.equal(logged.length, (mirror?.comparison.mismatch ?? 0) + 3, 'those that came in another order, too');
+    const queries = await judged(compared);
+    const shown = (sql: string): string =>
+      sql.replaceAll(/'[^']*'|\$?\b\d+(?:\.\d+)?\b/g, '#').replace('interval #', '#');
+    const found = new Map(queries.map((one) => [shown(one.query), one]));
+    for (const { sql, answerClass } of kinds) {
+      const classes = found.get(shown(sql))?.classes;
+      assert.deepEqual(classes, expectedOf(answerClass), sql);
+    }
+    const slower = queries.filter(({ change }) => change === 'slower').map((one) => shown(one.query));
+    t.diagnostic(`slower: ${slower.join(' · ')}`);
+    for (const { sql } of kinds.filter(({ isSlower }) => isSlower)) assert.ok(slower.includes(shown(sql)), sql);
 
-    // What only follows from a write that went otherwise is no finding of its own.
+    const [mirror] = await askMirrors(port);
+    const mismatches = kinds.flatMap(({ answerClass }) =>
+      answerClass === undefined || noMismatches.has(answerClass) ? [] : [expectedOf(answerClass)[answerClass] ?? 0],
+    );
+    assert.equal(
+      mirror?.comparison.mismatch,
+      mismatches.reduce((sum, one) => sum + one, 0),
+    );
+    const logged = mirrored.pgmirror.log.lines.filter(({ msg }) => msg === 'the mirror answered differently');
+    assert.equal(logged.length, (mirror?.comparison.mismatch ?? 0) + rounds, 'those in another order, too');
+    assert.ok(logged.every(({ fingerprint, sourceDigest }) => fingerprint !== undefined && sourceDigest !== undefined));
+  });
+
+  it('are not judged where they only follow from an earlier difference, until the mirror is freshly synced', async () => {
+    const compared = await startCompared(cleanup, server, { schema: faultSchema });
+    const { mirrored } = compared;
     await mirrored.onMirror('DELETE FROM other WHERE id = 3');
     await mirrored.query('UPDATE other SET v = 0 WHERE id = 3');
-    await mirrored.drained();
-    await settled(port);
+    await judged(compared);
     await mirrored.query('SELECT count(*), sum(v) FROM other');
-    await mirrored.drained();
-    const later = Object.fromEntries((await settled(port)).map(({ query, classes }) => [query, classes]));
-    assert.deepEqual(later['UPDATE other SET v = $1 WHERE id = $2'], { tag: 1 });
-    assert.deepEqual(later['SELECT count(*), sum(v) FROM other'], { unverified: 1 });
+    await mirrored.query('SELECT v FROM other WHERE id = 3 AND v = 0');
+    const later = new Map((await judged(compared)).map(({ query: text, classes }) => [text, classes]));
+    assert.deepEqual(later.get('UPDATE other SET v = $1 WHERE id = $2'), { tag: 1 });
+    assert.deepEqual(later.get('SELECT count(*), sum(v) FROM other'), { unverified: 1 });
     await mirrored.onMirror('INSERT INTO other VALUES (3, 5)');
     await mirrored.pgmirror.admin('RESET MIRROR shadow');
     await eventually(async () => {
       await mirrored.query('SELECT v FROM other WHERE id = 3');
-      await mirrored.drained();
-      return (await settled(port)).find(({ query }) => query === 'SELECT v FROM other WHERE id = $1')?.classes
-        .row_content;
+      const found = (await judged(compared)).find(({ query: text }) => text === 'SELECT v FROM other WHERE id = $1');
+      return found?.classes.row_content;
     });
-    assert.ok(logged.every(({ fingerprint, sourceDigest }) => fingerprint !== undefined && sourceDigest !== undefined));
   });
 
-  const random = (limit: number): number => 1 + Math.floor(Math.random() * limit);
-  const mixed = async (client: Client, number: number): Promise<unknown> => {
-    switch (number % 8) {
-      case 0:
-        return client.query('UPDATE item SET price = price + 1 WHERE id = $1', [random(20)]);
-      case 1:
-        return client.query(`INSERT INTO ticket (note) VALUES ('n ${number}') RETURNING *`);
-      case 2:
-        return client.query('SELECT * FROM ticket ORDER BY id DESC LIMIT 3');
-      case 3:
-        return client.query('SELECT sum(price), max(name) FROM item');
-      case 4:
-        await client.query('BEGIN');
-        await client.query('UPDATE item SET owner = $2 WHERE id = $1', [random(20), number]);
-        await client.query('SELECT owner FROM item WHERE id = $1', [random(20)]);
-        return client.query(number % 16 === 4 ? 'COMMIT' : 'ROLLBACK');
-      case 5:
-        return client.query('INSERT INTO other VALUES ($1, 1)', [random(500)]).catch(() => undefined);
-      case 6:
-        return client.query('SELECT count(*) FROM other WHERE id < $1', [random(500)]);
-      default:
-        return client.query({ name: 'by id', text: 'SELECT * FROM item WHERE id = $1', values: [random(1000)] });
-    }
-  };
-
-  for (const [name, mirroring] of [
-    ['concurrent writes, generated values, rollbacks and errors', {}],
-    ['an exposure of 0.3', { exposure: 0.3 }],
-  ] as const) {
-    it(`are never called other than they are under ${name}`, async (t) => {
-      const { mirrored, port } = await start(mirroring);
-      const load = ClientLoad.start(inReverse(t), mirrored.url, { clients: 8, limit: 4000, transaction: mixed });
-      await load.finished();
-      assert.deepEqual(load.errors, []);
-      await mirrored.drained({ timeoutMs: 60_000 });
-      const queries = await settled(port);
-      const [mirror] = await askMirrors(port);
-      const { match = 0, mismatch, unverified = 0, ambiguous = 0 } = mirror?.comparison ?? {};
-      t.diagnostic(JSON.stringify(mirror?.comparison));
-      const wrong = queries.filter((query) => query.mismatch > 0);
-      assert.deepEqual(
-        wrong.map(({ query, classes }) => [query, classes]),
-        [],
-      );
-      assert.equal(
-        mismatch,
-        queries.reduce((sum, query) => sum + query.error_new, 0),
-      );
-      assert.equal(mismatch, 0);
-      assert.ok(match / (match + unverified + ambiguous) > 0.2);
+  it('differ on the control mirror, too, where they are noise', async () => {
+    const compared = await startCompared(cleanup, server, { schema: faultSchema });
+    const { mirrored, port } = compared;
+    const database = await createDatabase(server, 'control');
+    await query(server.url(database), faultSchema);
+    const { databases = [], mirroring = [] } = mirrored.files;
+    await mirrored.pgmirror.reload({
+      databases: [...databases, databaseEntry('control', server, database)],
+      mirroring: [
+        { ...mirroring[0], control: 'control' },
+        { source_db: 'app', destination_db: 'control' },
+      ],
     });
+    await mirrored.whenMirroring('control');
+    // Both differ in one, the mirror alone in the other.
+    await mirrored.onMirror("UPDATE item SET name = 'x' WHERE id IN (1, 2)");
+    await query(server.url(database), "UPDATE item SET name = 'y' WHERE id = 1");
+    await mirrored.query('SELECT name FROM item WHERE id = 1');
+    await mirrored.query('SELECT name, owner FROM item WHERE id = 2');
+    await mirrored.drained({ destination: 'control' });
+    const queries = (await judged(compared)).filter(({ destination }) => destination === 'shadow');
+    const classes = new Map(queries.map((one) => [one.query, one.classes]));
+    assert.deepEqual(classes.get('SELECT name FROM item WHERE id = $1'), { generated: 1 });
+    assert.deepEqual(classes.get('SELECT name, owner FROM item WHERE id = $1'), { row_content: 1 });
+    assert.equal((await askMirrors(port)).find(({ destination }) => destination === 'shadow')?.comparison.mismatch, 1);
+  });
+
+  for (const exposure of [1, 0.3]) {
+    for (const [name, transaction] of Object.entries(workloads)) {
+      if (exposure < 1 && name !== 'concurrent writes' && process.env.PGMIRROR_COMPARE_TRANSACTIONS === undefined)
+        continue;
+      it(`are never called other than they are under ${name} at exposure ${exposure}`, async (t) => {
+        const compared = await startCompared(cleanup, server, { schema: workloadSchema, mirroring: { exposure } });
+        const { mirrored, port } = compared;
+        const load = ClientLoad.start(inReverse(t), mirrored.url, { clients: 8, limit: transactions, transaction });
+        await load.finished(600_000);
+        assert.deepEqual(load.errors, []);
+        const queries = await judged(compared, 600_000);
+        const [mirror] = await askMirrors(port);
+        const { match = 0, mismatch, unverified = 0, ambiguous = 0 } = mirror?.comparison ?? {};
+        const share = match / (match + unverified);
+        t.diagnostic(
+          `${match + unverified + ambiguous} requests, ${(100 * share).toFixed(1)} % of those judged that were not ambiguous: ${JSON.stringify(mirror?.comparison)}`,
+        );
+        const wrong = queries.filter((one) => one.mismatch > 0 || one.error_new > 0);
+        assert.deepEqual(
+          wrong.map((one) => [one.query, one.classes, one.examples]),
+          [],
+        );
+        assert.equal(mismatch, 0);
+        if (exposure === 1) assert.ok(share >= 0.8, `judged: ${share}`);
+      });
+    }
   }
 });

@@ -44,6 +44,8 @@ export interface ComparedRequest {
 /** A difference waits at most so long until all that may explain it has been told of. */
 const PATIENCE_MS = 30_000;
 const MAX_PENDING = 5_000;
+/** Differences that are none: rows may come in any order, and what a server makes for itself is its own. */
+const NO_MISMATCHES: ReadonlySet<AnswerClass> = new Set(['order_only', 'generated']);
 /** Errors that have nothing to do with rows (appendix A of the manual): syntax and access, features, names of databases and schemas. */
 const OF_DEFINITIONS = /^(?:42|0A|3D|3F)/;
 
@@ -110,13 +112,13 @@ export class Comparison {
 
   #settle({ request, difference, facts }: Pending, isNoise: boolean): void {
     const { answerClass } = difference;
-    const excuse =
-      excuseOf(request, difference, facts, this.#knowledge) ?? (isNoise ? noiseOf(answerClass) : undefined);
+    const noise = isNoise ? { answerClass: noiseOf(answerClass), judged: false, spoils: true } : undefined;
+    const excuse = excuseOf(request, difference, facts, this.#knowledge) ?? noise;
     // From here on its relations are known not to be alike: what follows from that is no finding of its own.
     const spoilt = (): void => this.#knowledge.spoilt(facts, request.sentAt);
     if (excuse !== undefined) {
-      spoilt();
-      return this.#judge(request, { judged: false, answerClass: excuse });
+      if (excuse.spoils) spoilt();
+      return this.#judge(request, excuse);
     }
     const order = this.#orderOf(request, answerClass, facts);
     spoilt();
@@ -147,7 +149,7 @@ export class Comparison {
     if (answerClass === undefined) this.#counts.match++;
     else {
       this.#classes[answerClass] = (this.#classes[answerClass] ?? 0) + 1;
-      if (judged && answerClass === 'order_only') this.#counts.match++;
+      if (judged && NO_MISMATCHES.has(answerClass)) this.#counts.match++;
       else if (judged) this.#counts.mismatch++;
       else if (answerClass === 'ambiguous') this.#counts.ambiguous++;
       else this.#counts.unverified++;

@@ -11,22 +11,48 @@ const OF_CONSTRAINTS = /^23/;
 /** OIDs of float4 and float8 (pg_type.dat). */
 const FLOATS: ReadonlySet<number> = new Set([700, 701]);
 
-/** Why a difference says nothing of the mirror, whatever the order of writes was; undefined: nothing but that can excuse it. */
+interface Excuse {
+  readonly answerClass: AnswerClass;
+  readonly judged: boolean;
+  readonly spoils: boolean;
+}
+
+/**
+ * Why a difference says nothing of the mirror, whatever the order of writes was; undefined: nothing but that can excuse it.
+ * `judged`: but for what is excused, the answers are known to be the same. `spoils`: what a statement wrote is not the same.
+ */
 export function excuseOf(
   request: ComparedRequest,
   difference: Difference,
   facts: StatementFacts,
   knowledge: MirrorKnowledge,
-): AnswerClass | undefined {
+): Excuse | undefined {
   const { answerClass } = difference;
-  if (answerClass.startsWith('error_')) return excuseOfError(request, facts, knowledge);
   if (answerClass === 'schema') return undefined;
-  if (facts.isVolatile || readsCatalogs(facts) || knowledge.selectsByGenerated(facts)) return 'generated';
-  for (const name of facts.functions)
-    if (knowledge.catalog?.functions.get(name)?.generates !== false) return 'generated';
+  const excuse = answerClass.startsWith('error_')
+    ? excuseOfError(request, facts, knowledge)
+    : excuseOfRows(request, difference, facts, knowledge);
+  if (excuse !== 'verified') return excuse && { answerClass: excuse, judged: false, spoils: true };
+  const known = request.origins ?? knowledge.columnsOf(request.query) ?? [];
+  const numbers = known.filter(
+    (origin, column) => difference.columns?.includes(column) && knowledge.originOf(origin) === 'sequence',
+  );
+  return { answerClass: 'generated', judged: true, spoils: numbers.length > 0 };
+}
+
+function excuseOfRows(
+  request: ComparedRequest,
+  difference: Difference,
+  facts: StatementFacts,
+  knowledge: MirrorKnowledge,
+): AnswerClass | 'verified' | undefined {
+  if (facts.selectsByVolatile || readsCatalogs(facts) || knowledge.selectsByGenerated(facts)) return 'generated';
+  if ([...facts.functions].some((name) => knowledge.catalog?.functions.get(name)?.generates !== false))
+    return 'generated';
   if (facts.dependsOnLocks) return 'ambiguous';
-  if (answerClass !== 'row_content') return undefined;
-  if (isGenerated(request, difference, facts, knowledge)) return 'generated';
+  if (difference.answerClass !== 'row_content') return facts.isVolatile ? 'generated' : undefined;
+  const generated = isGenerated(request, difference, facts, knowledge);
+  if (generated !== 'no') return generated === 'known' && !facts.dependsOnOrder ? 'verified' : 'generated';
   return facts.dependsOnOrder || isRounded(request, difference, facts, knowledge) ? 'ambiguous' : undefined;
 }
 
@@ -46,22 +72,23 @@ function excuseOfError(
   return undefined;
 }
 
-/** Every column that differs gets its values from the server, or may be computed from such. */
+/** Whether every column that differs gets its values from the server, or may be computed from such. */
 function isGenerated(
   { query, origins }: ComparedRequest,
   { columns }: Difference,
   facts: StatementFacts,
   knowledge: MirrorKnowledge,
-): boolean {
+): 'known' | 'perhaps' | 'no' {
   const { catalog } = knowledge;
-  if (catalog === undefined || facts.isUnknown) return true;
-  if (![...facts.relations].some((relation) => catalog.generating.has(relation))) return false;
+  if (catalog === undefined || facts.isUnknown) return 'perhaps';
+  if (!facts.isVolatile && ![...facts.relations].some((relation) => catalog.generating.has(relation))) return 'no';
   const known = origins ?? knowledge.columnsOf(query);
-  if (columns === undefined || known === undefined) return true;
-  return columns.every((column) => {
+  if (columns === undefined || known === undefined) return 'perhaps';
+  const all = columns.every((column) => {
     const origin = known[column];
     return origin === undefined || origin.place.startsWith('0 ') || knowledge.originOf(origin) !== undefined;
   });
+  return all ? 'known' : 'no';
 }
 
 /** Every column that differs is a sum of floats, or made of such. */

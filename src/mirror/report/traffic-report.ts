@@ -148,7 +148,8 @@ export class TrafficReport {
       example: (named) => this.#example(request, named, asked.text),
     });
     const compared = this.#comparisons.get(mirror)?.mirror;
-    if (answerClass === undefined || verdict?.judged !== true || compared?.compare?.logMismatches !== true) return;
+    const isOther = answerClass !== undefined && answerClass !== 'generated' && verdict?.judged === true;
+    if (!isOther || compared?.compare?.logMismatches !== true) return;
     const { source, destination } = compared;
     const text = this.#options.statements === 'full' ? { text: shownText(asked.text) } : {};
     const what = { fingerprint: asked.query.fingerprint, class: answerClass, digests: request.digests, ...text };
