@@ -119,7 +119,10 @@ export class ClientSocket {
     });
   }
 
-  /** Sends what is queued and these last bytes, then closes. A client that does not read is cut off after a while. */
+  /**
+   * Sends what is queued and these last bytes, says that there is no more, and closes when the client has closed, or after
+   * a while.
+   */
   end(lastBytes?: Uint8Array): void {
     if (this.#over) return;
     this.#over = true;
@@ -128,16 +131,19 @@ export class ClientSocket {
       this.#socket.destroy();
       return;
     }
-    const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
-    timer.unref();
+    const destroy = (): void => void this.#socket.destroy();
+    let timer = setTimeout(destroy, LINGER_MS).unref();
     this.#socket.on('close', () => clearTimeout(timer));
-    // What the client still sends is read and forgotten: closing with unread bytes would reset the connection, and the
-    // last message would be lost with it.
+    this.#socket.once('finish', () => {
+      clearTimeout(timer);
+      if (!this.#socket.destroyed) timer = setTimeout(destroy, FAREWELL_MS).unref();
+    });
+    // What the client still sends is read and forgotten: closing before it has ended would reset the connection, and the
+    // last message might be lost with it.
     this.#socket.on('data', () => undefined);
     this.#socket.resume();
     if (lastBytes === undefined) this.#socket.end();
     else this.#socket.end(lastBytes);
-    this.#socket.once('finish', () => this.#socket.destroySoon());
   }
 
   /** Closes at once. */
@@ -183,5 +189,7 @@ export class ClientSocket {
   };
 }
 
-/** How long a client may take to read its last message. */
+/** How long a client may take to close when it was told that there is no more. */
+const FAREWELL_MS = 1_000;
+/** How long it may take to read its last message. */
 const LINGER_MS = 5_000;

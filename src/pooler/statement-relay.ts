@@ -358,7 +358,8 @@ export class StatementRelay {
   #needUnnamed(server: Server): boolean {
     const { unnamed } = this.#link;
     const isOn = unnamed.isOn(server.state, this.#link, this.#output.segment);
-    if (isOn === 'unknown') return false;
+    // A simple query on its way destroys what would be brought back here.
+    if (isOn === 'unknown' || (!isOn && server.state.answers.requests > 0)) return false;
     this.#output.beginRequest();
     const { latest, latestRequest } = unnamed;
     // Parsed by an earlier request it may come from an earlier transaction, which a mirror may not have got.

@@ -58,6 +58,14 @@ export const nameCases: readonly Dialogue[] = [
     ],
   },
   {
+    name: '10: a Query on its way destroys the unnamed statement, wherever that is brought back',
+    steps: [
+      says('1Z', parse('', "SET statement_timeout = '7s'"), sync),
+      says('2CZ', bind('', ''), execute(''), sync),
+      says('EZEZ', query('DEALLOCATE nothing'), bind('', ''), execute(''), sync),
+    ],
+  },
+  {
     name: '14: an error names the statement that its message named',
     steps: [
       says('112DCEZ', parse('b', one), parse('a', one), bind('', 'a'), execute(''), parse('a', 'SELECT 2'), sync),
