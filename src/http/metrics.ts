@@ -36,6 +36,7 @@ function mirrorCounters(registry: Registry, mirrors: readonly MirrorFigures[]): 
   const comparisons = counter(registry, 'pgmirror_mirror_comparisons_total', 'Requests whose answers were compared', [
     'result',
   ]);
+  const orphans = counter(registry, 'pgmirror_mirror_orphans_total', 'Transactions left prepared, and rolled back', []);
   for (const { summary } of mirrors) {
     const { source, destination, replayed, failed, timed_out: timedOut } = summary;
     const labels = { source, destination };
@@ -45,6 +46,7 @@ function mirrorCounters(registry: Registry, mirrors: readonly MirrorFigures[]): 
     for (const [outcome, count] of outcomes) transactions.inc({ ...labels, outcome }, count);
     for (const [reason, count] of drops) dropped.inc({ ...labels, reason }, count);
     for (const [sqlstate, count] of Object.entries(summary.errors)) errors.inc({ ...labels, sqlstate }, count);
+    orphans.inc(labels, summary.orphans);
     for (const result of results) comparisons.inc({ ...labels, result }, summary.comparison[result]);
   }
 }

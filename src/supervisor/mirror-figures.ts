@@ -46,6 +46,7 @@ export function mirrorFigures(known: KnownOfMirror): MirrorFigures {
       queue_length: counts.queueLength,
       queued_bytes: counts.queuedBytes,
       lag_ms: isLive ? rounded(status?.lagMs ?? 0) : 0,
+      orphans: status?.orphans ?? 0,
       latency_ms: { source: percentiles(status?.latencyMs.source), mirror: percentiles(status?.latencyMs.mirror) },
       comparison: status?.comparison ?? NOTHING_COMPARED,
     },

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { freePort } from '../../src/cli/embedded/free-port.ts';
 import { query as queryMessage } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
+import { askMetrics, askMirrors, sample } from '../support/http.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
@@ -114,7 +116,8 @@ describe('A two-phase commit', () => {
   });
 
   it('without a second half that reaches the mirror is rolled back there', async (t) => {
-    const mirrored = await start(inReverse(t));
+    const httpPort = await freePort();
+    const mirrored = await start(inReverse(t), {}, { http_port: httpPort });
     await prepare(mirrored, 'orphan', 1);
     await mirrored.drained();
     assert.deepEqual(await mirrored.onMirror(prepared), [{ gid: 'orphan' }]);
@@ -125,6 +128,8 @@ describe('A two-phase commit', () => {
       intervalMs: 200,
     });
     assert.deepEqual(await ids(mirrored), []);
+    await eventually(async () => (await askMirrors(httpPort))[0]?.orphans === 1);
+    assert.equal(sample(await askMetrics(httpPort), 'pgmirror_mirror_orphans_total'), 1);
   });
 
   it('of which nothing was seen is session_lost, and what others prepared on the mirror stays', async (t) => {

@@ -102,6 +102,8 @@ export interface MirrorTargetStatus {
   /** Transactions waiting or running. */
   readonly queued: number;
   readonly connections: number;
+  /** Transactions that were left prepared with nobody to end them, and rolled back. */
+  readonly orphans: number;
   readonly latencyMs: { readonly source: Percentiles; readonly mirror: Percentiles };
   readonly duration: { readonly source: DurationHistogram; readonly mirror: DurationHistogram };
   /** What came of comparing answers. */

@@ -224,14 +224,14 @@ export class MirrorTarget implements MirrorPoolsHost {
       oldest = Math.min(oldest, lane.oldest ?? now);
       queued += lane.queue.length + (lane.running ? 1 : 0);
     }
-    const connections = [...this.#pools.connections()].length;
     return {
       id: this.id,
       state: this.state,
       reason: this.reason,
       lagMs: now - oldest,
       queued,
-      connections,
+      connections: [...this.#pools.connections()].length,
+      orphans: this.#prepared.orphans,
       ...this.#latency.read(now),
     };
   }

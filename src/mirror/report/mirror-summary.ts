@@ -31,6 +31,8 @@ export interface MirrorSummary {
   readonly queue_length: number;
   readonly queued_bytes: number;
   readonly lag_ms: number;
+  /** Transactions left prepared on the mirror with nobody to end them, rolled back there since the mirror process began. */
+  readonly orphans: number;
   /** Of the last minute. */
   readonly latency_ms: { readonly source: PercentilesOrNull; readonly mirror: PercentilesOrNull };
   readonly comparison: ComparisonCounts;

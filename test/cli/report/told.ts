@@ -20,6 +20,7 @@ export function mirror(changes: Partial<MirrorSummary> = {}): MirrorSummary {
     queue_length: 0,
     queued_bytes: 0,
     lag_ms: 0,
+    orphans: 0,
     latency_ms: { source: percentiles, mirror: percentiles },
     comparison: { match: 0, mismatch: 0, unverified: 0, ambiguous: 0, classes: {} },
     ...changes,
