@@ -24,7 +24,7 @@ await benchRun(async (cleanup) => {
   const missing = pgbenchMissing();
   if (missing !== undefined) throw new Error(missing);
   const servers = await openServers(cleanup, { urls: given.urls, scale: given.smoke ? 1 : 10 });
-  const chosen = choose(loads, given.smoke ? ['select-16', 'prepared-16'] : []);
+  const chosen = choose(loads, given.smoke ? ['select-16'] : []);
   const contenders = await startContenders(cleanup, servers);
   print([`# ${servers.told}`, `# ${cpus().length} processors, Node.js ${process.version}, pools of ${POOL_SIZE}`]);
   printNotes(chosen);
@@ -39,7 +39,7 @@ await benchRun(async (cleanup) => {
 async function startContenders(cleanup: Cleanup, servers: Servers): Promise<Contender[]> {
   const contenders: Contender[] = [];
   const all = entrants(servers);
-  for (const entrant of choose(all, given.smoke ? ['direct', 'pgbouncer', 'bare', 'exposure-1'] : [])) {
+  for (const entrant of choose(all, given.smoke ? ['pgbouncer', 'bare', 'exposure-1'] : [])) {
     const contender = await entrant.start(cleanup);
     if (typeof contender === 'string') print([`# without ${entrant.name}: ${contender}`]);
     else contenders.push(contender);

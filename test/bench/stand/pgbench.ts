@@ -56,7 +56,20 @@ async function measured(address: Address, options: PgbenchOptions, folder: strin
   const child = spawn(
     findProgram('pgbench') ?? 'pgbench',
     [
-      ...['-h', host, '-p', String(port), '-U', user, '-n', '-P', '1', '-T', String(seconds + 1), ...parameters],
+      ...[
+        '-h',
+        host,
+        '-p',
+        String(port),
+        '-U',
+        user,
+        '-n',
+        '-P',
+        '1',
+        '-T',
+        String(Math.max(seconds + 1, 3)),
+        ...parameters,
+      ],
       ...['--log', `--log-prefix=${join(folder, 'log')}`, ...(sampling < 1 ? [`--sampling-rate=${sampling}`] : [])],
       database,
     ],
