@@ -1,5 +1,7 @@
 import { pino } from 'pino';
+import type { Logger } from 'pino';
 import { loadConfig } from '../config/load-config.ts';
+import { notifyServiceManager, takeListenFds } from '../supervisor/service-manager.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { ExitStatus } from './exit-status.ts';
 import { packageVersion } from './package-version.ts';
@@ -16,17 +18,19 @@ export async function run(options: { readonly config: string; readonly users: st
   const logger = pino({ level: config.general.log_level }, pino.destination({ fd: 1, sync: true }));
   const stop = new StopSignal();
   const version = packageVersion();
-  const supervisor = new Supervisor({ config, load, logger, version, onShutdown: () => stop.ask() });
+  const listenFds = takeListenFds(process.env, process.pid);
+  const supervisor = new Supervisor({ config, load, logger, version, listenFds, onShutdown: () => stop.ask() });
   // A reload that is refused has said so in the log.
   const reload = (): void => void supervisor.reload().catch(() => undefined);
   for (const signal of SIGNALS) process.on(signal, stop.ask);
   process.on('SIGHUP', reload);
   try {
     await supervisor.start();
-    return await stopWhenAsked(supervisor, stop);
+    await notify(logger, 'READY=1', `MAINPID=${process.pid}`);
+    return await stopWhenAsked(supervisor, stop, logger);
   } catch (error) {
-    await supervisor.stopNow();
     logger.fatal({ reason: error instanceof Error ? error.message : String(error) }, 'cannot run');
+    await supervisor.stopNow();
     return ExitStatus.Failed;
   } finally {
     for (const signal of SIGNALS) process.off(signal, stop.ask);
@@ -34,11 +38,20 @@ export async function run(options: { readonly config: string; readonly users: st
   }
 }
 
-async function stopWhenAsked(supervisor: Supervisor, stop: StopSignal): Promise<number> {
+async function notify(logger: Logger, ...assignments: readonly string[]): Promise<void> {
+  const failure = await notifyServiceManager(process.env, ...assignments);
+  if (failure !== undefined) logger.warn({ reason: failure }, 'systemd could not be told how this service is');
+}
+
+async function stopWhenAsked(supervisor: Supervisor, stop: StopSignal, logger: Logger): Promise<number> {
   await stop.first;
+  void notify(logger, 'STOPPING=1');
   const gently = supervisor.stop();
   const cut = await Promise.race([gently.then((ended) => ended.cut), stop.second.then(() => 'now' as const)]);
-  if (cut === 'now') await supervisor.stopNow();
+  if (cut === 'now') {
+    logger.warn('asked to stop a second time: everything ends at once');
+    await supervisor.stopNow();
+  }
   return cut === false ? ExitStatus.Fine : ExitStatus.Failed;
 }
 

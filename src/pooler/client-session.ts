@@ -61,6 +61,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     lost: (reason) => this.#serverLost(reason),
   };
   readonly connectedAt = Date.now();
+  #hasAsked = false;
   #waitingSince = 0;
   /** When the current transaction got its server connection. */
   #startedAt = 0;
@@ -86,6 +87,11 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
 
   get state(): 'idle' | 'waiting' | 'active' | 'leaving' | 'closed' {
     return this.#state;
+  }
+
+  /** The client has sent something since its login. */
+  get hasAsked(): boolean {
+    return this.#hasAsked;
   }
 
   /** Milliseconds for which it has waited for a server connection, 0: it does not. */
@@ -158,6 +164,13 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     this.#clientGone(reason.message);
   }
 
+  /** As `abort`, and the server is not waited for: a transaction under way is rolled back by its going away. */
+  cut(reason: ErrorFields): void {
+    this.abort(reason);
+    const server = this.link.server;
+    if (this.#state === 'leaving' && server !== undefined) this.#abandon(server);
+  }
+
   /** The source has a mirror now: the client is recorded from its next transaction on. */
   recordFromNextTransaction(desk: RecordingDesk): void {
     if (this.link.recorder !== undefined) return;
@@ -186,6 +199,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
   #clientBytes(chunk: Buffer): void {
     if (this.#state === 'closed' || this.#state === 'leaving') return;
     this.#timeouts.activity();
+    this.#hasAsked = true;
     this.link.statistics.received += chunk.length;
     this.#input.take(chunk);
   }

@@ -20,7 +20,7 @@ import { Pools } from './pools.ts';
 import type { NamedPool } from './pools.ts';
 import { LookedUpUsers } from './looked-up-users.ts';
 import { openReplication } from './open-replication.ts';
-import { Reception } from './reception.ts';
+import { LOGIN_GRACE_MS, Reception } from './reception.ts';
 import type { ReceptionAddress } from './reception.ts';
 import type { ReplicationSession } from './replication-session.ts';
 import type { LoginRequest, LookedUp } from './startup.ts';
@@ -80,7 +80,11 @@ export class Pooler {
   readonly #reception: Reception;
   readonly #lookedUp: LookedUpUsers;
   readonly #sweeper: NodeJS.Timeout;
-  #draining = false;
+  #draining: NodeJS.Timeout | undefined;
+  /** Nobody is let in any more, not even who had begun to log in. */
+  #shut = false;
+  /** Clients that have logged in and have no session yet. */
+  #opening = 0;
   #drained: (() => void) | undefined;
 
   private constructor(host: PoolerHost, options: PoolerOptions, directory: Directory) {
@@ -101,6 +105,7 @@ export class Pooler {
         cancel: (processId, secretKey) => this.#cancelRequest({ processId, secretKey }),
         loggedIn: (...login) => void this.#loggedIn(...login),
         refused: ({ user, database }) => this.#lookedUp.forget(user, database),
+        startupOver: () => this.#checkDrained(),
         loginArrived: host.loginArrived,
         loginLeft: host.loginLeft,
         loginFailed: host.loginFailed,
@@ -195,11 +200,19 @@ export class Pooler {
     this.#pools.reconnect(database);
   }
 
-  /** Nobody is let in any more; clients end when they are idle. Settles when all have. */
+  /**
+   * Nobody is let in any more; clients end when they are idle. Who is logging in, or has logged in just now and asked nothing
+   * yet, has a moment for it: nobody who connected is sent away unserved. Settles when all have gone.
+   */
   drain(): Promise<void> {
-    this.#draining = true;
     this.#reception.close();
-    for (const session of this.#clients.everybody()) session.closeWhenIdle(SHUTDOWN);
+    for (const session of this.#clients.everybody()) {
+      if (!isNew(session)) session.closeWhenIdle(SHUTDOWN);
+    }
+    this.#draining ??= setTimeout(() => {
+      this.#shut = true;
+      for (const session of this.#clients.everybody()) session.closeWhenIdle(SHUTDOWN);
+    }, LOGIN_GRACE_MS);
     return new Promise((resolve) => {
       this.#drained = resolve;
       this.#checkDrained();
@@ -209,10 +222,12 @@ export class Pooler {
   /** Ends everything now. */
   destroy(): void {
     clearInterval(this.#sweeper);
-    this.#draining = true;
+    clearTimeout(this.#draining);
+    this.#shut = true;
     this.#reception.close();
+    this.#reception.sendAway();
     this.#lookedUp.clear();
-    for (const session of this.#clients.everybody()) session.abort(SHUTDOWN);
+    for (const session of this.#clients.everybody()) session.cut(SHUTDOWN);
     this.#pools.destroy();
   }
 
@@ -285,6 +300,7 @@ export class Pooler {
       client.end(errorResponse({ severity: 'FATAL', code: '53300', message: 'sorry, too many clients already' }));
       return;
     }
+    this.#opening++;
     try {
       const session = await this.#openSession(client, request, { ...key, learnt });
       if (gone || client.over) {
@@ -294,13 +310,16 @@ export class Pooler {
       }
       if (room < 0) client.resume();
       session.start(Buffer.concat(early));
-      if (this.#draining) session.closeWhenIdle(SHUTDOWN);
+      if (this.#shut) session.closeWhenIdle(SHUTDOWN);
     } catch (error) {
       this.#host.clientLeft();
       const fields =
         error instanceof LoginRefused ? error.fields : { severity: 'FATAL', code: 'XX000', message: 'internal error' };
       if (!(error instanceof LoginRefused)) this.#host.log('warn', 'login failed', { error: String(error) });
       client.end(errorResponse(fields));
+    } finally {
+      this.#opening--;
+      this.#checkDrained();
     }
   }
 
@@ -310,7 +329,7 @@ export class Pooler {
     { learnt, ...key }: ClientKey & { readonly learnt: ServerPassword | undefined },
   ): Promise<ClientSession | ReplicationSession> {
     const entry = this.#directory.find(request.user, request.database);
-    if (entry === undefined || this.#draining) {
+    if (entry === undefined || this.#shut) {
       throw new LoginRefused({ severity: 'FATAL', code: '57P03', message: 'the database system is shutting down' });
     }
     const { limits } = this.#options;
@@ -391,8 +410,14 @@ export class Pooler {
   }
 
   #checkDrained(): void {
-    if (this.#clients.size > 0 || this.#drained === undefined) return;
+    if (this.#drained === undefined || this.#clients.size > 0 || this.#opening > 0 || !this.#reception.isQuiet) return;
+    clearTimeout(this.#draining);
     this.#drained();
     this.#drained = undefined;
   }
+}
+
+/** Whether a client has logged in just now and has asked nothing yet. */
+function isNew(session: ClientSession | ReplicationSession): boolean {
+  return session instanceof ClientSession && !session.hasAsked && Date.now() - session.connectedAt < LOGIN_GRACE_MS;
 }

@@ -11,7 +11,9 @@ import type { StartupFailure, StartupHost } from './startup.ts';
 
 /** Where clients are accepted. */
 export type ReceptionAddress =
-  { readonly host: string; readonly port: number; readonly reusePort: boolean } | { readonly path: string };
+  | { readonly host: string; readonly port: number; readonly reusePort: boolean }
+  | { readonly path: string }
+  | { readonly fd: number };
 
 /** What a reception asks its owner. */
 export interface ReceptionHost extends Pick<StartupHost, 'mockSecret' | 'lookUp' | 'cancel' | 'loggedIn'> {
@@ -22,8 +24,13 @@ export interface ReceptionHost extends Pick<StartupHost, 'mockSecret' | 'lookUp'
   readonly loginFailed: (address: string) => void;
   /** Somebody was refused who claimed to be this user. */
   readonly refused: (failure: StartupFailure) => void;
+  /** A connection that was logging in does so no more: it has, or it has ended. */
+  readonly startupOver: () => void;
   readonly log: (level: 'debug' | 'info' | 'warn', message: string, fields: object) => void;
 }
+
+/** How long those have who are logging in when nobody is to be let in any more. */
+export const LOGIN_GRACE_MS = 2_000;
 
 /** Who may connect to a unix socket: everybody, for they are asked who they are; its owner alone, where nobody is. */
 const SOCKET_MODE = { asked: 0o777, trusted: 0o700 } as const;
@@ -40,6 +47,7 @@ export class Reception {
   readonly #startups = new Set<Startup>();
   readonly #listeners: NetServer[] = [];
   readonly #socketPaths: string[] = [];
+  #closing: NodeJS.Timeout | undefined;
 
   /** Throws where the certificate cannot be used. */
   constructor(host: ReceptionHost, options: PoolerOptions) {
@@ -51,18 +59,20 @@ export class Reception {
 
   /** Accepts clients there; the port. Rejects with the error of listen(). */
   listen(where: ReceptionAddress): Promise<number> {
-    const isLocal = 'path' in where;
+    let isLocal = 'path' in where;
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket, isLocal));
     this.#listeners.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen({ ...where, backlog: 1024 }, () => {
         server.off('error', reject);
-        if (isLocal) {
+        if ('path' in where) {
           this.#socketPaths.push(where.path);
           this.#setSocketMode(where.path);
         }
         const address = server.address();
+        // A unix socket that somebody else has opened tells no path.
+        isLocal ||= address === null;
         resolve(typeof address === 'object' && address !== null ? address.port : 0);
       });
     });
@@ -82,10 +92,22 @@ export class Reception {
     this.#failures.failed(address);
   }
 
-  /** Lets nobody in any more; who has not logged in yet is sent away. */
+  /** Lets nobody in any more. Who is at the door may still log in, for a while: they have done nothing to be refused. */
   close(): void {
+    if (this.#closing !== undefined) return;
     for (const listener of this.#listeners) listener.close();
+    this.#closing = setTimeout(() => this.sendAway(), LOGIN_GRACE_MS);
+  }
+
+  /** Who has not logged in yet is sent away. */
+  sendAway(): void {
+    clearTimeout(this.#closing);
     for (const startup of [...this.#startups]) startup.refuse('57P03', 'the database system is shutting down');
+  }
+
+  /** Nobody is logging in. */
+  get isQuiet(): boolean {
+    return this.#startups.size === 0;
   }
 
   #setSocketMode(path: string): void {
@@ -108,8 +130,9 @@ export class Reception {
         tooManyFailures: ({ remoteAddress }) => !isLocal && this.#failures.refuses(remoteAddress),
         cancel: (processId, secretKey) => host.cancel(processId, secretKey),
         loggedIn: (...login) => {
-          this.#left(startup);
+          // In this order: at no moment it counts nowhere.
           host.loggedIn(...login);
+          this.#left(startup);
         },
         over: (failure) => {
           this.#left(startup);
@@ -122,7 +145,9 @@ export class Reception {
   }
 
   #left(startup: Startup): void {
-    if (this.#startups.delete(startup)) this.#host.loginLeft();
+    if (!this.#startups.delete(startup)) return;
+    this.#host.loginLeft();
+    this.#host.startupOver();
   }
 
   #refused(client: ClientSocket, failure: StartupFailure): void {

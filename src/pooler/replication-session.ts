@@ -66,6 +66,10 @@ export class ReplicationSession {
     this.abort(reason);
   }
 
+  cut(reason: ErrorFields): void {
+    this.abort(reason);
+  }
+
   /** Ends the session now, with this FATAL message. */
   abort(reason: ErrorFields): void {
     if (this.#over) return;

@@ -8,9 +8,14 @@ import { lstat, unlink } from 'node:fs/promises';
 export async function claimPort(host: string, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const probe = createServer();
-    probe.once('error', reject);
+    probe.once('error', (error: NodeJS.ErrnoException) => reject(unusable(`${host}:${port}`, error)));
     probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()));
   });
+}
+
+function unusable(address: string, { code, message }: NodeJS.ErrnoException): Error {
+  const reason = code === 'EADDRINUSE' ? 'the address is in use' : message;
+  return Object.assign(new Error(`cannot listen on ${address}: ${reason}`), { code });
 }
 
 /** Removes a socket file that nobody listens on any more. Rejects where somebody does. */
@@ -23,7 +28,8 @@ export async function claimSocketPath(path: string): Promise<void> {
     });
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
   });
-  if (code === 'EADDRINUSE') throw Object.assign(new Error(`somebody listens on ${path}`), { code });
+  if (code === 'EADDRINUSE')
+    throw Object.assign(new Error(`cannot listen on ${path}: the address is in use`), { code });
   if (code !== 'ECONNREFUSED') return;
   const { isSocket } = await lstat(path).then((found) => ({ isSocket: found.isSocket() }));
   if (!isSocket) throw Object.assign(new Error(`${path} is there and is no socket`), { code: 'EEXIST' });

@@ -36,6 +36,10 @@ export interface PoolerThreadsHost {
   prepared(news: PreparedNews): void;
   /** Where the mirror process listens. */
   mirrorPath(): string | undefined;
+  /** Whether a thread that is started again could listen where the one before it did. */
+  canListenAgain(): boolean;
+  /** A thread ended that cannot be started again. */
+  cannotListen(): void;
 }
 
 /**
@@ -203,6 +207,11 @@ export class PoolerThreads {
       if (key.startsWith(`${thread} `)) this.#waiting.get(key)?.({ type: 'stopped' });
     }
     if (this.#stopping || !running.listening) return;
+    if (!this.#host.canListenAgain()) {
+      this.#logger.fatal({ thread }, 'pooler thread ended, and with it the socket that was passed to it: stopping');
+      this.#host.cannotListen();
+      return;
+    }
     const wait = this.#backoffs[thread]?.ended() ?? 0;
     this.#logger.error({ thread, restartInMs: wait }, 'pooler thread ended');
     setTimeout(() => {

@@ -30,8 +30,10 @@ export interface SupervisorOptions {
   readonly load: () => Config;
   readonly logger: Logger;
   readonly version: string;
-  /** SHUTDOWN was asked for. */
+  /** SHUTDOWN was asked for, or clients cannot be let in any more. */
   readonly onShutdown: () => void;
+  /** File descriptors of sockets that listen already, in place of those of the configuration. */
+  readonly listenFds: readonly number[];
 }
 
 /**
@@ -44,6 +46,7 @@ export class Supervisor implements AdminHost {
   readonly #logger: Logger;
   readonly #load: () => Config;
   readonly #onShutdown: () => void;
+  readonly #listenFds: readonly number[];
   readonly #counters = new CounterBook();
   readonly #ids = new MirrorIds();
   readonly #prepared = new PreparedLedger();
@@ -66,6 +69,7 @@ export class Supervisor implements AdminHost {
     this.#logger = options.logger;
     this.version = options.version;
     this.#onShutdown = options.onShutdown;
+    this.#listenFds = options.listenFds;
     this.#threads = new PoolerThreads({
       count: options.config.general.workers,
       listen: (thread) => this.#listenAddresses(thread),
@@ -75,6 +79,9 @@ export class Supervisor implements AdminHost {
         admin: (command) => runAdminCommand(this, command),
         prepared: (news) => this.#prepared.note(news),
         mirrorPath: () => this.#mirrorChild?.path,
+        // A socket that was passed to this process is closed with its thread, and cannot be opened again.
+        canListenAgain: () => options.listenFds.length === 0,
+        cannotListen: () => options.onShutdown(),
       },
       counters: this.#counters,
       logger: options.logger,
@@ -103,14 +110,27 @@ export class Supervisor implements AdminHost {
 
   /** Starts everything, and settles when clients can connect. Rejects where it cannot listen. */
   async start(): Promise<void> {
-    const { host, port, reuse_port: reusePort, workers, unix_socket_dir: directory } = this.#config.general;
-    if (workers > 1 && !reusePort) await claimPort(host, port);
-    if (directory !== undefined) await claimSocketPath(socketPath({ host: directory, port }));
+    const { host, port, workers } = this.#config.general;
+    await this.#claimAddresses();
     await this.#startHttp();
     this.#startMirrorChild();
     await this.#threads.start();
     this.#state = 'running';
-    this.#logger.info({ host, port, workers, mirrors: this.#config.mirroring.length }, 'listening');
+    const where = this.#listenFds.length === 0 ? { host, port } : { sockets: this.#listenFds.length };
+    this.#logger.info({ ...where, workers, mirrors: this.#config.mirroring.length }, 'listening');
+  }
+
+  /** Nothing is started for an instance that cannot listen. */
+  async #claimAddresses(): Promise<void> {
+    const { host, port, reuse_port: reusePort, workers, unix_socket_dir: directory } = this.#config.general;
+    if (this.#listenFds.length > 0) {
+      if (this.#listenFds.length >= workers) return;
+      throw new Error(
+        `${this.#listenFds.length} listening sockets were passed, and workers = ${workers} need one each`,
+      );
+    }
+    if (!reusePort) await claimPort(host, port);
+    if (directory !== undefined) await claimSocketPath(socketPath({ host: directory, port }));
   }
 
   /** Reads the files again and applies the whole, or nothing. Rejects with the reason why nothing was changed. */
@@ -228,6 +248,7 @@ export class Supervisor implements AdminHost {
   #stopped: Promise<void> | undefined;
 
   async #stopAll(): Promise<void> {
+    const wasStarted = this.#state !== 'starting';
     this.#state = 'draining';
     await this.#threads.stop();
     await this.#mirrorChild?.stop();
@@ -238,10 +259,12 @@ export class Supervisor implements AdminHost {
       const all = dropped.reduce((sum, count) => sum + count, 0);
       this.#logger.info({ ...name, user: entry.user, total, replayed, failed, timedOut, dropped: all }, 'mirrored');
     }
-    this.#logger.info('stopped');
+    if (wasStarted) this.#logger.info('stopped');
   }
 
   #listenAddresses(thread: number): readonly ListenAddress[] {
+    const fds = this.#listenFds.filter((_, index) => index % this.#config.general.workers === thread);
+    if (this.#listenFds.length > 0) return fds.map((fd) => ({ fd }));
     const { host, port, reuse_port: reusePort, workers, unix_socket_dir: directory } = this.#config.general;
     const addresses: ListenAddress[] = [{ host, port, reusePort: reusePort || workers > 1 }];
     // A unix socket cannot be shared: one thread has it.

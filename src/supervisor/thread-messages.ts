@@ -7,7 +7,10 @@ import type { AdminAnswer } from '../admin/admin-answer.ts';
 
 /** Where a pooler thread accepts clients. */
 export type ListenAddress =
-  { readonly host: string; readonly port: number; readonly reusePort: boolean } | { readonly path: string };
+  | { readonly host: string; readonly port: number; readonly reusePort: boolean }
+  | { readonly path: string }
+  /** A socket that listens already, TCP or unix: its file descriptor. */
+  | { readonly fd: number };
 
 /** The configuration as a pooler thread needs it. */
 export interface ThreadConfig {

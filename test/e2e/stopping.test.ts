@@ -84,11 +84,17 @@ describe('Stopping', () => {
     const mirrored = await start(test);
     const busy = await beginInsert(test, mirrored, 1);
     const idle = await login(test, mirrored);
+    await idle.query('SELECT 1');
+    await mirrored.drained();
     mirrored.pgmirror.kill('SIGTERM');
     await expectTermination(idle);
     mirrored.pgmirror.kill('SIGTERM');
     await busy.waitForClose();
     assert.equal(await within(mirrored.pgmirror.exited, 5_000, 'the end'), 1);
+    const { lines } = mirrored.pgmirror.log;
+    assert.ok(lines.some(({ msg }) => msg === 'asked to stop a second time: everything ends at once'));
+    const counted = lines.find(({ msg }) => msg === 'mirrored');
+    assert.deepEqual([counted?.total, counted?.replayed, counted?.dropped], [2, 1, 1]); // what was cut off is counted
     await sourceIsQuiet(mirrored);
     assert.deepEqual(await mirrored.onSource('SELECT id FROM item'), []);
   });
@@ -98,6 +104,7 @@ describe('Stopping', () => {
     const mirrored = await start(test);
     const busy = await beginInsert(test, mirrored, 1);
     const idle = await login(test, mirrored);
+    await idle.query('SELECT 1');
     await mirrored.pgmirror.admin('SHUTDOWN');
     await expectTermination(idle);
     assert.equal((await busy.query('COMMIT')).at(-1)?.body.toString(), 'I');

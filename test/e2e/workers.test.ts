@@ -126,7 +126,9 @@ describe('Two pooler threads', () => {
         general: { ...files.general, workers, port: pgmirror.port },
       });
       assert.equal(await within(second.exited, 15_000, 'the second instance to give up'), 1);
-      assert.match(second.output(), /EADDRINUSE|address (already )?in use/i);
+      const told = second.log.lines.map(({ msg, reason }) => ({ msg, reason }));
+      const reason = `cannot listen on 127.0.0.1:${pgmirror.port}: the address is in use`;
+      assert.deepEqual(told, [{ msg: 'cannot run', reason }]);
       assert.deepEqual(await query(pgmirror.url('app'), 'SELECT 1 AS one'), [{ one: 1 }]);
     });
   }

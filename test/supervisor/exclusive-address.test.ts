@@ -45,7 +45,10 @@ describe('claiming a socket path', () => {
   it('is refused where somebody listens, whose file stays', async (t) => {
     const path = join(folder(t), '.s.PGSQL.6432');
     await listening(t, path);
-    await assert.rejects(claimSocketPath(path), { code: 'EADDRINUSE', message: `somebody listens on ${path}` });
+    await assert.rejects(claimSocketPath(path), {
+      code: 'EADDRINUSE',
+      message: `cannot listen on ${path}: the address is in use`,
+    });
     assert.ok(existsSync(path));
   });
 
