@@ -1,74 +1,13 @@
 import { monotonicNow } from '../util/clock.ts';
 import { connectServer } from './connect-server.ts';
-import type { LoggedInServer, ServerLogin } from './connect-server.ts';
+import type { LoggedInServer } from './connect-server.ts';
 import type { PoolBudget } from './pool-budget.ts';
+import type { PoolBudgets, PoolHooks, PoolOptions } from './pool-options.ts';
 import { noStatistics } from './pool-statistics.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { ServerCloseReason } from './server-connection.ts';
-
-/** Why a client got no server connection. `code` is an SQLSTATE. */
-export class CheckoutError extends Error {
-  override readonly name = 'CheckoutError';
-  readonly code: string;
-
-  constructor(code: string, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
-}
-
-/** One who waits for a connection. Exactly one of the two is called, once, unless the wait is given up. */
-export interface Waiter<State> {
-  granted(server: ServerConnection<State>): void;
-  refused(error: CheckoutError): void;
-}
-
-/** The shares of all threads in what bounds a pool. */
-export interface PoolBudgets {
-  readonly pool: PoolBudget;
-  readonly pinned: PoolBudget;
-  readonly database: PoolBudget;
-}
-
-interface WaitingEntry<State> {
-  readonly waiter: Waiter<State>;
-  readonly since: number;
-}
-
-/** What a pool is made of; times in milliseconds. Replaced whole on reload. */
-export interface PoolOptions {
-  readonly login: ServerLogin;
-  /** Differs where connections made with another login must not be used any more. */
-  readonly loginKey: string;
-  /** DISCARD ALL at every hand-back, whatever was seen to change. */
-  readonly resetAlways: boolean;
-  /** Server connections at most, those of other threads included. */
-  readonly size: number;
-  /** Connections that clients may keep outside a transaction, besides. */
-  readonly pinnedSize: number;
-  /** Connections kept open, in use or not. */
-  readonly minSize: number;
-  /** Connections of the same database at most, in all its pools; 0: no limit. */
-  readonly databaseSize: number;
-  readonly checkoutTimeoutMs: number;
-  /** 0 is off, here and below. */
-  readonly idleTimeoutMs: number;
-  readonly lifetimeMs: number;
-  /** A connection idle for longer is tried before it is used. */
-  readonly healthcheckMs: number;
-}
-
-/** What the layer above keeps with each connection, and what it needs to know. */
-export interface PoolHooks<State> {
-  /** The state of a fresh connection. */
-  open(server: LoggedInServer): State;
-  /** An idle connection's server reported a changed parameter. */
-  parameterChanged(state: State, name: string, value: string): void;
-  /** Whether a connection suits a client better than another that is as idle. */
-  suits(state: State, wish: string): boolean;
-  /** Tries whether a connection still answers. Where it does not, it has been closed when `done` is called. */
-  check(server: ServerConnection<State>, done: () => void): void;
-}
+import { CheckoutError, WaitingLine } from './waiting-line.ts';
+import type { Waiter } from './waiting-line.ts';
 
 const NOT_CONFIGURED = 'the database is no longer configured';
 /** After a failed connection attempt the next is not made before this many milliseconds. */
@@ -95,11 +34,10 @@ export class Pool<State> {
   readonly #databaseBudget: PoolBudget;
   readonly #idle: ServerConnection<State>[] = [];
   readonly #open = new Set<ServerConnection<State>>();
-  #waiting: WaitingEntry<State>[] = [];
+  readonly #waiting: WaitingLine<State>;
   #connecting = 0;
   #retryAt = 0;
   #retryTimer: NodeJS.Timeout | undefined;
-  #deadlineTimer: NodeJS.Timeout | undefined;
   #lastError: CheckoutError | undefined;
   #closed = false;
   #paused = false;
@@ -118,6 +56,10 @@ export class Pool<State> {
     this.#pinnedBudget = budgets.pinned;
     this.#databaseBudget = budgets.database;
     this.#log = log;
+    this.#waiting = new WaitingLine(
+      () => this.#options.checkoutTimeoutMs,
+      (oldestSince) => this.#budget.waiting(oldestSince),
+    );
   }
 
   get options(): PoolOptions {
@@ -142,8 +84,8 @@ export class Pool<State> {
 
   /** How long the oldest client has waited, in milliseconds. */
   get longestWait(): number {
-    const oldest = this.#waiting[0];
-    return oldest === undefined ? 0 : monotonicNow() - oldest.since;
+    const since = this.#waiting.oldestSince;
+    return since === undefined ? 0 : monotonicNow() - since;
   }
 
   /**
@@ -157,8 +99,7 @@ export class Pool<State> {
     }
     const free = this.#idle.length > 0 && this.#waiting.length === 0 && !this.#paused;
     if (free && !this.#idleTooLong()) return this.#takeIdle(wish);
-    this.#waiting.push({ waiter, since: monotonicNow() });
-    this.#waitersChanged();
+    this.#waiting.join(waiter);
     if (this.#paused) return undefined;
     if (this.#idle.length > 0) this.#checkIdle();
     else this.#openMore();
@@ -187,6 +128,7 @@ export class Pool<State> {
   /** Nobody is given a connection any more; settles when none is in use but those that clients keep. */
   pause(): Promise<void> {
     this.#paused = true;
+    this.#waiting.patient = true;
     return new Promise((resolve) => {
       this.#pauseDone.push(resolve);
       this.#checkPaused();
@@ -195,6 +137,7 @@ export class Pool<State> {
 
   resume(): void {
     this.#paused = false;
+    this.#waiting.patient = false;
     this.#settlePause();
     while (this.#waiting.length > 0 && this.#idle.length > 0) {
       const server = this.#idle.pop();
@@ -215,10 +158,7 @@ export class Pool<State> {
 
   /** Gives up waiting. */
   leave(waiter: Waiter<State>): void {
-    const index = this.#waiting.findIndex((entry) => entry.waiter === waiter);
-    if (index < 0) return;
-    this.#waiting.splice(index, 1);
-    this.#waitersChanged();
+    this.#waiting.leave(waiter);
   }
 
   /** Takes a clean connection back: to the client that has waited longest, here or in another thread, or to the idle. */
@@ -236,7 +176,7 @@ export class Pool<State> {
       server.onCancelsDone = () => this.release(server);
       return;
     }
-    if (this.#budget.olderElsewhere(this.#waiting[0]?.since, FAIRNESS_MARGIN_MS)) {
+    if (this.#budget.olderElsewhere(this.#waiting.oldestSince, FAIRNESS_MARGIN_MS)) {
       server.close('room_for_others');
       return;
     }
@@ -247,8 +187,7 @@ export class Pool<State> {
       this.#checkPaused();
       return;
     }
-    this.#waitersChanged();
-    next.waiter.granted(server);
+    next.granted(server);
   }
 
   /** A client keeps its connection: it counts apart from the pool. False: there are too many such already. */
@@ -314,8 +253,7 @@ export class Pool<State> {
     this.#closed = true;
     this.#settlePause();
     clearTimeout(this.#retryTimer);
-    clearTimeout(this.#deadlineTimer);
-    this.#refuseAll(new CheckoutError('57P03', NOT_CONFIGURED));
+    this.#waiting.close(new CheckoutError('57P03', NOT_CONFIGURED));
     for (const server of [...this.#idle]) server.close('removed');
   }
 
@@ -397,6 +335,7 @@ export class Pool<State> {
     this.#retryAt = 0;
     if (this.#lastError !== undefined) this.#log('server is back', { host: options.login.address.host });
     this.#lastError = undefined;
+    this.#waiting.trouble = undefined;
     connection.retired = options.loginKey !== this.#options.loginKey;
     this.release(connection);
   }
@@ -408,8 +347,9 @@ export class Pool<State> {
       this.#log('cannot connect to the server', { host: address.host, port: address.port, database, user, reason });
     }
     this.#lastError = new CheckoutError('08006', `cannot connect to the server: ${reason}`, { cause: error });
+    this.#waiting.trouble = this.#lastError.message;
     this.#retryAt = monotonicNow() + RETRY_PAUSE_MS;
-    if (this.#budget.open === 0) this.#refuseAll(this.#lastError);
+    if (this.#budget.open === 0) this.#waiting.refuseAll(this.#lastError);
     else this.#openMore();
   }
 
@@ -434,38 +374,5 @@ export class Pool<State> {
     server.pinned = false;
     this.#pinnedBudget.closed();
     return true;
-  }
-
-  #refuseAll(error: CheckoutError): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    this.#waitersChanged();
-    for (const entry of waiting) entry.waiter.refused(error);
-  }
-
-  /** Who waits has changed: other threads are told, and the timer follows the oldest. */
-  #waitersChanged(): void {
-    const oldest = this.#waiting[0];
-    this.#budget.waiting(oldest?.since);
-    if (oldest === undefined || this.#deadlineTimer !== undefined) return;
-    const left = oldest.since + this.#options.checkoutTimeoutMs - monotonicNow();
-    this.#deadlineTimer = setTimeout(() => this.#refuseLate(), Math.max(0, left));
-  }
-
-  #refuseLate(): void {
-    this.#deadlineTimer = undefined;
-    // Whoever waits because of PAUSE waits for RESUME.
-    if (this.#paused) {
-      this.#deadlineTimer = setTimeout(() => this.#refuseLate(), this.#options.checkoutTimeoutMs);
-      return;
-    }
-    const late = monotonicNow() - this.#options.checkoutTimeoutMs;
-    const text = `no server connection became free within ${this.#options.checkoutTimeoutMs} ms (checkout_timeout)`;
-    while (this.#waiting[0] !== undefined && this.#waiting[0].since <= late + 1) {
-      const entry = this.#waiting.shift();
-      const reason = this.#lastError === undefined ? text : `${text}: ${this.#lastError.message}`;
-      entry?.waiter.refused(new CheckoutError('53300', reason));
-    }
-    this.#waitersChanged();
   }
 }

@@ -1,7 +1,7 @@
 import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
-import type { CheckoutError, Waiter } from '../pool/pool.ts';
 import type { ServerUser } from '../pool/server-connection.ts';
+import type { CheckoutError, Waiter } from '../pool/waiting-line.ts';
 import { errorResponse } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';

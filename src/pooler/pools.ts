@@ -1,5 +1,5 @@
 import { Pool } from '../pool/pool.ts';
-import type { PoolBudgets, PoolHooks, PoolOptions } from '../pool/pool.ts';
+import type { PoolBudgets, PoolHooks, PoolOptions } from '../pool/pool-options.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
 import type { LoggedInServer } from '../pool/connect-server.ts';
 import { ServerSession } from '../session/server-session.ts';

@@ -96,13 +96,8 @@ export class StatementRelay {
     const nameEnd = bytes.indexOf(0, nameStart);
     if (bytes[start + 5] === Target.Statement && nameEnd > 0 && nameEnd < end) {
       if (nameEnd > nameStart) {
-        return this.#named(server, Owed.Describe, bytes, {
-          start,
-          end,
-          size: end - start,
-          nameStart,
-          nameEnd: nameEnd + 1,
-        });
+        const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
+        return this.#named(server, Owed.Describe, bytes, range);
       }
       if (!this.#needUnnamed(server)) return false;
     }
@@ -399,9 +394,6 @@ export class StatementRelay {
 
   /** The server answers for a message without its names; a long one must be there whole. */
   #malformed(server: Server, bytes: Buffer, start: number, end: number, size: number): true | undefined {
-    if (end - start < size) return undefined;
-    this.#output.beginRequest();
-    this.#output.pass(server, bytes[start] ?? 0, bytes, start, end);
-    return true;
+    return end - start < size ? undefined : this.#asItIs(server, bytes, start, end);
   }
 }

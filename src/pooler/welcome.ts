@@ -1,5 +1,5 @@
-import type { CheckoutError } from '../pool/pool.ts';
 import type { Pool } from '../pool/pool.ts';
+import type { CheckoutError } from '../pool/waiting-line.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { ParameterSet } from '../session/parameter-set.ts';
 import type { ServerSession } from '../session/server-session.ts';

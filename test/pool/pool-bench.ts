@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Pool } from '../../src/pool/pool.ts';
-import type { CheckoutError, PoolBudgets, PoolOptions, Waiter } from '../../src/pool/pool.ts';
+import type { PoolBudgets, PoolOptions } from '../../src/pool/pool-options.ts';
+import type { CheckoutError, Waiter } from '../../src/pool/waiting-line.ts';
 import { PoolBudget } from '../../src/pool/pool-budget.ts';
 import type { ServerConnection } from '../../src/pool/server-connection.ts';
 import type { Cleanup } from '../support/cleanup.ts';
