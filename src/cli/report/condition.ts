@@ -61,6 +61,9 @@ export function parseCondition(text: string): Condition | undefined {
 /** Whether a query is as the condition says. `minSamples`: latencies of fewer say nothing. */
 export function meets(query: QueryReport, condition: Condition, minSamples: number): boolean {
   if (ofTime.has(condition.measure) && query.samples < minSamples) return false;
+  // A ratio that may as well be 1 is no finding.
+  if (condition.measure === 'p95_ratio' && condition.operator.startsWith('>') && (query.p95_ratio_low ?? 0) <= 1)
+    return false;
   const value = measures[condition.measure](query);
   return value !== null && operators[condition.operator](value, condition.bound);
 }

@@ -28,6 +28,10 @@ export interface AnsweredRequest {
   /** An earlier request of the block has failed on the mirror alone. */
   readonly isTainted: boolean;
   readonly timedOut: boolean;
+  /** Microseconds of `mirrorTime` that the mirror surely took: in the others this process may have been too busy to look. */
+  readonly mirrorTimeAtLeast: number;
+  /** The connection that it was run on. */
+  readonly connection: object;
   /** What pgmirror made of it was not what the source ran: it was forced to end otherwise. */
   readonly isForced: boolean;
   /** The mirror process's event counter when it was sent, and when its answer was complete. */

@@ -10,6 +10,7 @@ import type { MirrorConnection, ConnectionUser } from './mirror-connection.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { Pacing } from './pacing.ts';
 import { nextEvent } from './event-counter.ts';
+import { loopIdle } from './loop-idle.ts';
 import type { AnsweredRequest, ReplayObserver, ReplayOptions } from './replay-options.ts';
 import { RequestCursor } from './request-cursor.ts';
 import { requestBody } from './request-body.ts';
@@ -72,6 +73,8 @@ export class Replayer implements ConnectionUser {
   #sentEvent = 0;
   #sqlstates: string[] | undefined;
   #sentAt = 0;
+  /** What `loopIdle` said then. */
+  #idleAtSent = 0;
   #deadline = 0;
   #timer: NodeJS.Timeout | undefined;
   #copy: CopyFeeder | undefined;
@@ -305,6 +308,8 @@ export class Replayer implements ConnectionUser {
       index: cursor.index,
       sourceTime: cursor.sourceTime,
       mirrorTime: (monotonicNow() - this.#sentAt) * 1000,
+      mirrorTimeAtLeast: (loopIdle() - this.#idleAtSent) * 1000,
+      connection: this.connection,
       isMeasured: this.#measured,
       isLate: this.#late,
       sourceError: cursor.errored ? cursor.sqlstate : '',
@@ -357,6 +362,7 @@ export class Replayer implements ConnectionUser {
   #feed(copy: CopyFeeder): void {
     for (const { from, to, owes } of copy.steps()) {
       this.#sentAt = monotonicNow();
+      this.#idleAtSent = loopIdle();
       this.connection.send(this.#cursor.bytes.subarray(from, to), owes);
     }
     if (!copy.isUnfinished) return;
@@ -406,6 +412,7 @@ export class Replayer implements ConnectionUser {
 
   #send(bytes: Uint8Array, sourceTime: number, ahead = 0): void {
     this.#sentAt = monotonicNow();
+    this.#idleAtSent = loopIdle();
     this.#setDeadline(sourceTime);
     this.connection.send(bytes, 1, ahead);
   }

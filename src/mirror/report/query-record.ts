@@ -25,6 +25,8 @@ export class QueryRecord {
   mirrorTime = 0;
   readonly source = new LatencyHistogram();
   readonly mirror = new LatencyHistogram();
+  /** What of the mirror's latencies is surely its own. */
+  readonly mirrorAtLeast = new LatencyHistogram();
   readonly sourceErrors = new Map<string, number>();
   readonly mirrorErrors = new Map<string, number>();
   readonly classes = new Map<AnswerClass, number>();
@@ -42,9 +44,15 @@ export class QueryRecord {
   }
 
   /** A latency on both sides, in microseconds. */
-  sample(sourceTime: number, mirrorTime: number): void {
+  sample(times: {
+    readonly sourceTime: number;
+    readonly mirrorTime: number;
+    readonly mirrorTimeAtLeast: number;
+  }): void {
+    const { sourceTime, mirrorTime } = times;
     this.source.record(sourceTime);
     this.mirror.record(mirrorTime);
+    this.mirrorAtLeast.record(Math.min(mirrorTime, times.mirrorTimeAtLeast));
     this.sourceTime += sourceTime;
     this.mirrorTime += mirrorTime;
   }
@@ -73,6 +81,7 @@ export class QueryRecord {
     this.mirrorTime += other.mirrorTime;
     this.source.add(other.source);
     this.mirror.add(other.mirror);
+    this.mirrorAtLeast.add(other.mirrorAtLeast);
     for (const [sqlstate, count] of other.sourceErrors) increase(this.sourceErrors, sqlstate, count);
     for (const [sqlstate, count] of other.mirrorErrors) increase(this.mirrorErrors, sqlstate, count);
     for (const [name, count] of other.classes) this.classes.set(name, (this.classes.get(name) ?? 0) + count);

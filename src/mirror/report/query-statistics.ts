@@ -1,7 +1,7 @@
 import type { QueryIdentity } from './query-identifier.ts';
 import { QueryRecord } from './query-record.ts';
 import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts';
-import { reportOf } from './report-of.ts';
+import { commonDelay, reportOf } from './report-of.ts';
 
 /** The fingerprint of the sum of all that is not kept one by one. */
 const OTHER = 'other';
@@ -23,6 +23,8 @@ export interface CountedRequest {
   readonly isCall: boolean;
   readonly sourceTime: number;
   readonly mirrorTime: number;
+  /** How much of that the mirror surely took. */
+  readonly mirrorTimeAtLeast: number;
   /** Both times are of the same work. */
   readonly isMeasured: boolean;
   readonly isLate: boolean;
@@ -76,7 +78,7 @@ export class QueryStatistics {
     }
     if (request.verdict !== undefined) record.compared++;
     const isSample = request.isCall && request.isMeasured && !request.isLate && !request.timedOut;
-    if (isSample && sourceError === '' && mirrorError === '') record.sample(request.sourceTime, request.mirrorTime);
+    if (isSample && sourceError === '' && mirrorError === '') record.sample(request);
     return answerClass;
   }
 
@@ -99,7 +101,8 @@ export class QueryStatistics {
     other.add(this.#other);
     for (const record of records.splice(this.#limit)) other.add(record);
     if (other.calls > 0) records.push(other);
-    return records.map((record) => reportOf(record, mirror, this.#since));
+    const away = commonDelay(records);
+    return records.map((record) => reportOf(record, { ...mirror, away }, this.#since));
   }
 
   #recordOf(query: QueryIdentity): QueryRecord {

@@ -8,7 +8,13 @@ export const MIN_SAMPLES = 30;
 /** A record as plain data. */
 export function reportOf(
   record: QueryRecord,
-  mirror: { readonly source: string; readonly destination: string; readonly compared: boolean },
+  mirror: {
+    readonly source: string;
+    readonly destination: string;
+    readonly compared: boolean;
+    /** Milliseconds that every query takes longer there (`commonDelay`). */
+    readonly away: number;
+  },
   since: Date,
 ): QueryReport {
   const { source, mirror: ours } = record;
@@ -26,7 +32,7 @@ export function reportOf(
     mirror_p50_ms: at(ours, 0.5),
     mirror_p95_ms: at(ours, 0.95),
     mirror_p99_ms: at(ours, 0.99),
-    ...changes(source, ours),
+    ...changes(record, mirror.away),
     time_lost_ms: rounded((record.mirrorTime - record.sourceTime) / 1000),
     source_errors: sum(record.sourceErrors.values()),
     mirror_errors: sum(record.mirrorErrors.values()),
@@ -42,9 +48,20 @@ export function reportOf(
   };
 }
 
-function changes(source: LatencyHistogram, mirror: LatencyHistogram): Pick<QueryReport, RatioKeys> {
-  const tail = ratioOf(source.percentile(0.95), mirror.percentile(0.95));
-  const median = ratioOf(source.percentile(0.5), mirror.percentile(0.5));
+function changes({ source, mirror, mirrorAtLeast }: QueryRecord, away: number): Pick<QueryReport, RatioKeys> {
+  const ratios = (share: number): Ratios | undefined => {
+    const [ours, theirs, surely] = [mirror, source, mirrorAtLeast].map((histogram) => histogram.percentile(share));
+    if (ours === undefined || theirs === undefined || surely === undefined) return undefined;
+    const measured = ratioOf(ours, theirs);
+    // What is not surely the mirror's own, or comes of the way to it, makes no query slower.
+    return {
+      ...measured,
+      low: Math.min(measured.low, ratio(surely.low - away, theirs.high)),
+      measuredLow: measured.low,
+      own: ratio(ours.value - away, theirs.value),
+    };
+  };
+  const [tail, median] = [ratios(0.95), ratios(0.5)];
   return {
     p95_ratio: tail?.value ?? null,
     p95_ratio_low: tail?.low ?? null,
@@ -54,27 +71,52 @@ function changes(source: LatencyHistogram, mirror: LatencyHistogram): Pick<Query
   };
 }
 
+interface Ratios extends Percentile {
+  /** Where it would begin if all that was measured were the mirror's own. */
+  readonly measuredLow: number;
+  /** The ratio without what all queries take longer. */
+  readonly own: number;
+}
+
 type RatioKeys = 'p95_ratio' | 'p95_ratio_low' | 'p95_ratio_high' | 'p50_ratio' | 'change';
 
 /**
  * Other than before is what differs by a fifth at the 95th percentile, or by half in the middle: a tail needs many requests
  * to be known, and a busy machine has a long one; the middle is known sooner, but moves with what surrounds the server.
  */
-function changeOf(tail: Percentile, median: Percentile, count: number): QueryReport['change'] {
+function changeOf(tail: Ratios, median: Ratios, count: number): QueryReport['change'] {
   if (count < MIN_SAMPLES) return 'unknown';
-  if ((tail.value >= 1.2 && tail.low > 1) || (median.value >= 1.5 && median.low > 1.2)) return 'slower';
+  if ((tail.own >= 1.2 && tail.low > 1) || (median.own >= 1.5 && median.low > 1.2)) return 'slower';
+  const seems = (tail.value >= 1.2 && tail.measuredLow > 1) || (median.value >= 1.5 && median.measuredLow > 1.2);
+  if (seems) return 'unknown';
   if ((tail.value <= 1 / 1.2 && tail.high < 1) || (median.value <= 1 / 1.5 && median.high < 1 / 1.2)) return 'faster';
   return 'none';
 }
 
-function ratioOf(source: Percentile | undefined, mirror: Percentile | undefined): Percentile | undefined {
-  if (source === undefined || mirror === undefined) return undefined;
+/** More than that every query does not take longer for the way alone. */
+const MAX_COMMON_MS = 1;
+const MIN_KINDS = 4;
+
+/**
+ * Milliseconds that all kinds of query take longer on the mirror, the short ones as well: the way to it, and how soon this
+ * machine lets its processes run. A quarter of them may take even less. Of a few kinds nothing can be said.
+ */
+export function commonDelay(records: readonly QueryRecord[]): number {
+  const delays = records
+    .filter(({ source }) => source.count >= MIN_SAMPLES)
+    .map(({ source, mirror }) => (mirror.percentile(0.5)?.value ?? 0) - (source.percentile(0.5)?.value ?? 0))
+    .toSorted((a, b) => a - b);
+  if (delays.length < MIN_KINDS) return 0;
+  return Math.min(Math.max(0, delays[Math.floor(delays.length / 4)] ?? 0), MAX_COMMON_MS);
+}
+
+function ratioOf(mirror: Percentile, source: Percentile): Percentile {
   const { value, low, high } = mirror;
   return { value: ratio(value, source.value), low: ratio(low, source.high), high: ratio(high, source.low) };
 }
 
 function ratio(mirror: number, source: number): number {
-  return rounded(mirror / Math.max(source, 0.001));
+  return rounded(Math.max(0, mirror) / Math.max(source, 0.001));
 }
 
 function at(histogram: LatencyHistogram, share: number): number | null {

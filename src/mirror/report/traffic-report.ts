@@ -12,7 +12,7 @@ import { nextEvent } from '../replay/event-counter.ts';
 import type { MirroredTransaction } from '../replay/mirrored-transaction.ts';
 import type { AnsweredRequest } from '../replay/replay-options.ts';
 import { logMismatch } from './log-mismatch.ts';
-import type { QueryIdentifier } from './query-identifier.ts';
+import type { QueryIdentifier, QueryIdentity } from './query-identifier.ts';
 import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts';
 import { QueryStatistics } from './query-statistics.ts';
 import type { ReportOptions } from './report-options.ts';
@@ -47,6 +47,8 @@ export class TrafficReport {
   #controlled = new Map<number, number[]>();
   /** Up to where each pooler thread has told everything. */
   readonly #toldUntil = new Map<object, number>();
+  /** What each connection to a mirror has run. */
+  readonly #ran = new WeakMap<object, WeakSet<QueryIdentity>>();
   readonly #logger: Logger;
   #options: ReportOptions = { queries: 500, statements: 'fingerprint' };
 
@@ -140,6 +142,7 @@ export class TrafficReport {
   #count(mirror: number, asked: RequestQuery, request: AnsweredRequest, verdict: Verdict | undefined): void {
     const answerClass = this.#statisticsOf(mirror).count({
       ...request,
+      isMeasured: request.isMeasured && !this.#isFirst(request.connection, asked.query),
       query: asked.query,
       isCall: asked.isCall,
       rows: request.digests?.mirror.readDoubleLE(DigestOffset.Rows) ?? 0,
@@ -154,6 +157,15 @@ export class TrafficReport {
     const text = this.#options.statements === 'full' ? { text: shownText(asked.text) } : {};
     const what = { fingerprint: asked.query.fingerprint, class: answerClass, digests: request.digests, ...text };
     logMismatch(this.#logger, { source, destination }, what);
+  }
+
+  /** A connection runs a kind of query for the first time: it has the catalogs to read, which the next time it has not. */
+  #isFirst(connection: object, query: QueryIdentity): boolean {
+    let ran = this.#ran.get(connection);
+    if (ran === undefined) this.#ran.set(connection, (ran = new WeakSet()));
+    if (ran.has(query)) return false;
+    ran.add(query);
+    return true;
   }
 
   /** What is known of the queries on these mirrors; of others, it is forgotten. */

@@ -12,6 +12,7 @@ function request(changes: Partial<CountedRequest> & { readonly fingerprint?: str
     isCall: true,
     sourceTime: 1000,
     mirrorTime: 2000,
+    mirrorTimeAtLeast: more.mirrorTime ?? 2000,
     isMeasured: true,
     isLate: false,
     rows: 1,
@@ -83,6 +84,27 @@ describe('QueryStatistics', () => {
       change(50, (n) => (n % 17 === 0 ? 3_000 : 1_000)),
       'none',
       'three of fifty',
+    );
+  });
+
+  it('does not take for the mirror’s what this process was too busy to look at', () => {
+    const busy = Array.from({ length: 200 }, () => request({ mirrorTime: 9_000, mirrorTimeAtLeast: 900 }));
+    const row = reportOf(...busy);
+    assert.equal(row.change, 'unknown');
+    assert.ok((row.p95_ratio_low ?? 9) < 1 && (row.p95_ratio ?? 0) > 8, `${row.p95_ratio_low}`);
+  });
+
+  it('does not call slower what all take longer, be it for the way', () => {
+    const statistics = new QueryStatistics(500);
+    const kinds = [100, 200, 300, 400, 500].map((sourceTime, kind) => ({ sourceTime, fingerprint: `kind ${kind}` }));
+    for (const { fingerprint, sourceTime } of kinds) {
+      const mirrorTime = fingerprint === 'kind 3' ? 3_000 : sourceTime + 800;
+      for (let n = 0; n < 100; n++) statistics.count(request({ fingerprint, sourceTime, mirrorTime }));
+    }
+    const slower = statistics.report(mirror).filter(({ change }) => change === 'slower');
+    assert.deepEqual(
+      slower.map(({ fingerprint }) => fingerprint),
+      ['kind 3'],
     );
   });
 
