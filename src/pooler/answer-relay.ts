@@ -268,10 +268,14 @@ export class AnswerRelay {
       }
       case 'DISCARD ALL':
         server.state.discarded();
+        link.watch.sequences = false;
         this.#statements.allDeallocated(server);
         return link.watch.unclear();
       case 'DEALLOCATE ALL':
         this.#statements.allDeallocated(server);
+        return link.pins.length > 0 ? link.watch.unclear() : undefined;
+      case 'DISCARD SEQUENCES':
+        link.watch.sequences = false;
         return link.pins.length > 0 ? link.watch.unclear() : undefined;
       case 'LOAD':
         link.watch.loaded = true;

@@ -17,6 +17,8 @@ export interface InputOwner {
   readonly isActive: boolean;
   /** Takes a server connection from the pool for a request; `undefined`: not now, `resume()` is called later. */
   checkout(): Server | undefined;
+  /** What another client's sequences gave the session is not for this one to see; `resume()` is called later. */
+  forgetSequences(server: Server): void;
   /** The client sends no more, and what it sent has been passed on as far as that is possible now. */
   inputOver(): void;
 }
@@ -143,10 +145,16 @@ export class ClientInput {
       return true;
     }
     const { server } = this.#link;
-    if (server !== undefined) return this.#owner.isActive && this.#requests.forward(server, type, bytes, start, end);
+    if (server !== undefined) return this.#owner.isActive && this.#forward(server, type, bytes, start, end);
     if (this.#withoutServer.takes(type, end - start)) return true;
     const granted = this.#owner.checkout();
-    return granted !== undefined && this.#requests.forward(granted, type, bytes, start, end);
+    return granted !== undefined && this.#forward(granted, type, bytes, start, end);
+  }
+
+  #forward(server: Server, type: number, bytes: Buffer, start: number, end: number): boolean {
+    if (this.#requests.forward(server, type, bytes, start, end)) return true;
+    if (this.#link.foreignSequences) this.#owner.forgetSequences(server);
+    return false;
   }
 
   #longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {

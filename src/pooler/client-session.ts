@@ -15,6 +15,7 @@ import { Departure, rollBack } from './departure.ts';
 import { HalfClosed } from './half-closed.ts';
 import { handBack } from './hand-back.ts';
 import { RequestRelay } from './request-relay.ts';
+import { runTask } from './server-task.ts';
 import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED, serverLostError } from './session-errors.ts';
 import { auditSession } from './session-findings.ts';
 import { SessionLink } from './session-link.ts';
@@ -252,6 +253,19 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     if (this.#keepsServer && this.link.server === server) this.#progress();
   }
 
+  forgetSequences(server: Server): void {
+    this.link.foreignSequences = false;
+    this.#state = 'waiting';
+    runTask(server, 'DISCARD SEQUENCES', this.options.limits.rollbackTimeoutMs, (result) => {
+      if (result.outcome === 'lost') {
+        this.#serverGone(result.lastWords ?? errorResponse(serverLostError(result.reason)));
+        return;
+      }
+      server.state.sequencesOf = this.link.statements;
+      this.#settingsPrepared(server);
+    });
+  }
+
   #refuse(error: ErrorFields): void {
     if (this.#state === 'leaving' || this.#state === 'closed') {
       this.#finish();
@@ -293,6 +307,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
   /** The server is idle and owes nothing: what the transaction left in its session decides what becomes of it. */
   #transactionEnded(server: Server): void {
     if (this.#outputPaused || this.#state !== 'active') return;
+    server.state.sequencesOf = this.link.statements;
     this.#startedAt = countTransactions(this.link, server, this.#startedAt);
     if (this.link.watch.auditDue) {
       this.#audit(server);

@@ -5,6 +5,7 @@ import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import { RequestOutput } from './request-output.ts';
+import { mustForgetSequences } from './sequence-values.ts';
 import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import { StatementRelay } from './statement-relay.ts';
@@ -205,13 +206,14 @@ export class RequestRelay {
     const named = this.#link.statements.size > 0 ? deallocatedName(bytes, start + 5, end) : undefined;
     const statement = named === undefined ? undefined : this.#link.statements.find(named, 0, named.length);
     if (statement !== undefined && !statement.closing) return this.#statements.deallocate(server, statement);
+    const touches = touchesOf(bytes, start + 5, end);
+    if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
     const alone = !this.#output.requestOpen;
     // PostgreSQL 18 may refuse whatever comes next but one ("unexpected state STARTED"): no other client's.
     if (server.state.answers.executeWithoutSync) server.state.unclean = true;
     this.#output.beginRequest();
     server.state.ending = endsTransaction(bytes, start + 5);
     const text = new StatementText(bytes, start + 5, end);
-    const touches = touchesOf(bytes, start + 5, end);
     if (touches !== 0) this.#link.watch.sent(touches, text);
     this.#output.pass(server, Frontend.Query, bytes, start, end, text);
     this.#output.requestSent(alone);

@@ -69,7 +69,9 @@ function takeOver(link: SessionLink, server: Server, options: AuditOptions, rows
   // A session that cannot be asked keeps its client: nobody knows what it would leave behind.
   const unknown = { settings: link.settings.entries, pins: [PinReason.Load] };
   const found = rows === undefined ? unknown : readFindings(rows, options.loginUser);
-  link.pins = link.watch.loaded ? [...found.pins, PinReason.Load] : found.pins;
+  link.pins = [...found.pins];
+  if (link.watch.loaded) link.pins.push(PinReason.Load);
+  if (link.watch.sequences) link.pins.push(PinReason.Sequences);
   server.state.applied = withoutBaseline(new ParameterSet(found.settings), server.state, link.loginSettings);
   // What was reset has the value again that the client began with.
   const settings = new Map(link.loginSettings.entries);

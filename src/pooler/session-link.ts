@@ -25,12 +25,20 @@ export class StatementText {
   readonly end: number;
   /** It is SQL's DEALLOCATE of this statement, which was prepared by message. */
   readonly deallocates: ClientStatement | undefined;
+  /** What it may do to its session (state-touches.ts). */
+  readonly touches: number;
 
-  constructor(bytes: Buffer, start: number, end: number, deallocates?: ClientStatement) {
+  constructor(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    known: { readonly deallocates?: ClientStatement; readonly touches?: number } = {},
+  ) {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
-    this.deallocates = deallocates;
+    this.deallocates = known.deallocates;
+    this.touches = known.touches ?? 0;
   }
 
   get text(): string {
@@ -66,7 +74,9 @@ export class SessionLink {
   /** What the current transaction may have done to the session (state-watch.ts). */
   readonly watch = new StateWatch();
   /** Why the client keeps its server connection outside a transaction; empty: it does not. */
-  pins: readonly PinReason[] = [];
+  pins: PinReason[] = [];
+  /** What another client's sequences gave the server's session is to be forgotten before anything is sent. */
+  foreignSequences = false;
   /** When the server was given something to do after it had nothing. */
   busySince = 0;
   /** The client cannot be written to any more. */

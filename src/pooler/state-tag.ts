@@ -5,6 +5,7 @@ const TAGS: ReadonlyMap<string, StateTag> = new Map<string, StateTag>([
   ['RESET', 'unclear'],
   ['DISCARD ALL', 'DISCARD ALL'],
   ['DISCARD TEMP', 'ends a pin'],
+  ['DISCARD SEQUENCES', 'DISCARD SEQUENCES'],
   ['DEALLOCATE ALL', 'DEALLOCATE ALL'],
   ['DEALLOCATE', 'ends a pin'],
   ['DECLARE CURSOR', 'unclear'],
@@ -21,7 +22,8 @@ const TAGS: ReadonlyMap<string, StateTag> = new Map<string, StateTag>([
 ]);
 
 /** What a command tag means for the session. */
-export type StateTag = 'ROLLBACK' | 'SET' | 'DISCARD ALL' | 'DEALLOCATE ALL' | 'LOAD' | 'ends a pin' | 'unclear';
+export type StateTag =
+  'ROLLBACK' | 'SET' | 'DISCARD ALL' | 'DISCARD SEQUENCES' | 'DEALLOCATE ALL' | 'LOAD' | 'ends a pin' | 'unclear';
 
 /** First and second letter of the tags above: nearly every CommandComplete is told apart by them. */
 const candidates = new Uint8Array(65_536);

@@ -12,6 +12,7 @@ import type { PreparedText } from '../session/statement-names.ts';
 import { quoteIdentifier } from '../util/sql-quote.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
 import type { Executed } from './request-subject.ts';
+import { mustForgetSequences } from './sequence-values.ts';
 import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
 
@@ -83,7 +84,8 @@ export class StatementRelay {
     if (nameEnd === nameStart) {
       if (!this.#needUnnamed(server)) return false;
       const executed = this.#link.unnamed.latest;
-      const touches = executed === undefined ? 0 : touchesOf(executed.bytes, executed.start, executed.end);
+      const touches = executed?.touches ?? 0;
+      if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
       this.#portalBound(bytes, start + 5, portalEnd, executed, touches);
       this.#output.pass(server, Frontend.Bind, bytes, start, end, undefined, size - (end - start));
       return true;
@@ -139,6 +141,8 @@ export class StatementRelay {
       this.#unknown(server, owed, bytes, range);
       return true;
     }
+    const { touches } = statement.text;
+    if (owed === Owed.Bind && mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
     // Parsed in this very segment: the server has it, or skips this message too.
     if (statement.ready && !this.#isThere(server, statement)) {
       const there = server.state.prepared.get(statement.text);
@@ -154,7 +158,7 @@ export class StatementRelay {
     this.#output.beginRequest();
     this.#link.recorder?.usesStatement(statement.text);
     if (owed === Owed.Bind) {
-      this.#portalBound(bytes, range.start + 5, range.nameStart - 1, statement.text, statement.text.touches);
+      this.#portalBound(bytes, range.start + 5, range.nameStart - 1, statement.text, touches);
     }
     server.state.ending = statement.text.endsTransaction;
     this.#output.rename(server, owed, bytes, range, statement.text.nameBytes, statement);
@@ -234,6 +238,8 @@ export class StatementRelay {
     if (existing !== undefined && !existing.closing) return this.#parseAgain(server, bytes, range, existing);
     // PostgreSQL refuses it.
     if (!this.#isEncoded(bytes, nameStart, nameEnd)) return this.#asItIs(server, bytes, start, end);
+    const touches = touchesOf(bytes, nameEnd + 1, end);
+    if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
     const name = bytes.toString('latin1', nameStart, nameEnd);
     this.#output.beginRequest();
     if (this.#link.statements.bytes + end - nameEnd > this.#options.preparedBytes) {
@@ -262,6 +268,8 @@ export class StatementRelay {
   #parseUnnamed(server: Server, bytes: Buffer, start: number, textStart: number, end: number): boolean {
     const statement = this.#deallocatedBy(bytes, textStart, end);
     if (statement !== undefined && !this.#isHere(server, statement)) return false;
+    const touches = touchesOf(bytes, textStart, end);
+    if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
     server.state.ending = endsTransaction(bytes, textStart);
     this.#output.beginRequest();
     let message = bytes.subarray(start, end);
@@ -271,8 +279,8 @@ export class StatementRelay {
     }
     const unnamed =
       statement === undefined
-        ? new StatementText(bytes, textStart, end)
-        : new StatementText(message, HEADER_LENGTH + 1, message.length, statement);
+        ? new StatementText(bytes, textStart, end, { touches })
+        : new StatementText(message, HEADER_LENGTH + 1, message.length, { deallocates: statement });
     this.#link.unnamed.changing(unnamed, this.#output.segment, this.#output.requests);
     const subject = { kind: 'unnamed', deallocates: statement } as const;
     if (statement === undefined) this.#output.pass(server, Frontend.Parse, bytes, start, end, subject);

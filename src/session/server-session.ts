@@ -18,6 +18,8 @@ export class ServerSession {
   unclean = false;
   /** What was sent last in a transaction block ends it (COMMIT, END, ROLLBACK …). */
   ending = false;
+  /** Whose transactions it ran last, and whose sequences' numbers it therefore has; `undefined`: it has none. */
+  sequencesOf: object | undefined;
 
   constructor(reported: ReadonlyMap<string, string>) {
     this.baseline = new ParameterSet(reported);
@@ -33,6 +35,7 @@ export class ServerSession {
 
   /** DISCARD ALL was run. */
   discarded(): void {
+    this.sequencesOf = undefined;
     this.prepared.clear();
     this.applied = ParameterSet.empty;
     this.unnamedOwner = undefined;

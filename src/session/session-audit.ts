@@ -8,6 +8,7 @@ export const PinReason = {
   HoldCursors: 'cursors WITH HOLD',
   Prepare: 'PREPARE',
   Load: 'LOAD',
+  Sequences: 'sequence values',
 } as const;
 export type PinReason = (typeof PinReason)[keyof typeof PinReason];
 

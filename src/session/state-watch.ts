@@ -20,12 +20,14 @@ export class StateWatch {
   resetting = false;
   /** LOAD was run: nothing tells what it did, and nothing undoes it. */
   loaded = false;
+  /** The client relies on what sequences gave its session. */
+  sequences = false;
 
   /** A statement with these touches is sent; its text is asked for only where that matters. */
   sent(touches: number, source: TextSource): void {
     if ((touches & Touch.SetConfig) !== 0) this.#setConfig(source.text);
     if ((touches & Touch.Reset) !== 0) this.resetting = true;
-    if ((touches & ~(Touch.SetConfig | Touch.Reset)) !== 0) this.#auditDue = true;
+    if ((touches & (Touch.AdvisoryLock | Touch.Temporary)) !== 0) this.#auditDue = true;
   }
 
   /** A SET was run. `autocommit`: nothing but an error of the same request can undo it. */
@@ -42,6 +44,13 @@ export class StateWatch {
       }
     }
     for (const name of parsed?.kind === 'unclear' ? parsed.names : []) this.parameters.add(name);
+    this.#auditDue = true;
+  }
+
+  /** The client asks for what sequences gave its session. */
+  asksForSequences(): void {
+    if (this.sequences) return;
+    this.sequences = true;
     this.#auditDue = true;
   }
 

@@ -230,6 +230,34 @@ suite('What one client does to its session', () => {
     assert.equal((await comparison.connections()).length, 1, 'server connections of a pool of one');
   });
 
+  it('sees nothing of what sequences gave to others, and finds again what they gave to itself', async () => {
+    const [a, b] = [await comparison.pooled(), await comparison.pooled()];
+    await a.query('CREATE SEQUENCE counted');
+    const next = query("SELECT nextval('counted')");
+    const last = {
+      simple: [query("SELECT currval('counted')")],
+      unnamed: [parse('', 'SELECT lastval()'), bind('', ''), execute(''), sync],
+      named: [bind('', 'last'), execute(''), sync],
+    };
+    b.send(parse('last', 'SELECT lastval()'), sync);
+    await b.expect('1', 'Z');
+    for (const messages of Object.values(last)) {
+      a.send(query('BEGIN'), next, query('SELECT lastval()'), query('COMMIT')); // not what keeps a connection
+      await a.expect('C', 'Z', 'T', 'D', 'C', 'Z', 'T', 'D', 'C', 'Z', 'C', 'Z');
+      b.send(...messages);
+      const error = (await b.readUntil('Z')).find(({ type }) => type === 'E');
+      assert.equal(error && errorFields(error).C, '55000');
+      b.send(next);
+      await b.expect('T', 'D', 'C', 'Z');
+      await a.query('SELECT 1');
+      b.send(...messages);
+      assert.ok((await b.readUntil('Z')).some(({ type }) => type === 'D'));
+      await b.query('DISCARD SEQUENCES');
+    }
+    await a.query('DROP SEQUENCE counted');
+    await Promise.all([a.end(), b.end()]);
+  });
+
   it('closes a client that must be pinned where no place is left, with its reason', async () => {
     const pinned = await Promise.all([comparison.pooled(), comparison.pooled(), comparison.pooled()]);
     const ends: string[] = [];

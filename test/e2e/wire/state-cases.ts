@@ -298,6 +298,26 @@ export const stateCases: readonly Dialogue[] = [
     ],
   },
   {
+    name: '18: what sequences gave the session',
+    steps: [
+      says('TEZ', query('SELECT lastval()')),
+      says('CZ', query('CREATE SEQUENCE counted')),
+      says('TDCZ', query("SELECT nextval('counted')")),
+      says('TDCZ', query('SELECT lastval()')),
+      says('12DCZ', parse('', "SELECT nextval('counted')"), bind('', ''), execute(''), sync),
+      says('1Z', parse('last', "SELECT currval('counted')"), sync),
+      says('2DCZ', bind('', 'last'), execute(''), sync),
+      says('12DCZ', parse('', 'SELECT lastval()'), bind('', ''), execute(''), sync),
+      says('CZ', query('DISCARD SEQUENCES')),
+      says('2EZ', bind('', 'last'), execute(''), sync),
+      says('CZ', query('BEGIN')),
+      says('TDCZ', query("SELECT nextval('counted')")),
+      says('TDCZ', query('SELECT lastval()')),
+      says('CZ', query('COMMIT')),
+      says('CZ', query('DROP SEQUENCE counted')),
+    ],
+  },
+  {
     name: '18: a role',
     steps: [
       says('CZ', query('SET ROLE pg_monitor')),
