@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, it } from 'node:test';
 
 import { Client } from 'pg';
@@ -74,19 +75,24 @@ describe('What other mirrors get wrong is right here:', () => {
 
   it('2. the time that the source took is not slept again on the mirror', async (t) => {
     const mirrored = await start(inReverse(t));
+    const thinkMs = 50;
     await withClient(mirrored.url, async (client) => {
-      await client.query('BEGIN');
-      for (let round = 0; round < 3; round++) {
-        await client.query('SELECT pg_sleep(0.1)');
-        await new Promise((resolve) => setTimeout(resolve, 50));
+      for (let attempt = 1; attempt <= 4; attempt++) {
+        await client.query('BEGIN');
+        for (let round = 0; round < 3; round++) {
+          await client.query('SELECT pg_sleep(0.1)');
+          await delay(thinkMs);
+        }
+        await client.query(`INSERT INTO item SELECT ${attempt}, extract(epoch FROM clock_timestamp() - now()) * 1000`);
+        await client.query('COMMIT');
       }
-      await client.query(`INSERT INTO item SELECT 1, extract(epoch FROM clock_timestamp() - now()) * 1000`);
-      await client.query('COMMIT');
     });
     await mirrored.drained();
-    const [row] = await mirrored.onMirror<{ note: string }>('SELECT note FROM item');
-    const took = Number(row?.note);
-    assert.ok(took >= 440 && took < 650, `${took} ms`);
+    const rows = await mirrored.onMirror<{ note: string }>('SELECT note FROM item');
+    // 450 ms, and 750 if it were; a busy machine makes some of them longer.
+    const took = rows.map(({ note }) => Number(note));
+    assert.equal(took.length, 4);
+    assert.ok(Math.min(...took) >= 440 && Math.min(...took) < 600, `${took.join(', ')} ms`);
   });
 
   it('3. a block that recovers at a savepoint stays one, head and tail', async (t) => {
@@ -235,8 +241,9 @@ describe('What other mirrors get wrong is right here:', () => {
     const leaving = new Client({ connectionString: mirrored.url });
     leaving.on('error', () => undefined);
     await leaving.connect();
-    void leaving.query('INSERT INTO item VALUES (8); SELECT pg_sleep(0.1)').catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    void leaving.query('INSERT INTO item VALUES (8); SELECT pg_sleep(0.5)').catch(() => undefined);
+    const asleep = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`;
+    await eventually(async () => (await mirrored.onSource(asleep)).length === 1);
     await leaving.end();
     await eventually(async () => (await mirrored.counts()).total === 5);
     const { mirrored: replayed, errors } = await mirrored.drained();

@@ -70,6 +70,25 @@ describe('Prepared statements', () => {
     assert.deepEqual(await mirrored.onMirror(put), await mirrored.onSource(put));
     assert.equal((await mirrored.onMirror(put)).length, 2);
   });
+
+  it('that a client deallocates by SQL are there for it, on whichever connection', async () => {
+    await mirrored.pgmirror.admin('SET mirror_exposure = 1');
+    await mirrored.pgmirror.admin('RESET STATS');
+    const clients = 4;
+    await Promise.all(
+      Array.from({ length: clients }, async (_, number) =>
+        withClient(mirrored.url, async (client) => {
+          for (let round = 0; round < 10; round++) {
+            const name = `mine ${number} ${round}`;
+            await client.query({ name, text: `SELECT ${number} AS client_${round}` });
+            await client.query(`DEALLOCATE "${name}"`);
+          }
+        }),
+      ),
+    );
+    const { mirrored: replayed, errors } = await mirrored.drained();
+    assert.deepEqual({ replayed, errors }, { replayed: 2 * 10 * clients, errors: 0 });
+  });
 });
 
 async function statement(client: Client, id: number): Promise<void> {

@@ -1,4 +1,5 @@
 import { Frontend, Target } from '../../protocol/message-types.ts';
+import { deallocatedName } from '../../session/deallocated-name.ts';
 import { close, parse } from '../../protocol/frontend-messages.ts';
 import { PreparedStatement } from './prepared-statement.ts';
 import type { RequestCursor } from './request-cursor.ts';
@@ -27,6 +28,8 @@ export class ConnectionStatements {
   /** Names that the request in flight parses or closes. */
   #touched: string[] = [];
   #ahead: Buffer[] = [];
+  /** The request in flight deallocates one of the touched. */
+  #deallocates = false;
 
   /** `limit`: how many are kept prepared. */
   constructor(limit: number) {
@@ -60,13 +63,20 @@ export class ConnectionStatements {
   }
 
   /** DEALLOCATE of one, whose name the answer does not tell. */
-  doubtAll(): void {
+  deallocated(): void {
+    if (this.#deallocates) return;
     for (const name of this.#prepared.keys()) this.#prepared.set(name, undefined);
   }
 
-  /** A simple query destroys the unnamed statement, on both sides. */
-  simpleQuery(): void {
+  /**
+   * A request that is one Query message, which destroys the unnamed statement on both sides. The messages to send before
+   * it, with a Sync behind them: a DEALLOCATE needs its statement.
+   */
+  simpleQuery(cursor: RequestCursor, lookup: StatementLookup): readonly Buffer[] {
+    this.#ahead = [];
     this.#unnamedState = Unnamed.Settled;
+    this.#deallocate(cursor.bytes, cursor.start + 5, cursor.end, lookup);
+    return this.#ahead;
   }
 
   /**
@@ -75,6 +85,7 @@ export class ConnectionStatements {
    */
   ahead(cursor: RequestCursor, lookup: StatementLookup): readonly Buffer[] {
     this.#ahead = [];
+    this.#deallocates = false;
     const { bytes, end, skipFrom, skipTo } = cursor;
     for (let at = cursor.start; at < end;) {
       const messageEnd = cursor.messageEnd(at);
@@ -102,7 +113,8 @@ export class ConnectionStatements {
         if (bytes[at + 5] === Target.Statement) this.#close(nameAt(bytes, at + 6, end));
         return;
       case Frontend.Query:
-        return this.simpleQuery();
+        this.#unnamedState = Unnamed.Settled;
+        return;
     }
   }
 
@@ -111,6 +123,7 @@ export class ConnectionStatements {
     const name = nameAt(bytes, at, end);
     if (name === '') {
       this.#unnamedState = Unnamed.Settled;
+      this.#deallocate(bytes, at + 1, Math.max(at + 1, bytes.indexOf(0, at + 1)), lookup);
       return;
     }
     if (this.#prepared.has(name) && !this.#touched.includes(name)) this.#ahead.push(close(Target.Statement, name));
@@ -136,6 +149,15 @@ export class ConnectionStatements {
     if (this.#prepared.has(name)) this.#ahead.push(close(Target.Statement, name));
     this.#ahead.push(parse(name, wanted.definition));
     this.#keep(name, wanted);
+  }
+
+  /** The text of a DEALLOCATE: the statement must be there, and is not any more afterwards. */
+  #deallocate(bytes: Buffer, at: number, end: number, lookup: StatementLookup): void {
+    const name = deallocatedName(bytes, at, end)?.toString('latin1');
+    this.#deallocates = name !== undefined;
+    if (name === undefined) return;
+    this.#use(name, lookup);
+    this.#close(name);
   }
 
   #useUnnamed(): void {

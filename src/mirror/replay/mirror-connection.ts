@@ -155,7 +155,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
     } else if (tag === 'DEALLOCATE ALL') {
       this.statements.forgetAll();
     } else if (tag === 'DEALLOCATE') {
-      this.statements.doubtAll();
+      this.statements.deallocated();
     } else if (tag === 'SET' || tag === 'RESET') {
       this.sawSet = true;
     }

@@ -269,12 +269,10 @@ export class Replayer implements ConnectionUser {
     this.#sentEvent = nextEvent();
     if ((flags & RequestFlag.Digest) !== 0) (this.connection.digester ??= new AnswerDigester()).begin();
     if ((flags & RequestFlag.Cancelled) !== 0) this.#cancelLater(cursor.cancelAfter);
-    if ((flags & RequestFlag.Simple) !== 0) {
-      this.connection.statements.simpleQuery();
-      this.#send(requestBody(cursor, treatment), cursor.sourceTime);
-      return;
-    }
-    const ahead = this.connection.statements.ahead(cursor, this.#running().origin.statements);
+    const { statements } = this.#running().origin;
+    if ((flags & RequestFlag.Simple) !== 0)
+      return this.#simple(this.connection.statements.simpleQuery(cursor, statements), treatment);
+    const ahead = this.connection.statements.ahead(cursor, statements);
     if (ahead.length > 0) this.#measured = false;
     if ((flags & RequestFlag.CopyIn) !== 0) {
       this.#copy = new CopyFeeder(cursor);
@@ -285,6 +283,14 @@ export class Replayer implements ConnectionUser {
     }
     const body = requestBody(cursor, treatment);
     this.#send(ahead.length === 0 ? body : Buffer.concat([...ahead, body]), cursor.sourceTime, ahead.length);
+  }
+
+  #simple(before: readonly Buffer[], treatment: Treatment | undefined): void {
+    const body = requestBody(this.#cursor, treatment);
+    if (before.length === 0) return this.#send(body, this.#cursor.sourceTime);
+    this.#measured = false;
+    this.connection.owed++;
+    this.#send(Buffer.concat([...before, sync(), body]), this.#cursor.sourceTime, before.length);
   }
 
   #requestAnswered(): void {

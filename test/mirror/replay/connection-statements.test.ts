@@ -29,10 +29,21 @@ function ahead(statements: ConnectionStatements, ...messages: readonly Buffer[])
   const cursor = new RequestCursor();
   cursor.reset(recording({ messages }));
   cursor.next();
-  const sent = Buffer.concat(statements.ahead(cursor, (name) => known.get(name)));
-  return splitMessages(sent)
+  return namesOf(statements.ahead(cursor, (name) => known.get(name)));
+}
+
+function namesOf(sent: readonly Buffer[]): string {
+  return splitMessages(Buffer.concat(sent))
     .messages.map(({ type, body }) => type + body.toString('latin1', type === 'C' ? 1 : 0, body.indexOf(0)))
     .join(' ');
+}
+
+/** The same for what goes before a simple query. */
+function before(statements: ConnectionStatements, text: string): string {
+  const cursor = new RequestCursor();
+  cursor.reset(recording({ messages: [query(text)] }));
+  cursor.next();
+  return namesOf(statements.simpleQuery(cursor, (name) => known.get(name)));
 }
 
 function use(statements: ConnectionStatements, name: string): string {
@@ -87,9 +98,30 @@ describe('the statements of a mirror connection', () => {
   it('are forgotten, or doubted, after DEALLOCATE', () => {
     const statements = new ConnectionStatements(10);
     use(statements, 'a');
-    statements.doubtAll();
+    statements.deallocated();
     assert.equal(use(statements, 'a'), 'Ca Pa');
     statements.forgetAll();
+    assert.equal(use(statements, 'a'), 'Pa');
+  });
+
+  it('are there for a DEALLOCATE, and gone behind it, the others untouched', () => {
+    const statements = new ConnectionStatements(10);
+    use(statements, 'b');
+    for (const deallocate of [
+      () => before(statements, 'DEALLOCATE "a"'),
+      () => ahead(statements, parse('', 'DEALLOCATE "a"'), bind('', ''), execute(''), sync),
+    ]) {
+      assert.equal(deallocate(), 'Pa');
+      statements.deallocated();
+      statements.answered();
+      assert.equal(use(statements, 'b'), '');
+      assert.equal(use(statements, 'a'), 'Pa');
+      assert.equal(deallocate(), '');
+      statements.deallocated();
+      statements.answered();
+    }
+    assert.equal(before(statements, 'DEALLOCATE unknown'), '');
+    assert.equal(before(statements, 'SELECT 1'), '');
     assert.equal(use(statements, 'a'), 'Pa');
   });
 
