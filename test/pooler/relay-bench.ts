@@ -184,6 +184,10 @@ export class RelayBench {
 
   #onProgress(): void {
     this.progress++;
+    if (this.link.answers.doubt !== undefined) {
+      this.requests.askDoubt(this.#server);
+      this.#flush();
+    }
     if (!this.#reader.blocked) return;
     this.#reader.resume();
     this.#flush();

@@ -504,6 +504,36 @@ describe('COPY', () => {
     }
   });
 
+  it('FROM STDIN that fails behind a Sync amid its data: the server is asked which Syncs it answers', async (t) => {
+    const [G, E] = [msg('G', Buffer.from([0, 0, 0])), errorResponse('22P02', 'invalid input')];
+    const question = [sync, close('P', 'pgmirror'), sync];
+    for (const answered of [true, false]) {
+      const { bench, backend } = await start(t);
+      const head = [parse('', 'copy t from stdin'), bind('', ''), execute(''), sync];
+      bench.send(...head);
+      backend.peer.send(PARSED, BOUND, G);
+      await bench.told(PARSED, BOUND, G);
+      bench.send(msg('d', Buffer.from('x\n')), sync, msg('c'), query('select 1'));
+      await received(backend, ...head, msg('d', Buffer.from('x\n')), sync, msg('c'), flush);
+      backend.peer.send(E);
+      await received(backend, ...question);
+      backend.peer.send(...(answered ? [READY, READY] : []), READY, CLOSED, READY);
+      if (answered) {
+        await bench.told(E, READY, READY);
+        await received(backend, query('select 1'));
+        backend.peer.send(commandComplete('SELECT 1'), READY);
+        await bench.told(commandComplete('SELECT 1'), READY);
+      } else {
+        await bench.told(E);
+        bench.send(sync);
+        await received(backend, sync);
+        backend.peer.send(READY);
+        await bench.told(READY);
+      }
+      await bench.quiet();
+    }
+  });
+
   it('TO STDOUT passes in pieces', async (t) => {
     const { bench, backend } = await start(t);
     bench.send(query('copy t to stdout'));
