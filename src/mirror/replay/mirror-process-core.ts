@@ -222,7 +222,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
 
   #sweep(): void {
     const now = monotonicNow();
-    this.#report.sweep(now);
+    this.#report.sweep(now, SWEEP_MS);
     for (const target of this.#targets.values()) target.sweep(now);
     for (const [target, since] of this.#leaving) {
       target.sweep(now);

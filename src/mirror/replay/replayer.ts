@@ -296,7 +296,8 @@ export class Replayer implements ConnectionUser {
   #requestAnswered(): void {
     const cursor = this.#cursor;
     this.#copy = undefined;
-    if (!this.#erred && !cursor.errored) {
+    // How long the client took for the data of a COPY says nothing of the source.
+    if (!this.#erred && !cursor.errored && (cursor.flags & RequestFlag.CopyIn) === 0) {
       this.#observer.timed(cursor.sourceTime, (monotonicNow() - this.#sentAt) * 1000);
     }
     this.#tellAnswered();

@@ -95,13 +95,19 @@ export class QueryStatistics {
   }
 
   /** What is known, the most costly first. */
-  report(mirror: { readonly source: string; readonly destination: string; readonly compared: boolean }): QueryReport[] {
+  report(mirror: {
+    readonly source: string;
+    readonly destination: string;
+    readonly compared: boolean;
+    /** Milliseconds that this process waits until the machine lets it run. */
+    readonly lateness?: number;
+  }): QueryReport[] {
     const records = this.#byCost();
     const other = otherRecord();
     other.add(this.#other);
     for (const record of records.splice(this.#limit)) other.add(record);
     if (other.calls > 0) records.push(other);
-    const away = commonDelay(records);
+    const away = commonDelay(records, mirror.lateness ?? 0);
     return records.map((record) => reportOf(record, { ...mirror, away }, this.#since));
   }
 

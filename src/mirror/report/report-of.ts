@@ -93,21 +93,25 @@ function changeOf(tail: Ratios, median: Ratios, count: number): QueryReport['cha
   return 'none';
 }
 
-/** More than that every query does not take longer for the way alone. */
+/** More than that every query does not take longer for the way alone, on a machine that has time to spare. */
 const MAX_COMMON_MS = 1;
-const MIN_KINDS = 4;
+/** How many times the machine may let a process wait until an answer is seen: those of the server, and this one. */
+const WAITS = 4;
+const MIN_KINDS = 2;
 
 /**
  * Milliseconds that all kinds of query take longer on the mirror, the short ones as well: the way to it, and how soon this
- * machine lets its processes run. A quarter of them may take even less. Of a few kinds nothing can be said.
+ * machine lets its processes run (`lateness`: how long this one waits for that). A quarter of them may take even less. Of a
+ * single kind nothing can be said.
  */
-export function commonDelay(records: readonly QueryRecord[]): number {
+export function commonDelay(records: readonly QueryRecord[], lateness: number): number {
   const delays = records
     .filter(({ source }) => source.count >= MIN_SAMPLES)
     .map(({ source, mirror }) => (mirror.percentile(0.5)?.value ?? 0) - (source.percentile(0.5)?.value ?? 0))
     .toSorted((a, b) => a - b);
   if (delays.length < MIN_KINDS) return 0;
-  return Math.min(Math.max(0, delays[Math.floor(delays.length / 4)] ?? 0), MAX_COMMON_MS);
+  const longest = MAX_COMMON_MS + WAITS * lateness;
+  return Math.min(Math.max(0, delays[Math.floor(delays.length / 4)] ?? 0), longest);
 }
 
 function ratioOf(mirror: Percentile, source: Percentile): Percentile {

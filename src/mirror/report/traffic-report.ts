@@ -33,6 +33,10 @@ export interface ComparedMirror extends ReportedMirror {
   readonly compare?: CompareOptions | undefined;
 }
 
+/** Timers are as exact as this. */
+const TIMER_MS = 1;
+/** Of one sweep among those of the last seconds. */
+const LATENESS_WEIGHT = 0.05;
 /** Longest text of an example. */
 const MAX_EXAMPLE = 1_000;
 
@@ -47,6 +51,9 @@ export class TrafficReport {
   #controlled = new Map<number, number[]>();
   /** Up to where each pooler thread has told everything. */
   readonly #toldUntil = new Map<object, number>();
+  /** When it was swept last, and how much too late that mostly is. */
+  #sweptAt = 0;
+  #lateness = 0;
   /** What each connection to a mirror has run. */
   readonly #ran = new WeakMap<object, WeakSet<QueryIdentity>>();
   readonly #logger: Logger;
@@ -123,7 +130,13 @@ export class TrafficReport {
     return this.#comparisons.get(mirror)?.comparison.comparison.counts ?? NOTHING_COMPARED;
   }
 
-  sweep(now: number): void {
+  /** Called every `everyMs`, or later where the machine has no time. */
+  sweep(now: number, everyMs: number): void {
+    if (this.#sweptAt > 0) {
+      const late = Math.max(0, now - this.#sweptAt - everyMs - TIMER_MS);
+      this.#lateness += (late - this.#lateness) * LATENESS_WEIGHT;
+    }
+    this.#sweptAt = now;
     const toldUntil = Math.min(...this.#toldUntil.values());
     for (const { comparison } of this.#comparisons.values()) comparison.sweep(now, toldUntil);
   }
@@ -173,7 +186,11 @@ export class TrafficReport {
     const listed = new Set(mirrors.map(({ id }) => id));
     for (const id of this.#statistics.keys()) if (!listed.has(id)) this.#statistics.delete(id);
     const rows = mirrors.flatMap((mirror) =>
-      this.#statisticsOf(mirror.id).report({ ...mirror, compared: this.#comparisons.has(mirror.id) }),
+      this.#statisticsOf(mirror.id).report({
+        ...mirror,
+        compared: this.#comparisons.has(mirror.id),
+        lateness: this.#lateness,
+      }),
     );
     return this.#options.statements === 'none' ? rows.map((row) => ({ ...row, query: '' })) : rows;
   }

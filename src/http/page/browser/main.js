@@ -1,5 +1,5 @@
 import { element, say } from './dom.js';
-import { ratio } from './format.js';
+import { grouped, percent, ratio } from './format.js';
 import { mirrorCards, remember } from './mirrors.js';
 import { setUp, showQueries } from './queries.js';
 
@@ -75,7 +75,17 @@ function verdict(mirrors, queries) {
     different > 0 ? `${counted(different)} answered differently` : undefined,
   ].filter((part) => part !== undefined);
   if (away.length > 0 || found.length > 0) return `${[...away, ...found].join(', ')}.`;
-  return queries.length === 0 ? 'Nothing has been replayed yet.' : 'The mirror does as well as the source.';
+  return queries.length === 0
+    ? 'Nothing has been replayed yet.'
+    : `${mirrors.length === 1 ? 'The mirror does' : 'The mirrors do'} as well as the source${verified(mirrors)}.`;
+}
+
+/** How much of that is known from answers. */
+function verified(mirrors) {
+  const counts = mirrors.map(({ comparison }) => comparison);
+  const of = (...names) => counts.reduce((sum, count) => sum + names.reduce((all, name) => all + count[name], 0), 0);
+  const compared = of('match', 'mismatch', 'unverified', 'ambiguous');
+  return compared === 0 ? '' : `; ${percent(of('match') / compared)} of ${grouped(compared)} answers were the same`;
 }
 
 function shortened(text) {
