@@ -15,7 +15,7 @@ import { Clients } from './clients.ts';
 import type { ClientKey } from './clients.ts';
 import { Directory } from './directory.ts';
 import { OutputAssembly } from './output-assembly.ts';
-import type { PoolerOptions } from './pooler-options.ts';
+import type { PoolerLimits, PoolerOptions } from './pooler-options.ts';
 import { Pools } from './pools.ts';
 import type { NamedPool } from './pools.ts';
 import { LookedUpUsers } from './looked-up-users.ts';
@@ -23,6 +23,7 @@ import { openReplication } from './open-replication.ts';
 import { LOGIN_GRACE_MS, Reception } from './reception.ts';
 import type { ReceptionAddress } from './reception.ts';
 import type { ReplicationSession } from './replication-session.ts';
+import type { SessionLimits } from './session-options.ts';
 import type { LoginRequest, LookedUp } from './startup.ts';
 import { LoginRefused } from './welcome.ts';
 
@@ -72,9 +73,11 @@ const SHUTDOWN: ErrorFields = {
 export class Pooler {
   readonly #host: PoolerHost;
   #options: PoolerOptions;
+  #sessionLimits: SessionLimits;
   #directory: Directory;
   readonly #pools: Pools;
   readonly #registry: StatementRegistry;
+  readonly #absentName: string;
   readonly #assembly = new OutputAssembly();
   readonly #clients: Clients;
   readonly #reception: Reception;
@@ -90,8 +93,10 @@ export class Pooler {
   private constructor(host: PoolerHost, options: PoolerOptions, directory: Directory) {
     this.#host = host;
     this.#options = options;
+    this.#sessionLimits = sessionLimits(options.limits);
     this.#directory = directory;
     this.#registry = host.registry;
+    this.#absentName = `${host.registry.prefix}absent`;
     this.#clients = new Clients(host.thread);
     this.#pools = new Pools({
       budget: host.budget,
@@ -150,6 +155,7 @@ export class Pooler {
     const directory = await Directory.derive(options, this.#host.mockSecret);
     this.#reception.configure(options);
     this.#options = options;
+    this.#sessionLimits = sessionLimits(options.limits);
     this.#directory = directory;
     this.#lookedUp.clear();
     for (const session of this.#clients.sessions) {
@@ -351,8 +357,8 @@ export class Pooler {
       recorder: this.#recorderFor(request, welcome.settings),
       settings: welcome.settings,
       reported: welcome.reported,
-      limits: { ...limits, cancelTimeoutMs: limits.connectTimeoutMs },
-      absentName: `${this.#registry.prefix}absent`,
+      limits: this.#sessionLimits,
+      absentName: this.#absentName,
       onClosed: (reason) => this.#closed(session, reason),
     });
     this.#clients.add(session);
@@ -415,6 +421,11 @@ export class Pooler {
     this.#drained();
     this.#drained = undefined;
   }
+}
+
+/** One object for all sessions. */
+function sessionLimits(limits: PoolerLimits): SessionLimits {
+  return { ...limits, cancelTimeoutMs: limits.connectTimeoutMs };
 }
 
 /** Whether a client has logged in just now and has asked nothing yet. */

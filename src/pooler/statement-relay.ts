@@ -48,7 +48,6 @@ export class StatementRelay {
   readonly #link: SessionLink;
   readonly #output: RequestOutput;
   readonly #options: StatementRelayOptions;
-  readonly #absent: Buffer;
   /** The statement that was just prepared anew and described: if its shape still differs, it is stale. */
   #preparedAnew: ClientStatement | undefined;
   /** What the unnamed portal was bound to last, and each named one. */
@@ -59,7 +58,6 @@ export class StatementRelay {
     this.#link = link;
     this.#output = output;
     this.#options = options;
-    this.#absent = Buffer.from(`${options.absentName}\0`);
   }
 
   /** An error ended the oldest unanswered segment: what it would have prepared or closed was skipped. */
@@ -379,6 +377,11 @@ export class StatementRelay {
     }
     unnamed.changing(latest, this.#output.segment, latestRequest);
     return true;
+  }
+
+  /** Made when it is needed: hardly any client asks for what is not there. */
+  get #absent(): Buffer {
+    return Buffer.from(`${this.#options.absentName}\0`);
   }
 
   /** A message with a name that the client never prepared. The server is not to see one that pgmirror gave. */

@@ -6,6 +6,8 @@ export interface TextSource {
   readonly text: string;
 }
 
+const NO_PARAMETERS: ReadonlySet<string> = new Set();
+
 /**
  * Notes what a transaction does to its session, from its statements' texts and from the command tags of those that were
  * run, and says at its end what must be done about it: nothing, as nearly always; take over settings that are plain from
@@ -14,8 +16,7 @@ export interface TextSource {
 export class StateWatch {
   #auditDue = false;
   #sets: [string, string][] | undefined;
-  /** Parameters with a dot that were ever set: pg_settings does not list them. */
-  readonly parameters = new Set<string>();
+  #parameters: Set<string> | undefined;
   /** Settings are perhaps being taken back: what comes next may need those of the client's login. */
   resetting = false;
   /** LOAD was run: nothing tells what it did, and nothing undoes it. */
@@ -37,13 +38,13 @@ export class StateWatch {
     if (parsed?.kind === 'set') {
       // The server tells of it by itself, and of its undoing.
       if (isReported(parsed.name)) return;
-      if (parsed.name.includes('.')) this.parameters.add(parsed.name);
+      if (parsed.name.includes('.')) this.#isSet(parsed.name);
       if (autocommit) {
         (this.#sets ??= []).push([parsed.name, parsed.value]);
         return;
       }
     }
-    for (const name of parsed?.kind === 'unclear' ? parsed.names : []) this.parameters.add(name);
+    for (const name of parsed?.kind === 'unclear' ? parsed.names : []) this.#isSet(name);
     this.#auditDue = true;
   }
 
@@ -64,6 +65,11 @@ export class StateWatch {
     if (this.#sets !== undefined) this.#auditDue = true;
   }
 
+  /** Parameters with a dot that were ever set: pg_settings does not list them. */
+  get parameters(): ReadonlySet<string> {
+    return this.#parameters ?? NO_PARAMETERS;
+  }
+
   get auditDue(): boolean {
     return this.#auditDue;
   }
@@ -76,8 +82,12 @@ export class StateWatch {
     return sets;
   }
 
+  #isSet(name: string): void {
+    (this.#parameters ??= new Set<string>()).add(name);
+  }
+
   #setConfig(text: string): void {
-    for (const name of namedParameters(text)) this.parameters.add(name);
+    for (const name of namedParameters(text)) this.#isSet(name);
     // Every call of it holds for the transaction alone, as written.
     const calls = text.match(/\bset_config\s*\(/gi)?.length ?? 0;
     const local = text.match(/\bset_config\s*\([^()]*,\s*(?:true|'t(?:rue)?')\s*\)/gi)?.length ?? 0;
