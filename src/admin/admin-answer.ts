@@ -15,5 +15,5 @@ export type AdminAnswer =
 /** A column and its PostgreSQL type. */
 export interface AdminColumn {
   readonly name: string;
-  readonly type: 'text' | 'int8' | 'int4' | 'float8' | 'bool';
+  readonly type: 'text' | 'int8' | 'int4' | 'numeric' | 'float8' | 'bool';
 }

@@ -28,6 +28,7 @@ const types = {
   text: { typeOid: 25, typeSize: -1 },
   int8: { typeOid: 20, typeSize: 8 },
   int4: { typeOid: 23, typeSize: 4 },
+  numeric: { typeOid: 1700, typeSize: -1 },
   float8: { typeOid: 701, typeSize: 8 },
   bool: { typeOid: 16, typeSize: 1 },
 } as const;

@@ -3,7 +3,27 @@ import { isReloadable } from '../config/differences.ts';
 import type { AdminAnswer } from './admin-answer.ts';
 import type { AdminHost } from './admin-host.ts';
 
-/** SHOW CONFIG: `[general]`, key by key; there are no secrets in it. */
+/** What tools made for PgBouncer look for under its own names. */
+function pgBouncerNames({ config: { general } }: AdminHost): (string | null)[][] {
+  const names: readonly (readonly [string, string | number, keyof typeof general | undefined])[] = [
+    ['max_client_conn', general.max_client_connections, 'max_client_connections'],
+    ['max_user_connections', 0, undefined],
+    ['pool_mode', general.pooler_mode, 'pooler_mode'],
+    ['reserve_pool_size', 0, undefined],
+    ['listen_addr', general.host, 'host'],
+    ['listen_port', general.port, 'port'],
+    ['max_prepared_statements', general.prepared_statements ? general.prepared_statements_limit : 0, undefined],
+  ];
+  const defaults = generalSchema.parse({});
+  return names.map(([name, value, key]) => [
+    name,
+    String(value),
+    key === undefined ? null : shown(defaults, key),
+    key !== undefined && isReloadable(key) ? 'yes' : 'no',
+  ]);
+}
+
+/** SHOW CONFIG: `[general]`, key by key, and some of it once more as PgBouncer calls it; there are no secrets in it. */
 export function showConfig(host: AdminHost): AdminAnswer {
   const defaults = generalSchema.parse({});
   const rows = Object.keys(generalSchema.shape).map((key) => [
@@ -12,6 +32,7 @@ export function showConfig(host: AdminHost): AdminAnswer {
     shown(defaults, key),
     isReloadable(key) ? 'yes' : 'no',
   ]);
+  rows.push(...pgBouncerNames(host));
   return {
     kind: 'rows',
     tag: 'SHOW',

@@ -8,6 +8,8 @@ import { poolsTogether } from './show-pools.ts';
 const measures: readonly {
   readonly total: string;
   readonly average: string;
+  /** In STATS_TOTALS and STATS_AVERAGES, where it is called otherwise there. */
+  readonly bare?: string;
   readonly of: (statistics: PoolStatistics) => number;
   /** An average time is one for each of these, not for each second. */
   readonly per?: (statistics: PoolStatistics) => number;
@@ -15,8 +17,8 @@ const measures: readonly {
   { total: 'server_assignment_count', average: 'server_assignment_count', of: (s) => s.assignments },
   { total: 'xact_count', average: 'xact_count', of: (s) => s.transactions },
   { total: 'query_count', average: 'query_count', of: (s) => s.requests },
-  { total: 'received', average: 'recv', of: (s) => s.received },
-  { total: 'sent', average: 'sent', of: (s) => s.sent },
+  { total: 'received', average: 'recv', bare: 'bytes_received', of: (s) => s.received },
+  { total: 'sent', average: 'sent', bare: 'bytes_sent', of: (s) => s.sent },
   { total: 'xact_time', average: 'xact_time', of: (s) => s.transactionTime * 1000, per: (s) => s.transactions },
   { total: 'query_time', average: 'query_time', of: (s) => s.requestTime * 1000, per: (s) => s.requests },
   { total: 'wait_time', average: 'wait_time', of: (s) => s.waitTime * 1000, per: (s) => s.assignments },
@@ -26,10 +28,9 @@ const measures: readonly {
 ];
 
 const DATABASE: AdminColumn = { name: 'database', type: 'text' };
-const totals = measures.map(({ total }): AdminColumn => ({ name: `total_${total}`, type: 'int8' }));
-const averages = measures.map(({ average }): AdminColumn => ({ name: `avg_${average}`, type: 'int8' }));
-const bare = measures.map(({ total }): AdminColumn => ({ name: total, type: 'int8' }));
-const bareAverages = measures.map(({ average }): AdminColumn => ({ name: average, type: 'int8' }));
+const totals = measures.map(({ total }): AdminColumn => ({ name: `total_${total}`, type: 'numeric' }));
+const averages = measures.map(({ average }): AdminColumn => ({ name: `avg_${average}`, type: 'numeric' }));
+const bare = measures.map(({ total, bare: name = total }): AdminColumn => ({ name, type: 'numeric' }));
 
 /** SHOW STATS: totals since the start, and averages over that time. */
 export async function showStats(host: AdminHost): Promise<AdminAnswer> {
@@ -43,7 +44,7 @@ export async function showStatsTotals(host: AdminHost): Promise<AdminAnswer> {
 
 /** SHOW STATS_AVERAGES. */
 export async function showStatsAverages(host: AdminHost): Promise<AdminAnswer> {
-  return table(host, bareAverages, (s) => averagesOf(s, host.uptimeSeconds));
+  return table(host, bare, (s) => averagesOf(s, host.uptimeSeconds));
 }
 
 async function table(

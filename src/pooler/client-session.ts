@@ -300,6 +300,8 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     if (this.#input.blocked && !auditFirst) this.#input.resume();
     const done = answers.quiet && server.status === TransactionStatus.Idle && !this.#input.streaming;
     if (this.link.server !== server || !this.#answers.atMessageStart) return;
+    // The server's last words came right behind its answer: the client has them, and goes with the connection.
+    if (this.#answers.fatal) return;
     if (done) this.#transactionEnded(server);
     else if (this.#input.isOver) this.inputOver();
   }
