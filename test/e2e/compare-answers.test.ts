@@ -12,7 +12,7 @@ import { faultSchema, kinds, type Kind } from './compare/faults.ts';
 import { workloads, workloadSchema } from './compare/workloads.ts';
 
 /** Transactions of each workload; the long form of the test asks for many more. */
-const transactions = Number(process.env.PGMIRROR_COMPARE_TRANSACTIONS ?? 1500);
+const transactions = Number(process.env.PGMIRROR_COMPARE_TRANSACTIONS ?? 1000);
 const rounds = 32;
 const noMismatches = new Set(['generated', 'order_only']);
 

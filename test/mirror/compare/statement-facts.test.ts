@@ -89,4 +89,58 @@ describe('factsOf', () => {
       assert.ok(isUnknown && writes, sql);
     }
   });
+
+  it('tells by which columns rows are chosen, and which are only answered', () => {
+    const by = (sql: string): string[] => [...facts(sql).selectsBy].toSorted((a, b) => (a < b ? -1 : 1));
+    assert.deepEqual(by('SELECT a, lower(b) FROM t'), []);
+    assert.deepEqual(by('SELECT a FROM t WHERE b = 1 ORDER BY c'), ['b', 'c']);
+    assert.deepEqual(by('SELECT a FROM t JOIN u USING (d) WHERE u.e > $1'), ['d', 'e']);
+    assert.deepEqual(by('SELECT DISTINCT a FROM t'), ['a']);
+    assert.deepEqual(by('SELECT a, count(*) FROM t GROUP BY a'), ['a']);
+    assert.deepEqual(by('SELECT a FROM t UNION SELECT b FROM u'), ['a', 'b']);
+    assert.deepEqual(by('SELECT a FROM t WHERE id IN (SELECT c FROM u)'), ['c', 'id']);
+    assert.deepEqual(by('UPDATE t SET a = b WHERE c = 1 RETURNING d'), ['c']);
+    assert.ok(facts('SELECT 1 FROM t NATURAL JOIN u').selectsBy.has('*'));
+    assert.ok(facts('SELECT 1 FROM t x WHERE x IS NOT NULL').selectsBy.has('*'), 'a whole row');
+  });
+
+  it('tells where values of the server’s own are stored', () => {
+    assert.deepEqual(facts('UPDATE t SET a = now(), b = $1, c = d').stores, [
+      { relation: 't', column: 'a', by: 'now' },
+      { relation: 't', column: 'c', from: 'd' },
+    ]);
+    assert.deepEqual(facts('INSERT INTO t (a, b) VALUES ($1, random())').stores, [
+      { relation: 't', column: 'b', by: 'random' },
+    ]);
+    assert.deepEqual(facts('INSERT INTO t VALUES ($1, made())').stores, [{ relation: 't', column: '#2', by: 'made' }]);
+    assert.deepEqual(facts('INSERT INTO t SELECT x, y FROM u').stores, [
+      { relation: 't', column: '#1', from: 'x' },
+      { relation: 't', column: '#2', from: 'y' },
+    ]);
+    assert.deepEqual([...facts('INSERT INTO t SELECT x FROM u').written], ['t']);
+  });
+
+  it('tells what chooses rows by such a value', () => {
+    assert.ok(facts('DELETE FROM t WHERE until < now()').selectsByVolatile);
+    assert.ok(facts('SELECT a FROM t WHERE b > (SELECT random())').selectsByVolatile);
+    assert.ok(!facts('UPDATE t SET a = now() WHERE id = 1').selectsByVolatile);
+    assert.ok(!facts('SELECT now(), a FROM t').selectsByVolatile);
+  });
+
+  it('tells what changes definitions', () => {
+    for (const sql of ['CREATE TABLE t (a int)', 'DROP INDEX i', 'DO $$ BEGIN END $$', 'SELECT * INTO t FROM u']) {
+      assert.ok(facts(sql).defines, sql);
+    }
+    const others = [
+      'DISCARD ALL',
+      'DEALLOCATE x',
+      'LISTEN a',
+      'VACUUM t',
+      'BEGIN',
+      'TRUNCATE t',
+      'CREATE TEMP TABLE t (a int)',
+    ];
+    for (const sql of others) assert.ok(!facts(sql).defines, sql);
+    assert.deepEqual([...facts('CREATE TEMP TABLE t (a int)').written], ['t']);
+  });
 });
