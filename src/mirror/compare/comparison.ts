@@ -118,7 +118,7 @@ export class Comparison {
     const spoilt = (): void => this.#knowledge.spoilt(facts, request.sentAt);
     if (excuse !== undefined) {
       if (excuse.spoils) spoilt();
-      return this.#judge(request, excuse);
+      return this.#judge(request, { judged: excuse.judged, answerClass: excuse.answerClass });
     }
     const order = this.#orderOf(request, answerClass, facts);
     spoilt();

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { AnswerDigester } from '../../../src/mirror/compare/answer-digester.ts';
+import { Comparison } from '../../../src/mirror/compare/comparison.ts';
+import type { ComparedRequest, Verdict } from '../../../src/mirror/compare/comparison.ts';
+import { ControlNotes } from '../../../src/mirror/compare/control-notes.ts';
+import { MirrorCatalog } from '../../../src/mirror/compare/mirror-catalog.ts';
+import { MirrorKnowledge } from '../../../src/mirror/compare/mirror-knowledge.ts';
+import { factsOf } from '../../../src/mirror/compare/statement-facts.ts';
+import { QueryIdentifier } from '../../../src/mirror/report/query-identifier.ts';
+import { commandComplete, dataRow } from '../../../src/protocol/backend-messages.ts';
+
+/** Table 7 of the mirror: `id` from a sequence, `made_at` from now(), `note`. */
+const GENERATED = [
+  ['7', '1', 'ticket', 'id', 'sequence'],
+  ['7', '2', 'ticket', 'made_at', 'own'],
+];
+
+/** A mirror's comparison with its catalogs read. */
+async function compare(): Promise<{ comparison: Comparison; knowledge: MirrorKnowledge }> {
+  const catalog = new MirrorCatalog(async (sql) => {
+    if (sql.includes('pg_attrdef')) return GENERATED;
+    return sql.includes('pg_proc p JOIN') ? [['pure', 'f', 'f', 'f']] : [];
+  });
+  catalog.refresh(0);
+  while (!catalog.isCurrent) await turn();
+  const knowledge = new MirrorKnowledge(catalog);
+  return { comparison: new Comparison(knowledge), knowledge };
+}
+
+function answer(...values: readonly string[]): Buffer {
+  const digester = new AnswerDigester();
+  digester.begin();
+  if (values.length > 0) digester.push(Buffer.from(dataRow(values)));
+  digester.push(Buffer.from(commandComplete(`SELECT ${values.length > 0 ? 1 : 0}`)));
+  return digester.end();
+}
+
+describe('Comparison', () => {
+  let identifier: QueryIdentifier;
+
+  before(async () => {
+    identifier = await QueryIdentifier.load();
+  });
+
+  /** The verdict on a request with these answers, when all before 1000 has been told; undefined: it waits. */
+  function verdictOf(
+    { comparison }: { readonly comparison: Comparison },
+    sql: string,
+    { now = 0, toldUntil = 1000, ...more }: Partial<ComparedRequest> & { now?: number; toldUntil?: number } = {},
+  ): Verdict | undefined {
+    let verdict: Verdict | undefined;
+    comparison.compare(
+      {
+        query: identifier.identify(sql),
+        source: answer('1', 'a', 'x'),
+        mirror: answer('1', 'a', 'y'),
+        origins: [1, 2, 3].map((column) => ({ place: `7 ${column}`, type: 25 })),
+        sourceError: '',
+        mirrorError: '',
+        seesUnknown: false,
+        sentAt: 100,
+        doneAt: 101,
+        mirrorSentAt: 10,
+        mirrorDoneAt: 11,
+        own: undefined,
+        control: undefined,
+        index: 0,
+        judge: (judged) => (verdict = judged),
+        ...more,
+      },
+      0,
+    );
+    comparison.sweep(now, toldUntil);
+    return verdict;
+  }
+
+  it('judges what is the same at once, and what is not when all has been told', async () => {
+    const mirror = await compare();
+    const same = { mirror: answer('1', 'a', 'x'), toldUntil: 0 };
+    assert.deepEqual(verdictOf(mirror, 'SELECT * FROM ticket', same), { judged: true, answerClass: undefined });
+    assert.equal(verdictOf(mirror, 'SELECT * FROM ticket', { toldUntil: 101 }), undefined);
+    assert.deepEqual(verdictOf(mirror, 'SELECT * FROM ticket'), { judged: true, answerClass: 'row_content' });
+    const tired = verdictOf(mirror, 'SELECT * FROM ticket', { toldUntil: 0, now: 40_000 });
+    assert.deepEqual(tired, { judged: false, answerClass: 'unverified' });
+  });
+
+  it('takes columns for generated that each server fills by itself, and no others', async () => {
+    const mirror = await compare();
+    const differs = (...values: readonly string[]) =>
+      verdictOf(mirror, 'SELECT * FROM ticket', { mirror: answer(...values) });
+    assert.deepEqual(differs('1', 'b', 'x'), { judged: true, answerClass: 'generated' });
+    assert.deepEqual(differs('2', 'b', 'x'), { judged: true, answerClass: 'generated' });
+    assert.deepEqual(differs('1', 'b', 'y'), { judged: true, answerClass: 'row_content' });
+    assert.deepEqual(differs(), { judged: true, answerClass: 'row_count' });
+  });
+
+  it('does not judge rows that are chosen by such a column', async () => {
+    const mirror = await compare();
+    const generated = { judged: false, answerClass: 'generated' };
+    assert.deepEqual(verdictOf(mirror, 'SELECT * FROM ticket WHERE made_at > $1', { mirror: answer() }), generated);
+    assert.deepEqual(
+      verdictOf(mirror, 'SELECT note FROM ticket WHERE random() > 0.5', { mirror: answer() }),
+      generated,
+    );
+    const byId = 'SELECT * FROM ticket WHERE id = $1';
+    assert.equal(verdictOf(mirror, byId, { mirror: answer() })?.answerClass, 'row_count', 'no number was given out');
+    mirror.knowledge.learn(factsOf(identifier.identify('INSERT INTO ticket (note) VALUES ($1)')), 50);
+    assert.deepEqual(verdictOf(mirror, byId, { mirror: answer() }), generated);
+    const returning = 'INSERT INTO ticket (note) VALUES ($1) RETURNING *';
+    assert.ok(verdictOf(mirror, returning, { mirror: answer('1', 'a', 'x') })?.judged, 'in step');
+    assert.equal(verdictOf(mirror, byId, { mirror: answer() })?.answerClass, 'row_count');
+  });
+
+  it('excuses errors of the moment, and constraints on values that differ', async () => {
+    const mirror = await compare();
+    const errs = (sql: string, mirrorError: string) => verdictOf(mirror, sql, { mirrorError });
+    for (const code of ['40001', '40P01', '55P03', '57014', '53300']) {
+      assert.deepEqual(errs('UPDATE plain SET a = 1', code), { judged: false, answerClass: 'ambiguous' }, code);
+    }
+    assert.deepEqual(errs('INSERT INTO ticket (note) VALUES (1)', '23505'), {
+      judged: false,
+      answerClass: 'generated',
+    });
+    assert.deepEqual(errs('SELECT pure(a) FROM quiet', '22012'), { judged: true, answerClass: 'error_new' });
+  });
+
+  it('judges errors of definitions by changed definitions alone, all else by rows', async () => {
+    const mirror = await compare();
+    mirror.knowledge.writes.taints.add(undefined, -Infinity);
+    const missing = { mirrorError: '42P01' };
+    assert.deepEqual(verdictOf(mirror, 'SELECT a FROM plain', missing), { judged: true, answerClass: 'error_new' });
+    assert.deepEqual(verdictOf(mirror, 'SELECT a FROM plain'), { judged: false, answerClass: 'unverified' });
+    mirror.knowledge.writes.taints.addDefinitions(-Infinity);
+    assert.deepEqual(verdictOf(mirror, 'SELECT a FROM plain', missing), { judged: false, answerClass: 'unverified' });
+  });
+
+  it('waits for the control mirror, whose differences are noise', async () => {
+    const mirror = await compare();
+    const notes = (differed?: boolean): ControlNotes => {
+      const control = new ControlNotes();
+      if (differed !== undefined) control.note(0, differed);
+      return control;
+    };
+    const asked = (control: ControlNotes) => verdictOf(mirror, 'SELECT a FROM plain', { control });
+    assert.equal(asked(notes()), undefined);
+    assert.deepEqual(asked(notes(true)), { judged: false, answerClass: 'generated' });
+    assert.deepEqual(asked(notes(false)), { judged: true, answerClass: 'row_content' });
+    const gone = notes();
+    gone.over();
+    assert.deepEqual(asked(gone), { judged: true, answerClass: 'row_content' }, 'it has no say');
+  });
+
+  it('does not judge what depends on order, locks, or sums of floats', async () => {
+    const mirror = await compare();
+    const ambiguous = { judged: false, answerClass: 'ambiguous' };
+    const float = { origins: [1, 2, 3].map(() => ({ place: '0 0', type: 701 })) };
+    assert.deepEqual(verdictOf(mirror, 'SELECT a FROM plain LIMIT 3'), ambiguous);
+    assert.deepEqual(verdictOf(mirror, 'SELECT a FROM plain FOR UPDATE SKIP LOCKED', { mirror: answer() }), ambiguous);
+    assert.deepEqual(verdictOf(mirror, 'SELECT a, b, sum(c) FROM plain GROUP BY 1, 2', float), ambiguous);
+    const exact = verdictOf(mirror, 'SELECT a, b, sum(c) AS d FROM plain GROUP BY 1, 2');
+    assert.deepEqual(exact, { judged: true, answerClass: 'row_content' });
+    assert.deepEqual(verdictOf(mirror, 'SELECT a FROM plain', { seesUnknown: true })?.answerClass, 'unverified');
+  });
+});
