@@ -21,6 +21,13 @@ export const CANCELLED: ErrorFields = {
   message: 'canceling statement due to user request',
 };
 
+/** A client prepares more than `prepared_statements_bytes`. */
+export const TOO_MANY_BYTES: ErrorFields = {
+  severity: 'ERROR',
+  code: '54000',
+  message: 'too many prepared statements: their texts exceed prepared_statements_bytes',
+};
+
 /** A time limit of the configuration was passed. */
 export function timeoutError(code: string, setting: string): ErrorFields {
   return { severity: 'FATAL', code, message: `terminating connection due to ${setting}` };

@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { bindAbsent, close, describe, parse, query } from '../protocol/frontend-messages.ts';
 import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
@@ -13,17 +12,12 @@ import { quoteIdentifier } from '../util/sql-quote.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
 import type { Executed } from './request-subject.ts';
 import { mustForgetSequences } from './sequence-values.ts';
+import { TOO_MANY_BYTES } from './session-errors.ts';
 import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
 
 const NOTHING = Buffer.alloc(0);
 const UNNAMED_CLOSED = { kind: 'unnamed', deallocates: undefined } as const;
-
-const TOO_MANY_BYTES: ErrorFields = {
-  severity: 'ERROR',
-  code: '54000',
-  message: 'too many prepared statements: their texts exceed prepared_statements_bytes',
-};
 
 export interface StatementRelayOptions {
   /** Whether named statements are followed; without, they are the server's own. */
@@ -359,15 +353,16 @@ export class StatementRelay {
   #needUnnamed(server: Server): boolean {
     const { unnamed } = this.#link;
     const isOn = unnamed.isOn(server.state, this.#link, this.#output.segment);
-    // A simple query on its way destroys what would be brought back here.
-    if (isOn === 'unknown' || (!isOn && server.state.answers.requests > 0)) return false;
+    // A simple query on its way destroys what would be brought back here; one in COPY has done so.
+    const { requests, copyIn } = server.state.answers;
+    if (isOn === 'unknown' || (!isOn && requests > 0 && !copyIn)) return false;
     this.#output.beginRequest();
     const { latest, latestRequest } = unnamed;
     // Parsed by an earlier request it may come from an earlier transaction, which a mirror may not have got.
     if (latest !== undefined && latestRequest !== this.#output.requests) {
       this.#link.recorder?.usesUnnamed(latest.bytes, latest.start, latest.end);
     }
-    if (isOn) return true;
+    if (isOn || requests > 0) return true;
     const subject = { kind: 'unnamed', deallocates: latest?.deallocates } as const;
     if (latest === undefined) {
       this.#output.inject(server, Owed.Close, close(Target.Statement, ''), subject);

@@ -175,6 +175,14 @@ export const copyCases: readonly Dialogue[] = [
     steps: [says('G', query(copy)), says('EE!', query('SELECT 1'))],
   },
   {
+    name: 'COPY: a Bind behind the command ends the connection',
+    steps: [says('GEE!', query(copy), bind('', ''), execute(''), sync)],
+  },
+  {
+    name: 'COPY: a Bind behind the second of two commands ends the connection',
+    steps: [says('GCGEE!', query(`${copy}; ${copy}`), copyData('1\n'), copyDone, bind('', ''), execute(''), sync)],
+  },
+  {
     name: 'COPY: a Parse amid the data of a simple query ends the connection',
     steps: [says('G', query(copy)), says('EE!', copyData('1\n'), parse('', 'SELECT 1'))],
   },

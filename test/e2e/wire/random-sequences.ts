@@ -18,7 +18,7 @@ const surroundings = `SELECT current_setting('application_name'), current_settin
 
 const question = Buffer.concat([...['a', '', 'surroundings'].flatMap((name) => [bind('', name), execute('')]), sync]);
 
-const deadlineMs = 5_000;
+const deadlineMs = 20_000;
 
 /**
  * PostgreSQL 18 loses track of its own state after Parse, Bind, Execute, Query, Sync, and refuses one command because of
