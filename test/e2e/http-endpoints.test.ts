@@ -129,6 +129,17 @@ describe('The HTTP server', () => {
     assert.equal((await ask(port, '/mirrors', { headers: { Host: `localhost:${port}` } })).status, 200);
   });
 
+  it('answers during reloads', async () => {
+    const paths = ['/metrics', '/mirrors', '/queries', '/readyz'];
+    const reloads = Array.from({ length: 3 }, async () => mirrored.pgmirror.admin('RELOAD'));
+    const answers = await Promise.all(paths.flatMap((path) => [ask(port, path), ask(port, path)]));
+    await Promise.all(reloads);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      answers.map(() => 200),
+    );
+  });
+
   it('forgets queries at RESET STATS', async () => {
     await mirrored.pgmirror.admin('RESET STATS');
     await eventually(async () => (await askQueries(port)).length === 0);

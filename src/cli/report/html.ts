@@ -1,6 +1,6 @@
 import type { QueryReport } from '../../mirror/report/query-report.ts';
 import type { Findings } from './findings.ts';
-import { classesOf, grouped, headingOf, lostOf, milliseconds, ratioOf, sectionsOf, totalsOf } from './words.ts';
+import { classesOf, figuresOf, headingOf, sectionsOf, totalsOf } from './words.ts';
 
 /** One file that loads nothing. */
 export function htmlReport(found: Findings): string {
@@ -53,15 +53,10 @@ code { overflow-wrap: anywhere; } small { opacity: .75; }`;
 
 function rowOf(query: QueryReport): string {
   const classes = classesOf(query).map((line) => `<br><small>${escaped(line)}</small>`);
-  const figures = [
-    grouped(query.calls),
-    [query.source_p50_ms, query.source_p95_ms, query.source_p99_ms].map(milliseconds).join(' / '),
-    [query.mirror_p50_ms, query.mirror_p95_ms, query.mirror_p99_ms].map(milliseconds).join(' / '),
-    ratioOf(query),
-    lostOf(query),
-  ];
   const name = `<code>${escaped(query.query)}</code><br><small>${query.fingerprint} · ${escaped(query.destination)}</small>`;
-  return `<tr><td>${name}${classes.join('')}</td>${figures.map((figure) => `<td>${escaped(figure)}</td>`).join('')}</tr>`;
+  return `<tr><td>${name}${classes.join('')}</td>${figuresOf(query)
+    .map((figure) => `<td>${escaped(figure)}</td>`)
+    .join('')}</tr>`;
 }
 
 const entities: Readonly<Record<string, string>> = {

@@ -1,16 +1,6 @@
 import type { QueryReport } from '../../mirror/report/query-report.ts';
 import type { Findings } from './findings.ts';
-import {
-  classesOf,
-  grouped,
-  headingOf,
-  lostOf,
-  milliseconds,
-  oneLine,
-  ratioOf,
-  sectionsOf,
-  totalsOf,
-} from './words.ts';
+import { classesOf, figuresOf, headingOf, oneLine, sectionsOf, totalsOf } from './words.ts';
 
 const MAX_QUERY = 200;
 
@@ -34,11 +24,7 @@ const HEADER = [
 function rowOf(query: QueryReport): string {
   const cells = [
     `${code(oneLine(query.query, MAX_QUERY))} <sub>${query.fingerprint}</sub>`,
-    grouped(query.calls),
-    [query.source_p50_ms, query.source_p95_ms, query.source_p99_ms].map(milliseconds).join(' / '),
-    [query.mirror_p50_ms, query.mirror_p95_ms, query.mirror_p99_ms].map(milliseconds).join(' / '),
-    ratioOf(query),
-    lostOf(query),
+    ...figuresOf(query),
     classesOf(query)
       .map((line) => plain(oneLine(line, MAX_QUERY)))
       .join('<br>'),

@@ -67,6 +67,17 @@ export function classesOf(query: QueryReport): string[] {
   });
 }
 
+/** The figures of a query, one text a column: calls, p50 / p95 / p99 on the source and on the mirror, ratio, time lost. */
+export function figuresOf(query: QueryReport): string[] {
+  return [
+    grouped(query.calls),
+    [query.source_p50_ms, query.source_p95_ms, query.source_p99_ms].map(milliseconds).join(' / '),
+    [query.mirror_p50_ms, query.mirror_p95_ms, query.mirror_p99_ms].map(milliseconds).join(' / '),
+    ratioOf(query),
+    lostOf(query),
+  ];
+}
+
 /** `1 234 567` */
 export function grouped(count: number): string {
   return String(count).replaceAll(/\B(?=(\d{3})+$)/g, ' ');

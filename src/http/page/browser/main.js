@@ -66,7 +66,7 @@ function verdict(mirrors, queries) {
   const worst =
     slower.length === 0
       ? ''
-      : ` (most of all ${shortened(slower[0].query || slower[0].fingerprint)}, ${ratio(slower[0].p95_ratio)})`;
+      : ` (${slower.length > 1 ? 'most of all ' : ''}${shortened(slower[0].query || slower[0].fingerprint)}, ${ratio(slower[0].p95_ratio)} at p95)`;
   const failing = queries.filter(({ error_new: errors }) => errors > 0).length;
   const different = queries.filter(({ mismatch }) => mismatch > 0).length;
   const found = [
