@@ -1,6 +1,6 @@
 import type { AdminAnswer } from './admin-answer.ts';
 import type { AdminHost } from './admin-host.ts';
-import { nearestName } from '../config/nearest-name.ts';
+import { editDistance, nearestName } from '../config/nearest-name.ts';
 import { explain } from './explain.ts';
 import { showClients, showServers } from './show-connections.ts';
 import { showConfig, showVersion } from './show-config.ts';
@@ -101,7 +101,8 @@ async function show(host: AdminHost, name = ''): Promise<AdminAnswer> {
   const found = shows.get(name.toUpperCase());
   if (found !== undefined) return found(host);
   const near = nearestName(name.toUpperCase(), [...shows.keys()]);
-  const hint = near === undefined ? `SHOW knows ${[...shows.keys()].join(', ')}.` : `Perhaps you meant SHOW ${near}.`;
+  const isNear = near !== undefined && editDistance(name.toUpperCase(), near) <= Math.max(2, name.length / 3);
+  const hint = !isNear ? `SHOW knows ${[...shows.keys()].join(', ')}.` : `Perhaps you meant SHOW ${near}.`;
   return { kind: 'error', code: '42704', message: `unrecognized SHOW: ${name}`, hint };
 }
 

@@ -1,4 +1,5 @@
-import { Client } from 'pg';
+import type { ConnectionOptions } from 'node:tls';
+import { Client, DatabaseError } from 'pg';
 import type { Plan, Plans } from '../admin/admin-host.ts';
 import type { Config } from '../config/config.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
@@ -11,6 +12,8 @@ import { splitStatements } from '../session/statement-text.ts';
 /** Plans are asked for no more often than this: each is a connection to production. */
 const PAUSE_MS = 1_000;
 const TIMEOUT_MS = 5_000;
+/** The version of PostgreSQL that first had EXPLAIN (GENERIC_PLAN). */
+const GENERIC_PLAN_SINCE = 16;
 /** First words of what has a plan. */
 const PLANNED: ReadonlySet<string> = new Set([
   'select',
@@ -97,6 +100,26 @@ async function explained(
   text: string,
 ): Promise<string[]> {
   const { servers: tls } = config.tls;
+  if (tls.verify === 'disabled') return explain(database, login, text, false);
+  const encrypted = tlsConnectOptions(tls, database.host);
+  try {
+    return await explain(database, login, text, encrypted);
+  } catch (error) {
+    // As libpq with `prefer`: where the server has no TLS, without.
+    if (tls.verify !== 'prefer' || !(error instanceof Error) || !/does not support SSL/.test(error.message)) {
+      return [`no plan: ${error instanceof Error ? error.message : String(error)}`];
+    }
+  }
+  return explain(database, login, text, false);
+}
+
+/** Rejects where no connection can be made. */
+async function explain(
+  database: DatabaseConfig,
+  login: ServerCredentials,
+  text: string,
+  ssl: ConnectionOptions | false,
+): Promise<string[]> {
   const client = new Client({
     host: database.host,
     port: database.port,
@@ -104,7 +127,8 @@ async function explained(
     user: login.user,
     // Without one, pg would look in the environment and in a file.
     password: login.password ?? '',
-    ssl: tls.verify === 'disabled' || tls.verify === 'prefer' ? false : tlsConnectOptions(tls, database.host),
+    // A socket directory has no TLS.
+    ssl: database.host.startsWith('/') ? false : ssl,
     application_name: 'pgmirror explain',
     connectionTimeoutMillis: TIMEOUT_MS,
     query_timeout: TIMEOUT_MS,
@@ -113,14 +137,25 @@ async function explained(
   client.on('error', () => undefined);
   try {
     await client.connect();
+    const { rows: versions } = await client.query<{ server_version_num: string }>('SHOW server_version_num');
+    const version = Math.floor(Number(versions[0]?.server_version_num) / 10_000);
+    if (version < GENERIC_PLAN_SINCE) {
+      return [`no plan: needs PostgreSQL ${GENERIC_PLAN_SINCE} (GENERIC_PLAN), this is ${version}`];
+    }
     await client.query('BEGIN READ ONLY');
     const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN (GENERIC_PLAN) ${text}`);
     return rows.map((row) => row['QUERY PLAN']);
   } catch (error) {
+    if (ssl !== false && !isAnswer(error)) throw error;
     return [`no plan: ${error instanceof Error ? error.message : String(error)}`];
   } finally {
-    await client.end();
+    await client.end().catch(() => undefined);
   }
+}
+
+/** An ErrorResponse, which has an SQLSTATE. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof DatabaseError;
 }
 
 /** Why a normalized text cannot be explained. */

@@ -92,7 +92,11 @@ export class TrafficView implements HttpHost {
   }
 
   async readiness(): Promise<Readiness> {
-    const sources = await this.#reach.of(sourceDatabases(this.#from.config()));
+    const [sources, told] = await Promise.all([
+      this.#reach.of(sourceDatabases(this.#from.config())),
+      this.#from.mirrorChild()?.status(),
+    ]);
+    for (const status of told ?? []) this.#statuses.set(status.id, status);
     const refused = [...this.#statuses.values()].filter(({ state }) => state === 'refused');
     return {
       state: this.#from.state(),

@@ -192,4 +192,28 @@ describe('TLS towards servers', () => {
     const [how] = await query<{ ssl: boolean }>(mirror.url('postgres'), `SELECT ssl ${sessions}`);
     assert.equal(how?.ssl, true);
   });
+
+  it('holds for the plans of a query, too, and for those who ask for them', async (t) => {
+    const database = (name: string, { port }: RunningPostgres) => ({
+      name,
+      host: 'localhost',
+      port,
+      database_name: 'postgres',
+    });
+    const [alice] = users.map((user) => ({ ...user, databases: ['app', 'copy'] }));
+    assert.ok(alice !== undefined);
+    const pgmirror = await Pgmirror.start(inReverse(t), {
+      databases: [database('app', source), database('copy', mirror)],
+      mirroring: [{ source_db: 'app', destination_db: 'copy' }],
+      users: [alice],
+    });
+    const fingerprint = await eventually(async () => {
+      await query(pgmirror.url('app'), 'SELECT * FROM noted WHERE id = 7');
+      const queries = await pgmirror.admin<{ fingerprint: string; query: string }>('SHOW QUERIES');
+      return queries.find((row) => row.query.includes('noted'))?.fingerprint;
+    });
+    const plans = await pgmirror.admin<{ side: string; plan: string }>(`EXPLAIN ${fingerprint}`);
+    const scans = plans.filter(({ plan }) => plan.includes('Scan on noted')).map(({ side }) => side);
+    assert.deepEqual(scans, ['source', 'mirror'], JSON.stringify(plans));
+  });
 });

@@ -60,7 +60,10 @@ function verdict(
   const away = mirrors
     .filter(({ state }) => state !== 'up')
     .map(({ destination, state }) => `${destination} is ${state}`);
-  if (queries.length === 0) return [...away, 'No query has been replayed yet.'].join('; ');
+  if (queries.length === 0) {
+    const ran = mirrors.some(({ mirrored }) => mirrored > 0);
+    return [...away, ran ? 'No query ran often enough.' : 'No query has been replayed yet.'].join('; ');
+  }
   const parts = [...away];
   const [worst] = found.slower;
   if (worst !== undefined) {

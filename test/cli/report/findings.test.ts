@@ -45,8 +45,10 @@ describe('findings', () => {
   });
 
   it('say first which mirror is not used, and what is missing', () => {
-    const away = findings({ mirrors: [mirror({ state: 'down' })], queries: [] }, [], undefined);
+    const away = findings({ mirrors: [mirror({ state: 'down', mirrored: 0 })], queries: [] }, [], undefined);
     assert.equal(away.verdict, 'shadow is down; No query has been replayed yet.');
+    const rare = findings({ mirrors: [mirror({ mirrored: 7 })], queries: [query({ calls: 3 })] }, [], 100);
+    assert.equal(rare.verdict, 'No query ran often enough.');
     assert.equal(findings({ mirrors: [], queries: [] }, [], undefined).verdict, 'No mirror is configured.');
   });
 
