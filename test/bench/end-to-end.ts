@@ -58,7 +58,7 @@ async function measureRound(
   const first = round % contenders.length;
   for (const load of chosen) {
     for (const contender of [...contenders.slice(first), ...contenders.slice(0, first)]) {
-      const measurement = await measure(contender, load, given.seconds);
+      const measurement = await measure(contender, load, given.seconds).catch(failed);
       if (measurement === undefined) continue;
       measurements.push(measurement);
       const { perSecond, processor } = measurement;
@@ -67,6 +67,11 @@ async function measureRound(
     }
   }
   return measurements;
+}
+
+/** What could not be measured once is left out of its round. */
+function failed(error: Error): undefined {
+  process.stderr.write(`not measured: ${error.message}\n`);
 }
 
 /** Those of the names given by --only; otherwise `usual`, and all where that is empty. */

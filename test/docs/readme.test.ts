@@ -12,7 +12,7 @@ import { writeFiles } from '../config/config-files.ts';
 import { codeBlocks, partUnder, projectFile, tableRows, textOf } from './documents.ts';
 
 const readme = textOf('README.md');
-const documents = ['README.md', 'CHANGELOG.md', 'docs/configuration.md', 'docs/hazards.md'];
+const documents = ['README.md', 'CHANGELOG.md', 'docs/configuration.md', 'docs/hazards.md', 'docs/performance.md'];
 
 /** What `check` prints of these files, with its status. */
 async function checked(t: TestContext, config: string, users: string, environment: NodeJS.ProcessEnv = {}) {

@@ -53,30 +53,21 @@ export async function runPgbench(address: Address, options: PgbenchOptions): Pro
 async function measured(address: Address, options: PgbenchOptions, folder: string): Promise<PgbenchResult> {
   const { host, port, user, password, database } = address;
   const { parameters, seconds, sampling, mark } = options;
+  // The logins are within the time that it is given, and a second of warming up.
+  const clients = Number(parameters[parameters.indexOf('-c') + 1]);
+  const duration = Math.max(seconds + 1, 3) + Math.ceil(clients / 250);
   const child = spawn(
     findProgram('pgbench') ?? 'pgbench',
     [
-      ...[
-        '-h',
-        host,
-        '-p',
-        String(port),
-        '-U',
-        user,
-        '-n',
-        '-P',
-        '1',
-        '-T',
-        String(Math.max(seconds + 1, 3)),
-        ...parameters,
-      ],
+      ...['-h', host, '-p', String(port), '-U', user],
+      ...['-n', '-P', '1', '-T', String(duration), ...parameters],
       ...['--log', `--log-prefix=${join(folder, 'log')}`, ...(sampling < 1 ? [`--sampling-rate=${sampling}`] : [])],
       database,
     ],
     {
       env: { ...process.env, PGPASSWORD: password, PGSSLMODE: 'disable', PGGSSENCMODE: 'disable' },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: seconds * 2_000 + 60_000,
+      timeout: duration * 2_000 + 60_000,
       killSignal: 'SIGKILL',
     },
   );
@@ -89,6 +80,7 @@ async function measured(address: Address, options: PgbenchOptions, folder: strin
       said += `${line}\n`;
       return;
     }
+    if (progress.length === 0 && Number(rate) === 0) return;
     progress.push({ at: Number(at), rate: Number(rate), clock: Date.now() });
     if (progress.length === 1) mark('start');
     else mark('end');
