@@ -1,6 +1,5 @@
 import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
 import { copyFail, query, sync } from '../../protocol/frontend-messages.ts';
-import { AnswerDigester } from '../compare/answer-digester.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { Outcome, RequestFlag } from '../record/record-stream.ts';
 import { BEGIN, ROLLBACK, ROLLBACK_AND_CHAIN } from './control-request.ts';
@@ -9,11 +8,11 @@ import { changesSession, requestCommits } from './inspect.ts';
 import type { MirrorConnection, ConnectionUser } from './mirror-connection.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { Pacing } from './pacing.ts';
-import { nextEvent } from './event-counter.ts';
-import { loopIdle } from './loop-idle.ts';
-import type { AnsweredRequest, ReplayObserver, ReplayOptions } from './replay-options.ts';
+import type { ReplayObserver, ReplayOptions } from './replay-options.ts';
+import { ReplayTimer } from './replay-timer.ts';
 import { RequestCursor } from './request-cursor.ts';
 import { requestBody } from './request-body.ts';
+import { RequestInFlight } from './request-in-flight.ts';
 import { SettingsRun } from './settings-run.ts';
 import type { Treatment } from './treatment.ts';
 
@@ -34,10 +33,6 @@ type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** A transaction that begins later than this after its end on the source is late. */
 const LATE_MS = 2000;
-/** How long a cancelled request may take to end before the connection is closed. */
-const CANCEL_GRACE_MS = 2000;
-/** A CancelRequest that the source heeded is sent to the mirror again after this long. */
-const CANCEL_AGAIN_MS = 1000;
 const NONE: readonly string[] = [];
 
 /**
@@ -57,31 +52,18 @@ export class Replayer implements ConnectionUser {
   #transaction: MirroredTransaction | undefined;
   #phase: Phase = Phase.Idle;
   #failed = false;
-  #timedOut = false;
   /** A request of the open block failed on the mirror alone. */
   #tainted = false;
-  /** The request in flight failed. */
-  #erred = false;
-  /** With this SQLSTATE. */
-  #mirrorError = '';
-  /** `#tainted` was set when the request was sent. */
-  #wasTainted = false;
-  /** Its time is that of the same work as on the source. */
-  #measured = false;
   #late = false;
-  /** The event counter when the request was sent. */
-  #sentEvent = 0;
   #sqlstates: string[] | undefined;
-  #sentAt = 0;
-  /** What `loopIdle` said then. */
-  #idleAtSent = 0;
-  #deadline = 0;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer = new ReplayTimer();
+  readonly #sent: RequestInFlight;
   #copy: CopyFeeder | undefined;
   #settingsRun: SettingsRun | undefined;
 
   constructor(connection: MirrorConnection, observer: ReplayObserver, options: ReplayOptions) {
     this.connection = connection;
+    this.#sent = new RequestInFlight(connection);
     this.#observer = observer;
     this.#options = options;
     this.#pacing = new Pacing(options.timing);
@@ -96,7 +78,7 @@ export class Replayer implements ConnectionUser {
     }
     this.#transaction = transaction;
     this.#failed = false;
-    this.#timedOut = false;
+    this.#timer.reset();
     this.#tainted = false;
     this.#sqlstates = undefined;
     this.#cursor.reset(transaction.recorded.recording);
@@ -111,15 +93,11 @@ export class Replayer implements ConnectionUser {
 
   /** Called now and then: cancels what takes too long, and closes the connection where that does not help. */
   checkTimeout(now: number): void {
-    if (this.#deadline === 0 || now < this.#deadline) return;
-    if (this.#timedOut) {
-      this.connection.destroy();
-      this.#finish();
-      return;
-    }
-    this.#timedOut = true;
-    this.#deadline = now + CANCEL_GRACE_MS;
-    this.connection.cancel();
+    const overdue = this.#timer.check(now);
+    if (overdue === 'first') this.connection.cancel();
+    if (overdue !== 'again') return;
+    this.connection.destroy();
+    this.#finish();
   }
 
   /** Gives up at once: the connection is closed, the transaction counts as failed. */
@@ -133,9 +111,8 @@ export class Replayer implements ConnectionUser {
   // --- ConnectionUser
 
   answered(): void {
-    this.#clearTimer();
-    this.#deadline = 0;
-    if (this.#timedOut && this.#phase !== Phase.Closing) {
+    this.#timer.clear();
+    if (this.#timer.timedOut && this.#phase !== Phase.Closing) {
       if (this.#phase === Phase.Request) this.#tellAnswered();
       return this.#end();
     }
@@ -160,14 +137,11 @@ export class Replayer implements ConnectionUser {
   }
 
   errored(sqlstate: string): void {
-    if (this.#phase === Phase.Settings) {
-      this.#erred = true;
-      return;
-    }
-    if (this.#phase !== Phase.Request) return;
-    if (!this.#erred && !this.#cursor.errored) this.#noteError(sqlstate);
-    if (!this.#erred) this.#mirrorError = sqlstate;
-    this.#erred = true;
+    if (this.#phase !== Phase.Settings && this.#phase !== Phase.Request) return;
+    const isFirst = !this.#sent.hasErred;
+    this.#sent.failed(sqlstate);
+    if (this.#phase === Phase.Settings) return;
+    if (isFirst && !this.#cursor.errored) this.#noteError(sqlstate);
     if (this.#copy) this.#copyFailed(this.#copy);
   }
 
@@ -209,7 +183,7 @@ export class Replayer implements ConnectionUser {
       this.connection.settings = run.isRefused ? undefined : this.#running().settings;
       return run.isDecisivelyRefused ? this.#end() : this.#nextRequest();
     }
-    this.#erred = false;
+    this.#sent.reset();
     // Until it is through, the state is neither the one nor the other.
     this.connection.settings = undefined;
     this.#send(query(run.next), 0);
@@ -218,7 +192,7 @@ export class Replayer implements ConnectionUser {
   #settingAnswered(): void {
     const run = this.#settingsRun;
     if (!run) return;
-    run.answered(this.#erred);
+    run.answered(this.#sent.hasErred);
     this.#nextSetting(run);
   }
 
@@ -232,14 +206,13 @@ export class Replayer implements ConnectionUser {
       const wait = cursor.index === 0 ? 0 : this.#pacing.wait(cursor.thinkTime);
       if (wait === 0) return this.#perform(treatment);
       this.#phase = Phase.Thinking;
-      this.#timer = setTimeout(() => this.#perform(this.#treatment()), wait);
-      return;
+      return this.#timer.think(wait, () => this.#perform(this.#treatment()));
     }
     this.#end();
   }
 
   #perform(treatment: Treatment | undefined): void {
-    this.#timer = undefined;
+    this.#timer.clear();
     if (treatment?.kind === 'wrap') {
       this.#phase = Phase.Begin;
       this.#send(BEGIN, 0);
@@ -262,21 +235,17 @@ export class Replayer implements ConnectionUser {
     const cursor = this.#cursor;
     const flags = cursor.flags;
     this.#phase = Phase.Request;
-    this.#erred = false;
-    this.#mirrorError = '';
-    this.#wasTainted = this.#tainted;
-    this.#measured = (flags & RequestFlag.CopyIn) === 0;
-    this.#sentEvent = nextEvent();
-    if ((flags & RequestFlag.Digest) !== 0) (this.connection.digester ??= new AnswerDigester()).begin();
-    if ((flags & RequestFlag.Cancelled) !== 0) this.#cancelLater(cursor.cancelAfter);
+    this.#sent.begin(flags, this.#tainted);
+    if ((flags & RequestFlag.Cancelled) !== 0)
+      this.#timer.cancelLater(cursor.cancelAfter, () => this.connection.cancel());
     const { statements } = this.#running().origin;
     if ((flags & RequestFlag.Simple) !== 0)
       return this.#simple(this.connection.statements.simpleQuery(cursor, statements), treatment);
     const ahead = this.connection.statements.ahead(cursor, statements);
-    if (ahead.length > 0) this.#measured = false;
+    if (ahead.length > 0) this.#sent.isMeasured = false;
     if ((flags & RequestFlag.CopyIn) !== 0) {
       this.#copy = new CopyFeeder(cursor);
-      this.#setDeadline(cursor.sourceTime);
+      this.#expect(cursor.sourceTime);
       if (ahead.length > 0) this.connection.send(Buffer.concat(ahead), 0, ahead.length);
       this.#feed(this.#copy);
       return;
@@ -288,7 +257,7 @@ export class Replayer implements ConnectionUser {
   #simple(before: readonly Buffer[], treatment: Treatment | undefined): void {
     const body = requestBody(this.#cursor, treatment);
     if (before.length === 0) return this.#send(body, this.#cursor.sourceTime);
-    this.#measured = false;
+    this.#sent.isMeasured = false;
     this.connection.owed++;
     this.#send(Buffer.concat([...before, sync(), body]), this.#cursor.sourceTime, before.length);
   }
@@ -297,8 +266,8 @@ export class Replayer implements ConnectionUser {
     const cursor = this.#cursor;
     this.#copy = undefined;
     // How long the client took for the data of a COPY says nothing of the source.
-    if (!this.#erred && !cursor.errored && (cursor.flags & RequestFlag.CopyIn) === 0) {
-      this.#observer.timed(cursor.sourceTime, (monotonicNow() - this.#sentAt) * 1000);
+    if (!this.#sent.hasErred && !cursor.errored && (cursor.flags & RequestFlag.CopyIn) === 0) {
+      this.#observer.timed(cursor.sourceTime, this.#sent.time);
     }
     this.#tellAnswered();
     const treatment = this.#treatment();
@@ -310,32 +279,9 @@ export class Replayer implements ConnectionUser {
   }
 
   #tellAnswered(): void {
-    const cursor = this.#cursor;
-    this.#observer.requestAnswered(this.#running(), {
-      index: cursor.index,
-      sourceTime: cursor.sourceTime,
-      mirrorTime: (monotonicNow() - this.#sentAt) * 1000,
-      mirrorTimeAtLeast: (loopIdle() - this.#idleAtSent) * 1000,
-      connection: this.connection,
-      isMeasured: this.#measured,
-      isLate: this.#late,
-      sourceError: cursor.errored ? cursor.sqlstate : '',
-      mirrorError: this.#mirrorError,
-      isTainted: this.#wasTainted,
-      timedOut: this.#timedOut,
-      isForced: this.#treatment() !== undefined,
-      mirrorSentAt: this.#sentEvent,
-      mirrorDoneAt: nextEvent(),
-      digests: this.#digests(),
-    });
-  }
-
-  #digests(): AnsweredRequest['digests'] {
-    const source = this.#cursor.digest;
-    const { digester } = this.connection;
-    if (source === undefined || digester === undefined) return undefined;
-    // The recording goes when the transaction has ended; what is compared may wait longer.
-    return { source: Buffer.from(source), mirror: digester.end(), origins: digester.origins };
+    const { timedOut } = this.#timer;
+    const is = { isLate: this.#late, timedOut, isForced: this.#treatment() !== undefined };
+    this.#observer.requestAnswered(this.#running(), this.#sent.answered(this.#cursor, is));
   }
 
   #rollback(chain: boolean): void {
@@ -368,8 +314,7 @@ export class Replayer implements ConnectionUser {
 
   #feed(copy: CopyFeeder): void {
     for (const { from, to, owes } of copy.steps()) {
-      this.#sentAt = monotonicNow();
-      this.#idleAtSent = loopIdle();
+      this.#sent.sent();
       this.connection.send(this.#cursor.bytes.subarray(from, to), owes);
     }
     if (!copy.isUnfinished) return;
@@ -396,15 +341,14 @@ export class Replayer implements ConnectionUser {
 
   #finish(): void {
     const transaction = this.#running();
-    this.#clearTimer();
-    this.#deadline = 0;
+    this.#timer.clear();
     this.#copy = undefined;
     this.#settingsRun = undefined;
     this.#phase = Phase.Idle;
     if (!this.connection.isOver) this.#followSettings(transaction);
     this.#transaction = undefined;
     this.#cursor.clear();
-    const outcome = this.#timedOut ? Outcome.TimedOut : this.#failed ? Outcome.Failed : Outcome.Replayed;
+    const outcome = this.#timer.timedOut ? Outcome.TimedOut : this.#failed ? Outcome.Failed : Outcome.Replayed;
     this.#observer.replayed(outcome, this.#sqlstates ?? NONE);
   }
 
@@ -418,33 +362,14 @@ export class Replayer implements ConnectionUser {
   }
 
   #send(bytes: Uint8Array, sourceTime: number, ahead = 0): void {
-    this.#sentAt = monotonicNow();
-    this.#idleAtSent = loopIdle();
-    this.#setDeadline(sourceTime);
+    this.#sent.sent();
+    this.#expect(sourceTime);
     this.connection.send(bytes, 1, ahead);
   }
 
-  /** `sourceTime` in microseconds. Once timed out, the deadline is that of the end. */
-  #setDeadline(sourceTime: number): void {
-    const now = monotonicNow();
-    this.#deadline = now + (this.#timedOut ? CANCEL_GRACE_MS : sourceTime / 1000 + this.#options.timeoutMs);
-  }
-
-  /** Again and again, for what has not begun cannot be cancelled. `after` in microseconds. */
-  #cancelLater(after: number): void {
-    this.#timer = setTimeout(
-      () => {
-        this.#cancelLater(CANCEL_AGAIN_MS * 1000);
-        this.connection.cancel();
-      },
-      Math.round(after / 1000),
-    );
-  }
-
-  #clearTimer(): void {
-    if (this.#timer === undefined) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+  /** `sourceTime` in microseconds. */
+  #expect(sourceTime: number): void {
+    this.#timer.expect(sourceTime / 1000 + this.#options.timeoutMs);
   }
 
   #treatment(): Treatment | undefined {
