@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+
+import type { TomlTable } from 'smol-toml';
+
+import { bind, errorFields, execute, parse, query as queryMessage, sync } from '../support/bytes.ts';
+import { inReverse } from '../support/cleanup.ts';
+import { eventually, within } from '../support/eventually.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
+import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { WireClient } from '../support/wire-client.ts';
+
+describe('A limit', () => {
+  const cleanup = inReverse({ after });
+  let server: RunningPostgres;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    server = await startTestPostgres(cleanup);
+    await query(server.url('postgres'), 'CREATE TABLE noted (id int)');
+  });
+
+  async function start(t: TestContext, general: TomlTable): Promise<Pgmirror> {
+    return Pgmirror.start(inReverse(t), {
+      general: { auth_type: 'trust', default_pool_size: 1, checkout_timeout: 20_000, ...general },
+      databases: [databaseEntry('app', server, 'postgres')],
+      users: [
+        { name: 'alice', database: 'app' },
+        { name: 'bob', database: 'app' },
+      ],
+    });
+  }
+
+  async function login(t: TestContext, { host, port }: Pgmirror, user = 'alice'): Promise<WireClient> {
+    const client = await WireClient.login({ host, port }, { user, database: 'app' });
+    t.after(async () => client.destroy());
+    return client;
+  }
+
+  /** Process ids of pgmirror's connections. */
+  const connections = async (): Promise<number[]> => {
+    const sql = `SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY pid`;
+    return (await query<{ pid: number }>(server.url('postgres'), sql)).map(({ pid }) => pid);
+  };
+
+  async function expectFatal(client: WireClient, code: string, setting: string): Promise<void> {
+    const message = await client.read();
+    const { S, C, M } = errorFields(message);
+    assert.deepEqual([S, C, M], ['FATAL', code, `terminating connection due to ${setting}`]);
+    await client.waitForClose();
+  }
+
+  it('query_timeout ends a statement and its client, and frees the server', async (t) => {
+    const pgmirror = await start(t, { query_timeout: 300 });
+    const client = await login(t, pgmirror);
+    client.send(queryMessage('SELECT pg_sleep(60)'));
+    await expectFatal(client, '57014', 'query_timeout');
+    assert.equal((await (await login(t, pgmirror)).query('SELECT 1')).length, 4);
+  });
+
+  it('client_idle_timeout ends who asks nothing', async (t) => {
+    const client = await login(t, await start(t, { client_idle_timeout: 300 }));
+    await client.query('SELECT 1');
+    await expectFatal(client, '57P05', 'client_idle_timeout');
+  });
+
+  it('client_idle_in_transaction_timeout ends who asks nothing in a transaction, which is rolled back', async (t) => {
+    const pgmirror = await start(t, { client_idle_in_transaction_timeout: 300 });
+    const client = await login(t, pgmirror);
+    await client.query('BEGIN');
+    await client.query('INSERT INTO noted VALUES (1)');
+    await expectFatal(client, '25P03', 'client_idle_in_transaction_timeout');
+    const other = await login(t, pgmirror);
+    assert.equal((await other.query('SELECT 1 FROM noted')).filter(({ type }) => type === 'D').length, 0);
+  });
+
+  it('checkout_timeout fails the request of who waited for a server, and no more', async (t) => {
+    const pgmirror = await start(t, { checkout_timeout: 300 });
+    const [holder, waiting] = [await login(t, pgmirror), await login(t, pgmirror)];
+    await holder.query('BEGIN');
+    const [error] = await waiting.query('SELECT 1');
+    assert.deepEqual([error && errorFields(error).S, error && errorFields(error).C], ['ERROR', '53300']);
+    await holder.query('COMMIT');
+    assert.equal((await waiting.query('SELECT 1')).length, 4);
+  });
+
+  it('idle_timeout closes a server connection that nobody uses, server_lifetime one that is old', async (t) => {
+    for (const general of [{ idle_timeout: 300 }, { server_lifetime: 300, idle_timeout: 0 }]) {
+      const pgmirror = await start(t, general);
+      const client = await login(t, pgmirror);
+      await client.query('SELECT 1');
+      await eventually(async () => (await connections()).length === 0, { what: 'the connection to be closed' });
+      assert.equal((await client.query('SELECT 1')).length, 4);
+      await client.end();
+      await pgmirror.stop();
+    }
+  });
+
+  it('min_pool_size is kept from the start, whatever is killed', async (t) => {
+    await start(t, { default_pool_size: 3, min_pool_size: 2 });
+    const kept = await eventually(async () => {
+      const found = await connections();
+      return found.length === 4 && found; // of alice and of bob
+    });
+    await query(server.url('postgres'), `SELECT pg_terminate_backend(${kept[0]})`);
+    await eventually(async () => {
+      const now = await connections();
+      return now.length === 4 && !now.includes(kept[0] ?? 0);
+    });
+  });
+
+  it('healthcheck_interval keeps a server that is gone from the next client', async (t) => {
+    const pgmirror = await start(t, { healthcheck_interval: 1 });
+    const client = await login(t, pgmirror);
+    for (let round = 0; round < 10; round += 1) {
+      assert.equal((await client.query('SELECT 1')).length, 4);
+      const pids = await connections();
+      await query(
+        server.url('postgres'),
+        `SELECT pg_terminate_backend(pid, 5000) FROM unnest('{${pids.join()}}'::int[]) pid`,
+      );
+    }
+  });
+
+  it('max_db_connections holds for all users together, and nobody starves', async (t) => {
+    const pgmirror = await start(t, { max_db_connections: 1 });
+    const clients = [await login(t, pgmirror, 'alice'), await login(t, pgmirror, 'bob')];
+    for (let round = 0; round < 5; round += 1) {
+      for (const client of clients) {
+        assert.equal((await client.query('SELECT 1')).length, 4);
+        // One that pgmirror has closed may still be on its way out.
+        await eventually(async () => (await connections()).length === 1);
+      }
+    }
+  });
+
+  it('prepared_statements_bytes bounds the texts of one client', async (t) => {
+    const client = await login(t, await start(t, { prepared_statements_bytes: 2_000 }));
+    client.send(parse('small', 'SELECT 1'), parse('large', `SELECT '${'x'.repeat(3_000)}'`), sync);
+    const error = (await client.readUntil('Z')).find(({ type }) => type === 'E');
+    assert.equal(error && errorFields(error).C, '54000');
+    assert.equal((await client.query('SELECT 1')).length, 4);
+  });
+
+  it('max_pipeline_depth makes a client wait, and answers it all', async (t) => {
+    const client = await login(t, await start(t, { max_pipeline_depth: 5 }));
+    const segment = Buffer.concat([parse('', 'SELECT 1'), bind('', ''), execute(''), sync]);
+    client.send(Buffer.concat(Array.from({ length: 500 }, () => segment)));
+    for (let answered = 0; answered < 500; answered += 1) {
+      assert.deepEqual(
+        (await client.readUntil('Z')).map(({ type }) => type),
+        ['1', '2', 'D', 'C', 'Z'],
+      );
+    }
+  });
+
+  it('statement mode ends who begins a block', async (t) => {
+    const client = await login(t, await start(t, { pooler_mode: 'statement' }));
+    assert.equal((await client.query('SELECT 1')).length, 4);
+    client.send(queryMessage('BEGIN'));
+    const messages = [await client.read()];
+    while (messages.at(-1)?.type !== 'E') messages.push(await client.read());
+    assert.equal(errorFields(messages.at(-1)!).C, '25001');
+    await client.waitForClose();
+  });
+
+  describe('of an operator:', () => {
+    it('PAUSE waits for transactions and holds clients, RESUME lets them go', async (t) => {
+      const pgmirror = await start(t, { default_pool_size: 2 });
+      const [busy, held] = [await login(t, pgmirror), await login(t, pgmirror)];
+      await busy.query('BEGIN');
+      let paused = false;
+      const pausing = pgmirror.admin('PAUSE app').then(() => (paused = true));
+      await eventually(async () => {
+        const [row] = await pgmirror.admin<{ paused: number }>('SHOW DATABASES');
+        return row?.paused === 1;
+      });
+      held.send(queryMessage('SELECT 2'));
+      assert.equal((await busy.query('SELECT 1')).length, 4, 'a transaction that runs goes on');
+      assert.equal(paused, false);
+      await busy.query('COMMIT');
+      await within(pausing, 10_000, 'PAUSE to be answered');
+      assert.equal(held.unread.length, 0);
+      await pgmirror.admin('RESUME app');
+      await held.expect('T', 'D', 'C', 'Z');
+    });
+
+    it('RECONNECT replaces connections, also one that is in use, when it comes free', async (t) => {
+      const pgmirror = await start(t, {});
+      const client = await login(t, pgmirror);
+      await client.query('BEGIN');
+      const [earlier] = await connections();
+      await pgmirror.admin('RECONNECT');
+      assert.deepEqual(await connections(), [earlier]);
+      await client.query('COMMIT');
+      await eventually(async () => (await connections()).length === 0);
+      await client.query('SELECT 1');
+      assert.notEqual((await connections())[0], earlier);
+    });
+
+    it('KILL ends the database’s clients, in transactions too; new ones wait for RESUME', async (t) => {
+      const pgmirror = await start(t, {});
+      const [busy, idle] = [await login(t, pgmirror), await login(t, pgmirror)];
+      await busy.query('BEGIN');
+      await pgmirror.admin('KILL app');
+      for (const client of [busy, idle]) {
+        assert.equal(errorFields(await client.read()).C, '57P01');
+        await client.waitForClose();
+      }
+      const { host, port } = pgmirror;
+      const coming = WireClient.login({ host, port }, { user: 'alice', database: 'app' });
+      await pgmirror.admin('RESUME app');
+      const next = await within(coming, 10_000, 'the login');
+      t.after(async () => next.destroy());
+      assert.equal((await next.query('SELECT 1')).length, 4);
+    });
+
+    it('is nobody else’s to command: users of databases do not get into the admin database', async (t) => {
+      const { host, port } = await start(t, {});
+      for (const user of ['alice', 'nobody', '']) {
+        const coming = WireClient.login({ host, port }, { user, password: 'admin-password', database: 'pgbouncer' });
+        await assert.rejects(coming, /28P01|28000/);
+      }
+    });
+  });
+});
