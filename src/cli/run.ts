@@ -15,7 +15,10 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 export async function run(options: { readonly config: string; readonly users: string }): Promise<number> {
   const load = (): ReturnType<typeof loadConfig> => loadConfig(options, process.env);
   const config = load();
-  const logger = pino({ level: config.general.log_level }, pino.destination({ fd: 1, sync: true }));
+  const logger = pino(
+    { level: config.general.log_level, base: { process: 'supervisor' } },
+    pino.destination({ fd: 1, sync: true }),
+  );
   const stop = new StopSignal();
   const version = packageVersion();
   const listenFds = takeListenFds(process.env, process.pid);
