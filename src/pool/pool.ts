@@ -5,6 +5,7 @@ import type { PoolBudget } from './pool-budget.ts';
 import type { PoolBudgets, PoolHooks, PoolOptions } from './pool-options.ts';
 import { noStatistics } from './pool-statistics.ts';
 import { ServerConnection } from './server-connection.ts';
+import { serverRole, tellsRole } from './server-role.ts';
 import type { ServerCloseReason } from './server-connection.ts';
 import { CheckoutError, WaitingLine } from './waiting-line.ts';
 import type { Waiter } from './waiting-line.ts';
@@ -36,6 +37,8 @@ export class Pool<State> {
   readonly #open = new Set<ServerConnection<State>>();
   readonly #waiting: WaitingLine<State>;
   #connecting = 0;
+  /** What the servers logged in to last can do. */
+  #role: string | undefined;
   #retryAt = 0;
   #retryTimer: NodeJS.Timeout | undefined;
   #lastError: CheckoutError | undefined;
@@ -327,10 +330,15 @@ export class Pool<State> {
     const connection: ServerConnection<State> = new ServerConnection(
       server,
       state,
-      (name, value) => this.#hooks.parameterChanged(state, name, value),
+      (name, value) => {
+        this.#hooks.parameterChanged(state, name, value);
+        if (tellsRole(name)) this.#roleChanged(undefined);
+      },
       (closed, reason) => this.#connectionClosed(closed, reason),
     );
     if (connection.closed) return;
+    const role = serverRole(server.parameters);
+    if (role !== (this.#role ??= role)) this.#roleChanged(role);
     this.#open.add(connection);
     this.#retryAt = 0;
     if (this.#lastError !== undefined) this.#log('server is back', { host: options.login.address.host });
@@ -338,6 +346,20 @@ export class Pool<State> {
     this.#waiting.trouble = undefined;
     connection.retired = options.loginKey !== this.#options.loginKey;
     this.release(connection);
+  }
+
+  // Behind the same name there is another primary now, or the server is none any more: clients must not be left on what is
+  // read-only while others write elsewhere.
+  #roleChanged(role: string | undefined): void {
+    const { address, database, user } = this.#options.login;
+    this.#role = role;
+    this.#log('the server has changed its role: connections made before are used no more', {
+      host: address.host,
+      port: address.port,
+      database,
+      user,
+    });
+    this.retireAll();
   }
 
   #failed(error: unknown): void {

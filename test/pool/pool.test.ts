@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { PoolBudget } from '../../src/pool/pool-budget.ts';
 import { monotonicNow } from '../../src/util/clock.ts';
-import { errorResponse, terminate } from '../support/bytes.ts';
+import { errorResponse, parameterStatus, terminate } from '../support/bytes.ts';
 import { eventually } from '../support/eventually.ts';
 import type { MessageSocket } from '../support/message-socket.ts';
 import {
@@ -635,5 +635,36 @@ describe('a pool that is closed', () => {
     bench.pool.destroy();
     assert.deepEqual([connection.closed, bench.closings], [true, ['shutdown']]);
     await server.finished();
+  });
+});
+
+describe('a server that fails over', () => {
+  it('is noticed at the next login: connections made before are used no more', async (t) => {
+    let logins = 0;
+    const server = await ScriptedPostgres.start(t, [
+      async (peer) => acceptLogin({ in_hot_standby: logins++ === 0 ? 'off' : 'on' })(peer),
+      waitForClose(),
+    ]);
+    const bench = new PoolBench(t, server.port, { size: 3 });
+    const old = await bench.get('a');
+    const fresh = await bench.get('b');
+    bench.pool.release(old);
+    assert.deepEqual([old.closed, fresh.closed], [true, false]);
+    const another = await bench.get('c');
+    bench.pool.release(fresh);
+    bench.pool.release(another);
+    assert.deepEqual([fresh.closed, another.closed], [false, false]);
+  });
+
+  it('is noticed when an idle connection tells', async (t) => {
+    const { server, peers } = await serverWithPeers(t);
+    const bench = new PoolBench(t, server.port, { size: 2 });
+    const [idle, used] = [await bench.get('a'), await bench.get('b')];
+    bench.pool.release(idle);
+    await eventually(() => peers.length === 2);
+    peers[0]!.send(parameterStatus('default_transaction_read_only', 'on'));
+    await eventually(() => idle.closed);
+    bench.pool.release(used);
+    assert.equal(used.closed, true);
   });
 });
