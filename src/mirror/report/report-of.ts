@@ -2,6 +2,8 @@ import type { LatencyHistogram, Percentile } from './latency-histogram.ts';
 import type { QueryRecord } from './query-record.ts';
 import type { QueryReport } from './query-report.ts';
 
+/** For each so many milliseconds that the machine lets processes wait, the bounds are as high again. */
+const STRICTER_MS = 1;
 /** Latencies of fewer requests say nothing. */
 export const MIN_SAMPLES = 30;
 
@@ -14,6 +16,8 @@ export function reportOf(
     readonly compared: boolean;
     /** Milliseconds that every query takes longer there (`commonDelay`). */
     readonly away: number;
+    /** Milliseconds that this process waits until the machine lets it run. */
+    readonly lateness: number;
   },
   since: Date,
 ): QueryReport {
@@ -32,7 +36,7 @@ export function reportOf(
     mirror_p50_ms: at(ours, 0.5),
     mirror_p95_ms: at(ours, 0.95),
     mirror_p99_ms: at(ours, 0.99),
-    ...changes(record, mirror.away),
+    ...changes(record, mirror),
     time_lost_ms: rounded((record.mirrorTime - record.sourceTime) / 1000),
     source_errors: sum(record.sourceErrors.values()),
     mirror_errors: sum(record.mirrorErrors.values()),
@@ -48,7 +52,10 @@ export function reportOf(
   };
 }
 
-function changes({ source, mirror, mirrorAtLeast }: QueryRecord, away: number): Pick<QueryReport, RatioKeys> {
+function changes(
+  { source, mirror, mirrorAtLeast }: QueryRecord,
+  { away, lateness }: { readonly away: number; readonly lateness: number },
+): Pick<QueryReport, RatioKeys> {
   const ratios = (share: number): Ratios | undefined => {
     const [ours, theirs, surely] = [mirror, source, mirrorAtLeast].map((histogram) => histogram.percentile(share));
     if (ours === undefined || theirs === undefined || surely === undefined) return undefined;
@@ -67,7 +74,7 @@ function changes({ source, mirror, mirrorAtLeast }: QueryRecord, away: number): 
     p95_ratio_low: tail?.low ?? null,
     p95_ratio_high: tail?.high ?? null,
     p50_ratio: median?.value ?? null,
-    change: tail && median ? changeOf(tail, median, source.count) : 'unknown',
+    change: tail && median ? changeOf(tail, median, source.count, 1 + lateness / STRICTER_MS) : 'unknown',
   };
 }
 
@@ -82,11 +89,13 @@ type RatioKeys = 'p95_ratio' | 'p95_ratio_low' | 'p95_ratio_high' | 'p50_ratio' 
 
 /**
  * Other than before is what differs by a fifth at the 95th percentile, or by half in the middle: a tail needs many requests
- * to be known, and a busy machine has a long one; the middle is known sooner, but moves with what surrounds the server.
+ * to be known, and a busy machine has a long one; the middle is known sooner, but moves with what surrounds the server. A
+ * machine that lets its processes wait has to show more.
  */
-function changeOf(tail: Ratios, median: Ratios, count: number): QueryReport['change'] {
+function changeOf(tail: Ratios, median: Ratios, count: number, strictness: number): QueryReport['change'] {
   if (count < MIN_SAMPLES) return 'unknown';
-  if ((tail.own >= 1.2 && tail.low > 1) || (median.own >= 1.5 && median.low > 1.2)) return 'slower';
+  const isTailSlower = tail.own >= 1.2 * strictness && tail.low > strictness;
+  if (isTailSlower || (median.own >= 1.5 * strictness && median.low > 1.2 * strictness)) return 'slower';
   const seems = (tail.value >= 1.2 && tail.measuredLow > 1) || (median.value >= 1.5 && median.measuredLow > 1.2);
   if (seems) return 'unknown';
   if ((tail.value <= 1 / 1.2 && tail.high < 1) || (median.value <= 1 / 1.5 && median.high < 1 / 1.2)) return 'faster';
@@ -98,11 +107,13 @@ const MAX_COMMON_MS = 1;
 /** How many times the machine may let a process wait until an answer is seen: those of the server, and this one. */
 const WAITS = 4;
 const MIN_KINDS = 2;
+const MANY_KINDS = 8;
 
 /**
- * Milliseconds that all kinds of query take longer on the mirror, the short ones as well: the way to it, and how soon this
- * machine lets its processes run (`lateness`: how long this one waits for that). A quarter of them may take even less. Of a
- * single kind nothing can be said.
+ * Milliseconds that queries take longer on the mirror whatever they ask: the way to it, and how soon this machine lets its
+ * processes run (`lateness`: how long this one waits for that). It is told by the three quarters of all kinds that are delayed
+ * least, and twice what they are is allowed for; of a few kinds, by the one that is delayed least. Of a single kind nothing can
+ * be said.
  */
 export function commonDelay(records: readonly QueryRecord[], lateness: number): number {
   const delays = records
@@ -111,7 +122,8 @@ export function commonDelay(records: readonly QueryRecord[], lateness: number): 
     .toSorted((a, b) => a - b);
   if (delays.length < MIN_KINDS) return 0;
   const longest = MAX_COMMON_MS + WAITS * lateness;
-  return Math.min(Math.max(0, delays[Math.floor(delays.length / 4)] ?? 0), longest);
+  const usual = delays.length < MANY_KINDS ? (delays[0] ?? 0) : 2 * (delays[Math.floor((delays.length * 3) / 4)] ?? 0);
+  return Math.min(Math.max(0, usual), longest);
 }
 
 function ratioOf(mirror: Percentile, source: Percentile): Percentile {

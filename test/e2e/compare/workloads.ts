@@ -30,9 +30,11 @@ const reads: readonly Workload[] = [
   async (client) => client.query('SELECT * FROM owners WHERE owner = $1', [random(99)]),
 ];
 
+/** As applications do, most requests read. */
+const often = [...reads, ...reads, ...reads];
+
 const writes: readonly Workload[] = [
-  ...reads,
-  ...reads,
+  ...often,
   async (client) => client.query('UPDATE item SET price = price + 1 WHERE id = $1', [random(20)]),
   async (client, number) => client.query('UPDATE item SET owner = $2 WHERE id = $1', [random(20), number]),
   async (client) =>
@@ -64,8 +66,7 @@ const writes: readonly Workload[] = [
 ];
 
 const generated: readonly Workload[] = [
-  ...reads,
-  ...reads,
+  ...often,
   async (client, number) => client.query(`INSERT INTO ticket (note) VALUES ('n ${number}') RETURNING *`),
   async (client, number) => client.query(`INSERT INTO ticket (note) VALUES ('m ${number}')`),
   async (client, number) => {
@@ -88,7 +89,7 @@ const generated: readonly Workload[] = [
 ];
 
 const failures: readonly Workload[] = [
-  ...reads,
+  ...often,
   async (client) => client.query('INSERT INTO other VALUES ($1, 1)', [random(2000)]).catch(() => undefined),
   async (client) => client.query('SELECT 1 / $1::int', [random(2) - 1]).catch(() => undefined),
   async (client) => client.query('SELECT nothing FROM nowhere').catch(() => undefined),
