@@ -19,6 +19,8 @@ import { entryFile } from '../util/entry-file.ts';
 
 /** A mirror process that does not answer a ping for so long is hung, and killed. */
 const HUNG_MS = 5_000;
+/** One that has not said yet that it is ready may be so long about it: on a busy machine that takes its time. */
+const STARTING_MS = 60_000;
 const PING_MS = 1_000;
 /** How long an answer of a living process is waited for. */
 const ANSWER_MS = 1_000;
@@ -51,6 +53,8 @@ export class MirrorChild {
   #restartTimer: NodeJS.Timeout | undefined;
   #pinger: NodeJS.Timeout | undefined;
   #lastPong = 0;
+  /** It has said nothing yet. */
+  #isStarting = false;
   #epoch = 0;
   #nextQuestion = 1;
   #ready: string | undefined;
@@ -145,6 +149,7 @@ export class MirrorChild {
     );
     this.#child = child;
     this.#lastPong = performance.now();
+    this.#isStarting = true;
     this.#logger.info({ processId: child.pid }, 'mirror process started');
     child.on('message', (message) => this.#received(message as FromMirrorProcess));
     child.on('error', (error) => this.#logger.error({ err: error }, 'mirror process'));
@@ -153,7 +158,8 @@ export class MirrorChild {
   }
 
   #ping(child: ChildProcess): void {
-    if (performance.now() - this.#lastPong > HUNG_MS) {
+    const patience = this.#isStarting ? STARTING_MS : HUNG_MS;
+    if (performance.now() - this.#lastPong > patience) {
       this.#logger.error({ processId: child.pid }, 'mirror process does not answer: killing it');
       child.kill('SIGKILL');
       return;
@@ -184,6 +190,7 @@ export class MirrorChild {
 
   #received(message: FromMirrorProcess): void {
     this.#lastPong = performance.now();
+    this.#isStarting = false;
     switch (message.type) {
       case 'ready':
         this.#ready = message.socketPath;
