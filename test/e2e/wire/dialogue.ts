@@ -21,8 +21,6 @@ export interface Dialogue {
   readonly steps: readonly Step[];
   /** Parameters of the StartupMessage. */
   readonly startup?: Readonly<Record<string, string>>;
-  /** What is still wrong in pgmirror's answer. */
-  readonly todo?: string;
   /** Why pgmirror answers something else than PostgreSQL: then only what is left behind is judged. */
   readonly differs?: string;
 }
