@@ -23,7 +23,7 @@ CREATE TABLE products (
   stock integer NOT NULL);
 CREATE TABLE orders (
   id bigint PRIMARY KEY, customer_id bigint NOT NULL REFERENCES customers, status text NOT NULL,
-  placed_at timestamptz NOT NULL, paid_at timestamptz);
+  placed_at timestamptz NOT NULL, paid_at timestamptz, note text NOT NULL DEFAULT '');
 CREATE TABLE order_lines (
   order_id bigint NOT NULL REFERENCES orders ON DELETE CASCADE, line integer NOT NULL,
   product_id bigint NOT NULL REFERENCES products, quantity integer NOT NULL CHECK (quantity > 0),
@@ -39,7 +39,8 @@ FROM generate_series(1, ${shopSize.products}) n;
 INSERT INTO orders
 SELECT n, n * 7919 % ${shopSize.customers} + 1, CASE n % 3 WHEN 0 THEN 'open' ELSE 'paid' END,
        timestamptz '2025-01-01 00:00:00+00' + n * interval '1 minute',
-       CASE n % 3 WHEN 0 THEN NULL ELSE timestamptz '2025-01-01 00:10:00+00' + n * interval '1 minute' END
+       CASE n % 3 WHEN 0 THEN NULL ELSE timestamptz '2025-01-01 00:10:00+00' + n * interval '1 minute' END,
+       repeat('Please leave it with the neighbours. ', 12)
 FROM generate_series(1, ${shopSize.orders}) n;
 INSERT INTO order_lines
 SELECT n, line, (n * 31 + line * 17) % ${shopSize.products} + 1, n % 4 + 1, 1 + (n * 31 + line * 17 + 1) % 300 + 0.99
