@@ -24,13 +24,13 @@ const OPENER = `
     const ready = new Int32Array(gate);
     Atomics.add(ready, 0, 1);
     while (Atomics.load(ready, 0) < threads - 1);
-    for (let round = 0; round < rounds; round++) {
+    while (opened < rounds) {
       if (!budget.tryOpen(limit)) continue;
       opened++;
       most = Math.max(most, budget.open);
       budget.closed();
     }
-    parentPort.postMessage({ most, opened });
+    parentPort.postMessage({ most });
   });
 `;
 
@@ -72,17 +72,12 @@ describe('the size of a pool', () => {
       (thread) =>
         new Worker(OPENER, {
           eval: true,
-          workerData: { module, cells: cells.buffer, gate, thread, threads: 3, limit: 1, rounds: 200_000 },
+          workerData: { module, cells: cells.buffer, gate, thread, threads: 3, limit: 1, rounds: 50_000 },
         }),
     );
-    const messages = (await Promise.all(workers.map((worker) => once(worker, 'message')))) as [
-      { most: number; opened: number },
-    ][];
+    const messages = (await Promise.all(workers.map((worker) => once(worker, 'message')))) as [{ most: number }][];
     await Promise.all(workers.map((worker) => worker.terminate()));
-    for (const [{ most, opened }] of messages) {
-      assert.equal(most, 1);
-      assert.ok(opened > 0);
-    }
+    for (const [{ most }] of messages) assert.equal(most, 1);
     assert.equal(of(0).open, 0);
     assert.deepEqual([...cells], new Array<number>(cells.length).fill(0));
   });
