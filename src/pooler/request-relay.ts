@@ -76,7 +76,7 @@ export class RequestRelay {
     if (answers.awaitsCopy && !this.#goesIntoCopy(server, type)) return false;
     if (answers.skipping && type !== Frontend.Sync) return true;
     if (answers.requests >= this.#maxPipelineDepth) return false;
-    if (this.#link.watch.resetting && this.#waitsForReset(server, type)) return false;
+    if (this.#link.watch.awaited && this.#mustWait(server, type)) return false;
     switch (type) {
       case Frontend.Query:
         return this.#query(server, bytes, start, end);
@@ -113,12 +113,16 @@ export class RequestRelay {
     }
   }
 
-  /** What is sent behind a RESET waits for its answer: the client is given the settings of its login first. */
-  #waitsForReset(server: Server, type: number): boolean {
+  /**
+   * What is sent behind a RESET, or behind DEALLOCATE ALL, waits for the answer: the client is given the settings of its
+   * login first, and its statements are gone only then.
+   */
+  #mustWait(server: Server, type: number): boolean {
     const { answers } = server.state;
     const isCopy = type === Frontend.CopyData || type === Frontend.CopyDone || type === Frontend.CopyFail;
     if (this.#output.requestOpen || answers.copyIn || isCopy) return false;
     if (answers.requests > 0) return true;
+    this.#link.watch.awaited = false;
     this.#link.watch.resetting = false;
     return false;
   }

@@ -10,17 +10,20 @@ export const Touch = {
   Reset: 8,
   /** Asks what sequences gave this session. */
   Sequences: 16,
+  /** Drops all prepared statements (DEALLOCATE ALL, DISCARD ALL). */
+  Forget: 32,
 } as const;
 
 /** Beyond this many bytes a text is not looked into: what it touches there is not seen. */
 const LOOK_AT = 65_536;
 
-const SUSPECT = /set_config|advisory|temp|reset|discard|default|currval|lastval/i;
+const SUSPECT = /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval/i;
 const SET_CONFIG = /\bset_config\s*\(/i;
 /** Locks of the transaction go with it. */
 const ADVISORY = /\bpg_(?:try_)?advisory_(?:un)?lock/i;
 const TEMPORARY = /\b(?:create|into|replace)\s+(?:(?:local|global)\s+)?temp(?:orary)?\b|\bpg_temp\b/i;
 
+const FORGET = /\b(?:discard|deallocate)\s+(?:prepare\s+)?all\b/i;
 /** Where another statement stands before it, that may have given it. */
 const SEQUENCES = /^[^;]*\b(?:currval|lastval)\s*\(/i;
 const RESET = /\breset\b|\bdiscard\s+all\b|\bset\b[^;]*\bdefault\b/i;
@@ -37,6 +40,7 @@ export function touchesOf(bytes: Buffer, start: number, end: number): number {
   if (ADVISORY.test(text)) touches |= Touch.AdvisoryLock;
   if (TEMPORARY.test(text)) touches |= Touch.Temporary;
   if (RESET.test(text)) touches |= Touch.Reset;
+  if (FORGET.test(text)) touches |= Touch.Forget;
   if (SEQUENCES.test(text)) touches |= Touch.Sequences;
   return touches;
 }

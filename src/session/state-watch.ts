@@ -17,6 +17,8 @@ export class StateWatch {
   #auditDue = false;
   #sets: [string, string][] | undefined;
   #parameters: Set<string> | undefined;
+  /** What was sent may change what the next request means: that waits until it is answered. */
+  awaited = false;
   /** Settings are perhaps being taken back: what comes next may need those of the client's login. */
   resetting = false;
   /** LOAD was run: nothing tells what it did, and nothing undoes it. */
@@ -28,6 +30,7 @@ export class StateWatch {
   sent(touches: number, source: TextSource): void {
     if ((touches & Touch.SetConfig) !== 0) this.#setConfig(source.text);
     if ((touches & Touch.Reset) !== 0) this.resetting = true;
+    if ((touches & (Touch.Reset | Touch.Forget)) !== 0) this.awaited = true;
     if ((touches & (Touch.AdvisoryLock | Touch.Temporary)) !== 0) this.#auditDue = true;
   }
 
