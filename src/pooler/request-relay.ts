@@ -178,6 +178,7 @@ export class RequestRelay {
     const { answers } = server.state;
     if (answers.awaitsCopy && !this.#goesIntoCopy(server, type)) return false;
     if (answers.skipping) return undefined;
+    if (this.#link.watch.awaited && this.#mustWait(server, type)) return false;
     switch (type) {
       case Frontend.CopyData:
         this.#longCopy = true;

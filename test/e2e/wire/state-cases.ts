@@ -255,6 +255,8 @@ export const stateCases: readonly Dialogue[] = [
       ),
       says('CZ', query("SET statement_timeout = '8s'")),
       says('CZTDCZ', query('SET statement_timeout TO DEFAULT'), query('SHOW statement_timeout')),
+      says('CZ', query("SET search_path = ''")),
+      says('CZTDCZ', query('RESET search_path'), query(`SHOW search_path -- ${'long '.repeat(100_000)}`)),
       says('CZ', query('BEGIN')),
       says('CZ', query("SET LOCAL statement_timeout = '9s'")),
       says('TDCZ', query('SHOW statement_timeout')),
