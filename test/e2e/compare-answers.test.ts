@@ -9,7 +9,7 @@ import { databaseEntry } from '../support/pgmirror.ts';
 import { createDatabase, query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { judged, startCompared } from './compare/compared.ts';
 import { faultSchema, kinds, type Kind } from './compare/faults.ts';
-import { workloads, workloadSchema } from './compare/workloads.ts';
+import { seed, workloads, workloadSchema } from './compare/workloads.ts';
 
 /** Transactions of each workload; the long form of the test, for a machine with time to spare, asks for many more. */
 const isLong = process.env.PGMIRROR_COMPARE_TRANSACTIONS !== undefined;
@@ -135,10 +135,10 @@ describe('Answers compared', () => {
         assert.deepEqual(load.errors, []);
         const queries = await judged(compared, 600_000);
         const [mirror] = await askMirrors(port);
-        const { match = 0, mismatch, unverified = 0, ambiguous = 0 } = mirror?.comparison ?? {};
-        const share = match / (match + unverified);
+        const { match = 0, mismatch = 0, unverified = 0, ambiguous = 0 } = mirror?.comparison ?? {};
+        const share = (match + mismatch) / (match + mismatch + unverified);
         t.diagnostic(
-          `${match + unverified + ambiguous} requests, ${(100 * share).toFixed(1)} % of those judged that were not ambiguous: ${JSON.stringify(mirror?.comparison)}`,
+          `seed ${seed}, ${match + mismatch + unverified + ambiguous} requests, ${(100 * share).toFixed(1)} % of those judged that were not ambiguous: ${JSON.stringify(mirror?.comparison)}`,
         );
         const wrong = queries.filter((one) => one.mismatch > 0 || one.error_new > 0);
         assert.deepEqual(

@@ -1,5 +1,7 @@
 import type { Client } from 'pg';
 
+import { Random } from '../../../src/cli/demo/random.ts';
+
 export const workloadSchema = `
   CREATE TABLE item (id integer PRIMARY KEY, owner integer, name text, price numeric);
   INSERT INTO item SELECT n, n % 100, 'item ' || n, n FROM generate_series(1, 1000) n;
@@ -14,7 +16,10 @@ export const workloadSchema = `
   CREATE VIEW owners AS SELECT owner, sum(price) AS total FROM item GROUP BY owner;
   ANALYZE`;
 
-const random = (limit: number): number => 1 + Math.floor(Math.random() * limit);
+/** `PGMIRROR_COMPARE_SEED` asks again what a run asked, as far as time allows. */
+export const seed = Number(process.env.PGMIRROR_COMPARE_SEED ?? Date.now() % 1_000_000);
+const numbers = new Random(seed);
+const random = (limit: number): number => numbers.between(1, limit);
 
 /** One transaction, or several requests; `number` is another one each time. */
 type Workload = (client: Client, number: number) => Promise<unknown>;
