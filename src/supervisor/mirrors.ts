@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { MirroringConfig } from '../config/mirroring-schema.ts';
+import { controlled } from '../config/controlled.ts';
 import { mirrorCredentials, sourceCredentials } from '../config/server-login.ts';
 import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
 import type { MirrorTargetConfig, SourceLogin } from '../mirror/replay/mirror-process-messages.ts';
@@ -57,7 +58,7 @@ export function mirrorRoutes(config: Config, ids: MirrorIds, overrides: MirrorOv
     maxTransactionSize: mirror.max_transaction_size,
     enabled: !overrides.disabled.has(mirror.destination_db),
     ...(mirror.compare ? { compareSample: mirror.compare_sample } : {}),
-    ...selectionOf(controlledBy(mirror, config) ?? mirror, config, overrides),
+    ...selectionOf(controlled(config.mirroring, mirror) ?? mirror, config, overrides),
   }));
 }
 
@@ -73,12 +74,6 @@ function selectionOf(
     users: mirror.users && new Set(mirror.users),
     applicationNames: mirror.application_names && new Set(mirror.application_names),
   };
-}
-
-/** The mirror whose `control` this one is: it takes the same transactions, since all mirrors share one roll. */
-function controlledBy(mirror: MirroringConfig, config: Config): MirroringConfig | undefined {
-  const { source_db: source, destination_db: destination } = mirror;
-  return config.mirroring.find((other) => other.source_db === source && other.control === destination);
 }
 
 /** Mirrors as the mirror process sees them. */
@@ -123,6 +118,7 @@ function mirrorTarget(
     excludeQuery: mirror.exclude_query,
     enabled: !overrides.disabled.has(mirror.destination_db),
     allowSideEffects: mirror.allow_side_effects,
+    isControl: controlled(config.mirroring, mirror) !== undefined,
     compare: mirror.compare
       ? { logMismatches: mirror.log_mismatches, control: controlOf(mirror, config, ids) }
       : undefined,

@@ -5,7 +5,13 @@ import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored, type MirrorCounts } from '../support/mirrored.ts';
-import { createDatabase, query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import {
+  createDatabase,
+  machinePostgres,
+  query,
+  startTestPostgres,
+  type RunningPostgres,
+} from '../support/postgres.ts';
 import { databaseEntry } from '../support/pgmirror.ts';
 
 describe('A mirror is refused, and production runs,', () => {
@@ -123,6 +129,35 @@ describe('A mirror is refused, and production runs,', () => {
     await mirrored.pgmirror.admin('ENABLE MIRROR shadow');
     await assertRefused(mirrored, /^it is the same database as the source$/);
   });
+
+  it(
+    'where it is a control of another version than the source, while what it is to control is compared without it',
+    { skip: machinePostgres() === undefined && 'needs another PostgreSQL than the embedded one' },
+    async (t) => {
+      const test = inReverse(t);
+      const mirrored = await Mirrored.start(test, { source: server }, { mirroring: { compare: true } });
+      const other = await startTestPostgres(test, { binaries: machinePostgres() ?? '' });
+      const { databases = [], mirroring = [] } = mirrored.files;
+      const control = { source_db: 'app', destination_db: 'control' };
+      await mirrored.pgmirror.reload({
+        databases: [...databases, databaseEntry('control', other, await createDatabase(other))],
+        mirroring: [{ ...mirroring[0], control: 'control' }, control],
+      });
+      const reason = await eventually(async () => {
+        const counts = await mirrored.counts('control');
+        return counts.state === 'refused' && counts.reason;
+      });
+      assert.match(reason, /^it is a control of version \d+\.\d+, and the source has version \d+\.\d+$/);
+      await mirrored.whenMirroring();
+
+      // As a mirror like any other it may have another version: that is what mirrors are for.
+      await mirrored.pgmirror.reload({
+        databases: [...databases, databaseEntry('control', other, await createDatabase(other))],
+        mirroring: [mirroring[0]!, control],
+      });
+      await mirrored.whenMirroring('control');
+    },
+  );
 
   /** What a database of the configuration is called on its server. */
   async function database(mirrored: Mirrored, name: 'app' | 'shadow'): Promise<string> {

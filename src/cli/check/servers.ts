@@ -1,6 +1,7 @@
 import { ServerPassword } from '../../auth/server-password.ts';
 import type { Config } from '../../config/config.ts';
 import type { DatabaseConfig } from '../../config/database-schema.ts';
+import { controlled } from '../../config/controlled.ts';
 import { mirroringLabel } from '../../config/entry-labels.ts';
 import type { MirroringConfig } from '../../config/mirroring-schema.ts';
 import { mirrorObjections } from '../../mirror/replay/mirror-objections.ts';
@@ -79,7 +80,8 @@ async function checkMirror(
   }
   try {
     const logins = { source: serverLogin(source, config), mirror: serverLogin(mirror, config) };
-    const rules = { level: mirroring.level, allowSideEffects: mirroring.allow_side_effects };
+    const isControl = controlled(config.mirroring, mirroring) !== undefined;
+    const rules = { level: mirroring.level, allowSideEffects: mirroring.allow_side_effects, isControl };
     const objections = await mirrorObjections(connectServer, logins, rules);
     for (const objection of objections) print(`${name}: would be refused: ${objection}`);
     if (objections.length === 0) print(`${name}: safe to mirror`);

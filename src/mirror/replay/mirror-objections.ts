@@ -11,6 +11,8 @@ import { EXTENSIONS_REACHING_OUT } from './reaching-out.ts';
 export interface SafetyRules {
   readonly level: Level;
   readonly allowSideEffects: boolean;
+  /** What differs there from the source is noise: so it has to be a server of the source's version. */
+  readonly isControl: boolean;
 }
 
 /**
@@ -47,7 +49,25 @@ async function objections(source: ControlSession, mirror: ControlSession, rules:
   const { isSame, isRecovering } = await compare(source, mirror);
   if (isSame) return ['it is the same database as the source'];
   const found = isRecovering && rules.level !== 'read' ? ['it is in recovery, and level is not "read"'] : [];
+  if (rules.isControl) found.push(...(await otherVersion(source, mirror)));
   return rules.allowSideEffects ? found : [...found, ...(await sideEffects(mirror))];
+}
+
+/** Major versions answer differently, and a control of another one would have that taken for noise; minor ones do not. */
+async function otherVersion(source: ControlSession, mirror: ControlSession): Promise<string[]> {
+  const [theirs, ours] = [await versionOf(source), await versionOf(mirror)];
+  if (theirs.major === ours.major) return [];
+  return [`it is a control of version ${ours.name}, and the source has version ${theirs.name}`];
+}
+
+async function versionOf(session: ControlSession): Promise<{ readonly major: number; readonly name: string }> {
+  const [row] = await session.query(
+    `SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('server_version')`,
+  );
+  const major = Math.floor(Number(row?.[0]) / 10_000);
+  if (!(major > 0)) throw new Error('a server does not tell its version as PostgreSQL does');
+  // A packager's addition to the version is no part of it.
+  return { major, name: (row?.[1] ?? '').split(' ', 1)[0] ?? '' };
 }
 
 /**

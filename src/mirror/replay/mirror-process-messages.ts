@@ -45,6 +45,8 @@ export interface MirrorTargetConfig {
   readonly excludeQuery: string | undefined;
   readonly enabled: boolean;
   readonly allowSideEffects: boolean;
+  /** Another mirror's `control`. */
+  readonly isControl: boolean;
   /** How answers are compared; undefined: not at all. */
   readonly compare?: CompareOptions | undefined;
 }

@@ -204,6 +204,7 @@ export function targetConfig(
     excludeQuery: undefined,
     enabled: true,
     allowSideEffects: false,
+    isControl: false,
     ...changes,
   };
 }

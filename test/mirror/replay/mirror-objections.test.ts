@@ -22,7 +22,7 @@ async function serve(test: Cleanup, ...script: readonly Step[]): Promise<ServerL
 }
 
 describe('Against a mirror is', () => {
-  const rules = { level: 'all', allowSideEffects: false } as const;
+  const rules = { level: 'all', allowSideEffects: false, isControl: false } as const;
   const source = async (test: Cleanup): Promise<ServerLogin> =>
     serve(test, acceptLogin(), answer(['']), answer(), waitForClose());
 
@@ -58,6 +58,23 @@ describe('Against a mirror is', () => {
     const allowed = await serve(t, acceptLogin(), answer(['t', 'f']), waitForClose());
     const logins = { source: await source(t), mirror: allowed };
     assert.deepEqual(await mirrorObjections(connectServer, logins, { ...rules, allowSideEffects: true }), []);
+  });
+
+  it('that it is to be a control and has another version than the source', async (t) => {
+    const found: string[][] = [];
+    for (const [number, name] of [
+      ['170009', '17.9'],
+      ['180001', '18.1'],
+    ] as const) {
+      const version = answer(['170002', '17.2 (Debian 17.2-1)']);
+      const asked = await serve(t, acceptLogin(), answer(['']), answer(), version, waitForClose());
+      const mirror = await serve(
+        t,
+        ...[acceptLogin(), answer(['t', 'f']), answer([number, name]), answer(), waitForClose()],
+      );
+      found.push(await mirrorObjections(connectServer, { source: asked, mirror }, { ...rules, isControl: true }));
+    }
+    assert.deepEqual(found, [[], ['it is a control of version 18.1, and the source has version 17.2']]);
   });
 
   it('that it is the one who asks', async (t) => {
