@@ -60,12 +60,12 @@ export async function buildStage(
       { name: database, ...entry(source) },
       { name: 'shop_mirror', ...entry(mirror), user: 'shop', password },
     ],
-    mirroring: [{ source_db: database, destination_db: 'shop_mirror', exposure: 1 }],
+    mirroring: [{ source_db: database, destination_db: 'shop_mirror', exposure: 1, compare: true }],
     users: [{ name: 'shop', database, password }],
   });
   started(async () => pgmirror.stop());
   const httpUrl = `http://127.0.0.1:${pgmirror.httpPort}/`;
-  say(`pgmirror on port ${pgmirror.port}, exposure 1.0; the mirror lacks one index`);
+  say(`pgmirror on port ${pgmirror.port}, exposure 1.0, answers compared; the mirror lacks one index`);
   say(`what it sees, live: ${httpUrl}`);
 
   const url = (user: string, secret: string, port: number, name: string): string =>

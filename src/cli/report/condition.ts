@@ -1,4 +1,5 @@
 import type { QueryReport } from '../../mirror/report/query-report.ts';
+import { MIN_SAMPLES } from '../../mirror/report/report-of.ts';
 
 const operators = {
   '>': (a: number, b: number) => a > b,
@@ -9,9 +10,9 @@ const operators = {
 
 /** What a condition can be about; null where nothing is known of it. */
 const measures = {
-  p50_ratio: (query) => ratio(query.mirror_p50_ms, query.source_p50_ms),
+  p50_ratio: (query) => query.p50_ratio,
   p95_ratio: (query) => query.p95_ratio,
-  p99_ratio: (query) => ratio(query.mirror_p99_ms, query.source_p99_ms),
+  p99_ratio: (query) => query.p99_ratio,
   mirror_p50_ms: (query) => query.mirror_p50_ms,
   mirror_p95_ms: (query) => query.mirror_p95_ms,
   mirror_p99_ms: (query) => query.mirror_p99_ms,
@@ -33,6 +34,13 @@ const ofTime: ReadonlySet<string> = new Set<Measure>([
   'mirror_p95_ms',
   'mirror_p99_ms',
 ]);
+
+/** Where the interval begins in which a ratio lies. */
+const least: Readonly<Partial<Record<Measure, (query: QueryReport) => number | null>>> = {
+  p50_ratio: (query) => query.p50_ratio_low,
+  p95_ratio: (query) => query.p95_ratio_low,
+  p99_ratio: (query) => query.p99_ratio_low,
+};
 
 /** What `--fail-on` names: a measure of a query, and a bound. */
 export interface Condition {
@@ -61,13 +69,13 @@ export function parseCondition(text: string): Condition | undefined {
 /** Whether a query is as the condition says. `minSamples`: latencies of fewer say nothing. */
 export function meets(query: QueryReport, condition: Condition, minSamples: number): boolean {
   if (ofTime.has(condition.measure) && query.samples < minSamples) return false;
-  // A ratio that may as well be 1 is no finding.
-  if (condition.measure === 'p95_ratio' && condition.operator.startsWith('>') && (query.p95_ratio_low ?? 0) <= 1)
-    return false;
+  const low = least[condition.measure];
+  if (low !== undefined && condition.operator.startsWith('>') && mayBeChance(query, low(query) ?? 0)) return false;
   const value = measures[condition.measure](query);
   return value !== null && operators[condition.operator](value, condition.bound);
 }
 
-function ratio(mirror: number | null, source: number | null): number | null {
-  return mirror === null || source === null ? null : mirror / Math.max(source, 0.001);
+/** A ratio that may as well be 1, or was seen for a time only, is no finding. Of a few samples nothing is known of times. */
+function mayBeChance(query: QueryReport, low: number): boolean {
+  return low <= 1 || (query.change === 'unknown' && query.samples >= MIN_SAMPLES);
 }

@@ -71,7 +71,12 @@ function verdict(
     const ratio = tail >= median ? `${tail.toFixed(1)}× at p95` : `${median.toFixed(1)}× at p50`;
     parts.push(`${counted(found.slower.length, 'query is', 'queries are')} slower on the mirror (the worst ${ratio})`);
   } else {
-    parts.push('no query is slower on the mirror');
+    const open = queries.filter(({ change }) => change === 'unknown').length;
+    parts.push(
+      open === 0
+        ? 'no query is slower on the mirror'
+        : `no query is known to be slower on the mirror (${open} of ${queries.length} ran too seldom or unevenly to tell)`,
+    );
   }
   parts.push(
     found.failing.length === 0

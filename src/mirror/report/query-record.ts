@@ -1,5 +1,6 @@
 import { LatencyHistogram } from './latency-histogram.ts';
 import type { AnswerClass, AnswerExample } from './query-report.ts';
+import { TimeSlices } from './time-slices.ts';
 
 const MAX_EXAMPLES = 3;
 /** SQLSTATEs kept one by one; a server may make up as many as it likes. */
@@ -27,6 +28,8 @@ export class QueryRecord {
   readonly mirror = new LatencyHistogram();
   /** What of the mirror's latencies is surely its own. */
   readonly mirrorAtLeast = new LatencyHistogram();
+  /** The same as of the source and surely of the mirror, told apart by when it was. */
+  readonly slices = new TimeSlices();
   readonly sourceErrors = new Map<string, number>();
   readonly mirrorErrors = new Map<string, number>();
   readonly classes = new Map<AnswerClass, number>();
@@ -45,14 +48,17 @@ export class QueryRecord {
 
   /** A latency on both sides, in microseconds. */
   sample(times: {
+    readonly at: number;
     readonly sourceTime: number;
     readonly mirrorTime: number;
     readonly mirrorTimeAtLeast: number;
   }): void {
-    const { sourceTime, mirrorTime } = times;
+    const { at, sourceTime, mirrorTime } = times;
+    const surely = Math.min(mirrorTime, times.mirrorTimeAtLeast);
     this.source.record(sourceTime);
     this.mirror.record(mirrorTime);
-    this.mirrorAtLeast.record(Math.min(mirrorTime, times.mirrorTimeAtLeast));
+    this.mirrorAtLeast.record(surely);
+    this.slices.record(at, sourceTime, surely);
     this.sourceTime += sourceTime;
     this.mirrorTime += mirrorTime;
   }
@@ -69,7 +75,7 @@ export class QueryRecord {
     if (examples.length < MAX_EXAMPLES) examples.push(example());
   }
 
-  /** Takes over what another one counted; but not its examples, which are of another query. */
+  /** Takes over what another one counted; but not its examples and times, which are of another query. */
   add(other: QueryRecord): void {
     this.calls += other.calls;
     this.late += other.late;

@@ -54,9 +54,12 @@ export interface QueryReport {
   readonly p95_ratio: number | null;
   readonly p95_ratio_low: number | null;
   readonly p95_ratio_high: number | null;
-  /** The same of the medians. */
+  /** The same of the medians, and of the 99th percentiles. */
   readonly p50_ratio: number | null;
-  /** Whether it takes another time on the mirror, as far as that is certain. */
+  readonly p50_ratio_low: number | null;
+  readonly p99_ratio: number | null;
+  readonly p99_ratio_low: number | null;
+  /** Whether it takes another time on the mirror, as far as that is certain; `unknown` where it seems so, and may as well not be. */
   readonly change: 'slower' | 'faster' | 'none' | 'unknown';
   /** What the samples took on the mirror beyond what they took on the source, all together. */
   readonly time_lost_ms: number;

@@ -24,6 +24,8 @@ export interface CountedRequest {
   readonly query: QueryIdentity;
   /** It ran something, and did not only prepare it. */
   readonly isCall: boolean;
+  /** When the mirror had answered, in milliseconds of the monotonic clock. */
+  readonly at: number;
   readonly sourceTime: number;
   readonly mirrorTime: number;
   /** How much of that the mirror surely took. */

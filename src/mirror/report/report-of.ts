@@ -53,7 +53,7 @@ export function reportOf(
 }
 
 function changes(
-  { source, mirror, mirrorAtLeast }: QueryRecord,
+  { source, mirror, mirrorAtLeast, slices }: QueryRecord,
   { away, lateness }: { readonly away: number; readonly lateness: number },
 ): Pick<QueryReport, RatioKeys> {
   const ratios = (share: number): Ratios | undefined => {
@@ -66,14 +66,18 @@ function changes(
       low: Math.min(measured.low, ratio(surely.low - away, theirs.high)),
       measuredLow: measured.low,
       own: ratio(ours.value - away, theirs.value),
+      lasts: (isSo) => slices.lasts(share, (mirrorMs, sourceMs) => isSo(ratio(mirrorMs - away, sourceMs))),
     };
   };
-  const [tail, median] = [ratios(0.95), ratios(0.5)];
+  const [median, tail, extreme] = [ratios(0.5), ratios(0.95), ratios(0.99)];
   return {
     p95_ratio: tail?.value ?? null,
     p95_ratio_low: tail?.low ?? null,
     p95_ratio_high: tail?.high ?? null,
     p50_ratio: median?.value ?? null,
+    p50_ratio_low: median?.low ?? null,
+    p99_ratio: extreme?.value ?? null,
+    p99_ratio_low: extreme?.low ?? null,
     change: tail && median ? changeOf(tail, median, source.count, 1 + lateness / STRICTER_MS) : 'unknown',
   };
 }
@@ -83,22 +87,33 @@ interface Ratios extends Percentile {
   readonly measuredLow: number;
   /** The ratio without what all queries take longer. */
   readonly own: number;
+  /** Whether that is so at most times, and not only all together. */
+  readonly lasts: (isSo: (own: number) => boolean) => boolean;
 }
 
-type RatioKeys = 'p95_ratio' | 'p95_ratio_low' | 'p95_ratio_high' | 'p50_ratio' | 'change';
+type RatioKeys = Extract<keyof QueryReport, `${string}_ratio${string}` | 'change'>;
+
+/** What differs by so much at the 95th percentile, or in the middle, is another than before. */
+const TAIL = 1.2;
+const MIDDLE = 1.5;
 
 /**
  * Other than before is what differs by a fifth at the 95th percentile, or by half in the middle: a tail needs many requests
  * to be known, and a busy machine has a long one; the middle is known sooner, but moves with what surrounds the server. A
- * machine that lets its processes wait has to show more.
+ * machine that lets its processes wait has to show more. And it has to last: half as much at least is to be seen at most times.
  */
 function changeOf(tail: Ratios, median: Ratios, count: number, strictness: number): QueryReport['change'] {
   if (count < MIN_SAMPLES) return 'unknown';
-  const isTailSlower = tail.own >= 1.2 * strictness && tail.low > strictness;
-  if (isTailSlower || (median.own >= 1.5 * strictness && median.low > 1.2 * strictness)) return 'slower';
-  const seems = (tail.value >= 1.2 && tail.measuredLow > 1) || (median.value >= 1.5 && median.measuredLow > 1.2);
+  const isSlower = (ratios: Ratios, bound: number, surely: number): boolean =>
+    ratios.own >= bound * strictness &&
+    ratios.low > surely * strictness &&
+    ratios.lasts((own) => own >= ((1 + bound) / 2) * strictness);
+  if (isSlower(tail, TAIL, 1) || isSlower(median, MIDDLE, 1.2)) return 'slower';
+  const seems = (tail.value >= TAIL && tail.measuredLow > 1) || (median.value >= MIDDLE && median.measuredLow > 1.2);
   if (seems) return 'unknown';
-  if ((tail.value <= 1 / 1.2 && tail.high < 1) || (median.value <= 1 / 1.5 && median.high < 1 / 1.2)) return 'faster';
+  const isFaster = (ratios: Ratios, bound: number, surely: number): boolean =>
+    ratios.value <= 1 / bound && ratios.high < 1 / surely && ratios.lasts((own) => own <= 2 / (1 + bound));
+  if (isFaster(tail, TAIL, 1) || isFaster(median, MIDDLE, 1.2)) return 'faster';
   return 'none';
 }
 

@@ -147,12 +147,18 @@ export class TrafficReport {
     if (asked === undefined) return;
     for (const id of this.#controlled.get(mirror) ?? [])
       this.#comparisons.get(id)?.comparison.control(transaction, request);
-    const count = (verdict: Verdict | undefined): void => this.#count(mirror, asked, request, verdict);
+    const at = monotonicNow();
+    const count = (verdict: Verdict | undefined): void => this.#count(mirror, asked, { ...request, at }, verdict);
     const compared = this.#comparisons.get(mirror)?.comparison;
-    if (compared?.answered(transaction, asked, request, count, monotonicNow()) !== true) count(undefined);
+    if (compared?.answered(transaction, asked, request, count, at) !== true) count(undefined);
   }
 
-  #count(mirror: number, asked: RequestQuery, request: AnsweredRequest, verdict: Verdict | undefined): void {
+  #count(
+    mirror: number,
+    asked: RequestQuery,
+    request: AnsweredRequest & { readonly at: number },
+    verdict: Verdict | undefined,
+  ): void {
     const answerClass = this.#statisticsOf(mirror).count({
       ...request,
       isMeasured: request.isMeasured && !this.#isFirst(request.connection, asked.query),

@@ -47,13 +47,14 @@ function startDemo(t: TestContext, seconds: number): RunningDemo {
 describe('the demo', () => {
   it('ends with status 0 when both databases hold the same rows, and leaves nothing behind', async (t) => {
     const leaks = new LeakWatch();
-    const demo = startDemo(t, 5);
+    const demo = startDemo(t, 8);
     const [status] = await within(demo.exited, 60_000, 'the demo to end');
     assert.equal(status, 0, demo.output());
     assert.match(demo.output(), /Both databases hold the same rows\./);
     assert.match(demo.output(), /replayed on the mirror +[\d ]+ 100\.0 %/);
     assert.match(demo.output(), /slower on the mirror \(the worst [\d.]+× at p[59][05]\)/);
     assert.match(demo.output(), /SELECT o\.id, o\.status, sum\(/);
+    assert.match(demo.output(), /% of [\d ]+ answers verified, 0 not the same/);
     await leaks.assertNone();
   });
 

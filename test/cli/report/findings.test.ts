@@ -21,6 +21,14 @@ describe('findings', () => {
     assert.deepEqual(list, []);
   });
 
+  it('say of how many queries it cannot be told yet', () => {
+    const { verdict } = found(query(), query({ change: 'unknown' }), query({ change: 'unknown' }));
+    assert.match(
+      verdict,
+      /^No query is known to be slower on the mirror \(2 of 3 ran too seldom or unevenly to tell\), /,
+    );
+  });
+
   it('name what is slower, the most time lost first', () => {
     const { verdict, slower: list } = found(
       query(),
@@ -64,6 +72,16 @@ describe('findings', () => {
     assert.deepEqual(met(), ['p95_ratio>1.2', 'error_new>0']);
     assert.deepEqual(met(100), ['p95_ratio>1.2']);
     assert.deepEqual(met(5_000), []);
+  });
+
+  it('hold no ratio against a query that may be chance, or was seen for a time only', () => {
+    const conditions = ['p50_ratio>1.2', 'p95_ratio>1.2', 'p99_ratio>1.2'].map(condition);
+    const met = (changes: Partial<QueryReport>) =>
+      findings({ mirrors: [mirror()], queries: [query({ ...slower, ...changes })] }, conditions, undefined).met.length;
+    assert.equal(met({}), 3);
+    assert.equal(met({ p50_ratio_low: 1, p95_ratio_low: 0.9, p99_ratio_low: 0.5 }), 0);
+    assert.equal(met({ change: 'unknown' }), 0);
+    assert.equal(met({ change: 'none' }), 3);
   });
 
   it('hold no condition of time against a few calls, unless told how many are enough', () => {

@@ -5,11 +5,15 @@ import type { CountedRequest } from '../../../src/mirror/report/query-statistics
 
 const mirror = { source: 'app', destination: 'shadow', compared: false };
 
+/** Requests follow each other in time. */
+let now = 0;
+
 function request(changes: Partial<CountedRequest> & { readonly fingerprint?: string } = {}): CountedRequest {
   const { fingerprint = 'a'.repeat(16), ...more } = changes;
   return {
     query: { fingerprint, text: `text of ${fingerprint}`, isParsed: true },
     isCall: true,
+    at: (now += 10),
     sourceTime: 1000,
     mirrorTime: 2000,
     mirrorTimeAtLeast: more.mirrorTime ?? 2000,
@@ -84,6 +88,31 @@ describe('QueryStatistics', () => {
       change(50, (n) => (n % 17 === 0 ? 3_000 : 1_000)),
       'none',
       'three of fifty',
+    );
+  });
+
+  it('calls slower or faster only what is so at one time and at another', () => {
+    const change = (mirrorTime: (n: number) => number) =>
+      reportOf(...Array.from({ length: 2_000 }, (_, n) => request({ mirrorTime: mirrorTime(n) }))).change;
+    assert.equal(
+      change((n) => (n % 3 === 0 ? 4_000 : 1_000)),
+      'slower',
+      'a third of all, at any time',
+    );
+    assert.equal(
+      change((n) => (n > 500 && n < 1_166 ? 4_000 : 1_000)),
+      'unknown',
+      'the same share, all at once',
+    );
+    assert.equal(
+      change((n) => (n < 300 ? 1_000 : 4_000)),
+      'slower',
+      'from some time on',
+    );
+    assert.equal(
+      change((n) => (n > 500 && n < 1_600 ? 500 : 1_000)),
+      'none',
+      'faster for a time',
     );
   });
 
