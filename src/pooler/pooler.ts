@@ -1,5 +1,5 @@
 import type { ServerPassword } from '../auth/server-password.ts';
-import { LOOP_SQLSTATE } from '../mirror/record/loop-name.ts';
+import { CIRCLE_SQLSTATE, LOOP_SQLSTATE, trailOf } from '../mirror/record/look-name.ts';
 import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
@@ -38,8 +38,10 @@ export interface PoolerHost {
   readonly thread: number;
   readonly registry: StatementRegistry;
   readonly mockSecret: Buffer;
-  /** The `application_name` with which this very pgmirror comes to look at a mirror. */
-  readonly loopName: string;
+  /** Names this pgmirror among all. */
+  readonly instance: string;
+  /** Whether mirrors of a source lead back to a pgmirror of the trail, which has come to look at it. */
+  readonly isCircle: (source: string, trail: readonly string[]) => Promise<boolean>;
   readonly desk: RecordingDesk;
   readonly special: SpecialDatabase;
   readonly budget: (key: string, shared: boolean) => Promise<PoolBudget>;
@@ -253,7 +255,7 @@ export class Pooler {
   }
 
   #lookUp(request: LoginRequest): LookedUp | Promise<LookedUp> {
-    if (request.settings.get('application_name') === this.#host.loopName) {
+    if (trailOf(request.settings.get('application_name'))?.includes(this.#host.instance) === true) {
       throw new ProtocolError('a pgmirror cannot be its own mirror', LOOP_SQLSTATE);
     }
     const { admin, authType } = this.#options;
@@ -337,6 +339,14 @@ export class Pooler {
     const entry = this.#directory.find(request.user, request.database);
     if (entry === undefined || this.#shut) {
       throw new LoginRefused({ severity: 'FATAL', code: '57P03', message: 'the database system is shutting down' });
+    }
+    const trail = trailOf(request.settings.get('application_name'));
+    if (trail !== undefined && (await this.#host.isCircle(request.database, trail))) {
+      throw new LoginRefused({
+        severity: 'FATAL',
+        code: CIRCLE_SQLSTATE,
+        message: 'its mirrors lead back to this one',
+      });
     }
     const { limits } = this.#options;
     this.#pools.learn(request.user, entry.database, entry.route, { limits, learnt });

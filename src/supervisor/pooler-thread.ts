@@ -30,6 +30,8 @@ const MIRROR_CHECK_MS = 10;
 const budgetRows = new Map<string, { resolve: (row: number) => void; promise: Promise<number> }>();
 const adminAnswers = new Map<number, (answer: AdminAnswer) => void>();
 let nextAdminId = 1;
+const circleAnswers = new Map<number, (isCircle: boolean) => void>();
+let nextCircleId = 1;
 
 const clients = new Int32Array(start.memory.clients);
 const logins = new Int32Array(start.memory.logins);
@@ -60,7 +62,7 @@ const pooler = await Pooler.start(
   {
     thread: start.thread,
     mockSecret: Buffer.from(start.mockSecret),
-    loopName: start.loopName,
+    instance: start.instance,
     registry,
     desk,
     special: admin,
@@ -70,6 +72,7 @@ const pooler = await Pooler.start(
     loginArrived: (limit) => arrived(logins, limit),
     loginLeft: () => Atomics.sub(logins, start.thread, 1),
     loginFailed: (address) => tell({ type: 'loginFailed', address }),
+    isCircle,
     cancelElsewhere: (key) => tell({ type: 'cancel', ...key }),
     log: (level, message, fields) => logger[level](fields, message),
   },
@@ -122,6 +125,10 @@ async function received(message: ToThread): Promise<void> {
       adminAnswers.get(message.id)?.(message.answer);
       adminAnswers.delete(message.id);
       return;
+    case 'circleAnswer':
+      circleAnswers.get(message.id)?.(message.isCircle);
+      circleAnswers.delete(message.id);
+      return;
     case 'drain':
       await pooler.drain();
       return tell({ type: 'drained' });
@@ -144,6 +151,14 @@ async function finishMirroring(): Promise<void> {
   while (desk.unfinished > 0 && performance.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, MIRROR_CHECK_MS));
   }
+}
+
+async function isCircle(source: string, trail: readonly string[]): Promise<boolean> {
+  const id = nextCircleId++;
+  const answer = Promise.withResolvers<boolean>();
+  circleAnswers.set(id, answer.resolve);
+  tell({ type: 'circle', id, source, trail });
+  return answer.promise;
 }
 
 /** Counts one more of this thread against the limit of the whole process. */

@@ -40,6 +40,8 @@ export interface PoolerThreadsHost {
   admin(command: string): Promise<AdminAnswer>;
   /** A half of a two-phase commit was seen. */
   prepared(news: PreparedNews): void;
+  /** Whether mirrors of the source lead back to a pgmirror of the trail. Never rejects. */
+  isCircle(source: string, trail: readonly string[]): Promise<boolean>;
   /** Where the mirror process listens. */
   mirrorPath(): string | undefined;
   /** Whether a thread that is started again could listen where the one before it did. */
@@ -60,7 +62,7 @@ export class PoolerThreads {
   readonly #logger: Logger;
   readonly #memory: SharedMemory;
   readonly #mockSecret = randomBytes(32);
-  readonly #loopName: string;
+  readonly #instance: string;
   readonly #prefix = `pgmirror_${randomBytes(4).toString('hex')}`;
   readonly #threads: (RunningThread | undefined)[] = [];
   readonly #backoffs: Backoff[] = [];
@@ -76,7 +78,7 @@ export class PoolerThreads {
     readonly count: number;
     readonly listen: (thread: number) => readonly ListenAddress[];
     readonly config: ThreadConfig;
-    readonly loopName: string;
+    readonly instance: string;
     readonly host: PoolerThreadsHost;
     readonly counters: CounterBook;
     readonly logger: Logger;
@@ -84,7 +86,7 @@ export class PoolerThreads {
     this.#count = options.count;
     this.#listen = options.listen;
     this.#config = options.config;
-    this.#loopName = options.loopName;
+    this.#instance = options.instance;
     this.#host = options.host;
     this.#counters = options.counters;
     this.#logger = options.logger;
@@ -174,7 +176,7 @@ export class PoolerThreads {
       generation,
       statementPrefix: `${this.#prefix}_${generation}_`,
       mockSecret: this.#mockSecret,
-      loopName: this.#loopName,
+      instance: this.#instance,
       listen: this.#listen(thread),
       config: this.#config,
       memory: this.#memory,
@@ -252,6 +254,11 @@ export class PoolerThreads {
       case 'admin':
         void this.#host.admin(message.command).then((answer) => {
           this.#tell(thread, { type: 'adminAnswer', id: message.id, answer });
+        });
+        return;
+      case 'circle':
+        void this.#host.isCircle(message.source, message.trail).then((isCircle) => {
+          this.#tell(thread, { type: 'circleAnswer', id: message.id, isCircle });
         });
         return;
       default:

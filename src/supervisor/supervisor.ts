@@ -7,9 +7,11 @@ import { differences } from '../config/differences.ts';
 import { HttpServer } from '../http/http-server.ts';
 import type { Readiness } from '../http/http-host.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
-import { loopName } from '../mirror/record/loop-name.ts';
+import { passedOn } from '../mirror/record/look-name.ts';
+import { leadBack } from '../mirror/replay/circle.ts';
 import type { MirrorTargetStatus } from '../mirror/replay/mirror-process-messages.ts';
 import { socketPath } from '../net/server-socket.ts';
+import { connectServer } from '../pool/connect-server.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import { CounterBook, NO_COUNTS } from './counter-book.ts';
 import { claimPort, claimSocketPath } from './exclusive-address.ts';
@@ -74,10 +76,11 @@ export class Supervisor implements AdminHost {
       count: options.config.general.workers,
       listen: (thread) => this.#listenAddresses(thread),
       config: this.#threadConfig(),
-      loopName: loopName(this.#instance),
+      instance: this.#instance,
       host: {
         admin: (command) => runAdminCommand(this, command),
         prepared: (news) => this.#prepared.note(news),
+        isCircle: (source, trail) => this.#isCircle(source, trail),
         mirrorPath: () => this.#mirrorChild?.path,
         // A socket that was passed to this process is closed with its thread, and cannot be opened again.
         canListenAgain: () => options.listenFds.length === 0,
@@ -227,6 +230,15 @@ export class Supervisor implements AdminHost {
     });
   }
 
+  /** A pgmirror looks at a source: its look is passed on to the mirrors that get what it would send, or soon might. */
+  async #isCircle(source: string, trail: readonly string[]): Promise<boolean> {
+    const further = passedOn(trail, this.#instance);
+    if (further === undefined) return false;
+    const off = new Set((await this.#mirrorChild?.status())?.filter(isOff).map(({ id }) => id));
+    const mirrors = this.#mirrorConfig().targets.filter((target) => target.source === source && !off.has(target.id));
+    return leadBack(mirrors, { connect: connectServer, trail: further });
+  }
+
   /** Lets clients finish, up to `shutdown_timeout`, and mirrors for a moment, then ends everything. */
   async stop(): Promise<{ cut: boolean }> {
     this.#state = 'draining';
@@ -338,6 +350,10 @@ export class Supervisor implements AdminHost {
     const known = stateOf(destination, this.#overrides, status);
     return { ...known, lagMs: status?.lagMs ?? 0, latencyMs: status?.latencyMs };
   }
+}
+
+function isOff({ state }: MirrorTargetStatus): boolean {
+  return state === 'refused' || state === 'disabled';
 }
 
 /** Whether the promise settled within the time. */

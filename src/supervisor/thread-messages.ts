@@ -43,8 +43,8 @@ export interface ThreadStart {
   readonly generation: number;
   readonly statementPrefix: string;
   readonly mockSecret: Uint8Array;
-  /** The `application_name` with which this pgmirror looks at its mirrors. */
-  readonly loopName: string;
+  /** Names this pgmirror among all. */
+  readonly instance: string;
   readonly listen: readonly ListenAddress[];
   readonly config: ThreadConfig;
   readonly memory: SharedMemory;
@@ -71,6 +71,7 @@ export type ToThread =
   | { readonly type: 'pause'; readonly database: string | undefined }
   | { readonly type: 'resume' | 'reconnect' | 'kill'; readonly database: string | undefined }
   | { readonly type: 'adminAnswer'; readonly id: number; readonly answer: AdminAnswer }
+  | { readonly type: 'circleAnswer'; readonly id: number; readonly isCircle: boolean }
   /** Let nobody in, and tell when everybody has gone. */
   | { readonly type: 'drain' }
   /** Hand over what is recorded, and tell when the mirrors have finished with it. */
@@ -91,6 +92,8 @@ export type FromThread =
   | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
   | { readonly type: 'snapshot'; readonly id: number; readonly snapshot: ThreadSnapshot }
   | { readonly type: 'admin'; readonly id: number; readonly command: string }
+  /** Do mirrors of the source lead back to a pgmirror of the trail? */
+  | { readonly type: 'circle'; readonly id: number; readonly source: string; readonly trail: readonly string[] }
   | { readonly type: 'countersReset' }
   | { readonly type: 'paused' }
   | { readonly type: 'drained' }

@@ -87,6 +87,38 @@ describe('A mirror is refused, and production runs,', () => {
     await assertRefused(mirrored, /^it is this pgmirror itself$/);
   });
 
+  it('where it is another pgmirror whose mirrors lead back', async (t) => {
+    const test = inReverse(t);
+    const schema = 'CREATE TABLE item (id integer)';
+    const first = await Mirrored.start(test, { source: server }, { schema });
+    const second = await Mirrored.start(test, { source: server }, { schema });
+    const third = await Mirrored.start(test, { source: server }, { schema });
+    const mirrorTo = async (from: Mirrored, to: Mirrored): Promise<void> => {
+      const [source] = from.files.databases ?? [];
+      const entry = { name: 'shadow', host: '127.0.0.1', port: to.pgmirror.port, database_name: 'app' };
+      await from.pgmirror.reload({
+        databases: [source!, { ...entry, user: 'alice', password: 'alice-password' }],
+      });
+    };
+    // What one mirrors is mirrored on: that is a chain, and no circle.
+    await mirrorTo(first, second);
+    await first.whenMirroring();
+    await mirrorTo(second, third);
+    await second.whenMirroring();
+    // The connection that would close it is the one that is refused.
+    await mirrorTo(third, first);
+    await assertRefused(third, /^it is a pgmirror whose own mirrors lead back to this one$/);
+    await first.drained();
+    await second.drained();
+    await third.pgmirror.admin('RESET STATS');
+    await first.query('INSERT INTO item VALUES (1)');
+    assert.equal((await first.drained()).errors, 0);
+    assert.equal((await second.drained()).errors, 0);
+    for (const each of [first, second, third]) {
+      assert.deepEqual(await each.onSource('SELECT id FROM item'), [{ id: 1 }]);
+    }
+  });
+
   it('where it can act outside of itself, unless that is allowed', async (t) => {
     const mirrored = await Mirrored.start(inReverse(t), { source: server });
     await mirrored.onMirror(

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ServerLogin } from '../../pool/connect-server.ts';
 import { quoteLiteral } from '../../util/sql-quote.ts';
-import { LOOP_SQLSTATE } from '../record/loop-name.ts';
+import { CIRCLE_SQLSTATE, LOOP_SQLSTATE } from '../record/look-name.ts';
 import type { Connect } from './connect.ts';
 import { ControlSession } from './control-session.ts';
 import type { Level } from './level.ts';
@@ -29,7 +29,9 @@ export async function mirrorObjections(
       ControlSession.with(toSource(connect), logins.source, async (onSource) => objections(onSource, onMirror, rules)),
     );
   } catch (error) {
-    if ((error as { code?: unknown }).code === LOOP_SQLSTATE) return ['it is this pgmirror itself'];
+    const { code } = error as { code?: unknown };
+    if (code === LOOP_SQLSTATE) return ['it is this pgmirror itself'];
+    if (code === CIRCLE_SQLSTATE) return ['it is a pgmirror whose own mirrors lead back to this one'];
     throw error;
   }
 }

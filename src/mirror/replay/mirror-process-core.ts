@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { monotonicNow } from '../../util/clock.ts';
-import { loopName } from '../record/loop-name.ts';
+import { lookName } from '../record/look-name.ts';
 import { TargetState } from '../record/record-stream.ts';
 import type { Outcome } from '../record/record-stream.ts';
 import { MirrorTarget } from './mirror-target.ts';
@@ -124,7 +124,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   objectionsTo(config: MirrorTargetConfig): Promise<readonly string[]> {
     const { connect } = this;
     const source = this.#sources.get(config.source);
-    return lookAt(config, { connect, source, applicationName: loopName(this.#instance) });
+    return lookAt(config, { connect, source, applicationName: lookName([this.#instance]) });
   }
 
   async askSource(config: MirrorTargetConfig, sql: string): Promise<(string | null)[][]> {
