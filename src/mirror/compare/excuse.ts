@@ -1,4 +1,5 @@
 import type { AnswerClass } from '../report/query-report.ts';
+import { lacksSessionNumber } from '../report/session-numbers.ts';
 import type { ComparedRequest } from './comparison.ts';
 import type { Difference } from './difference.ts';
 import type { MirrorKnowledge } from './mirror-knowledge.ts';
@@ -57,12 +58,13 @@ function excuseOfRows(
 }
 
 function excuseOfError(
-  { sourceError, mirrorError }: ComparedRequest,
+  request: ComparedRequest,
   facts: StatementFacts,
   knowledge: MirrorKnowledge,
 ): AnswerClass | undefined {
-  const errors = [sourceError, mirrorError];
+  const errors = [request.sourceError, request.mirrorError];
   if (errors.some((code) => OF_THE_MOMENT.test(code))) return 'ambiguous';
+  if (lacksSessionNumber(request.query, request)) return 'generated';
   // A value that the client was given by the source is another one on the mirror, or belongs to another row.
   const relations = errors.some((code) => OF_CONSTRAINTS.test(code)) ? knowledge.relationsOf(facts) : new Set<string>();
   for (const relation of relations ?? knowledge.catalog?.generating.keys() ?? []) {

@@ -2,6 +2,7 @@ import type { QueryIdentity } from './query-identifier.ts';
 import { QueryRecord } from './query-record.ts';
 import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts';
 import { commonDelay, reportOf } from './report-of.ts';
+import { lacksSessionNumber } from './session-numbers.ts';
 
 /** The fingerprint of the sum of all that is not kept one by one. */
 const OTHER = 'other';
@@ -148,6 +149,7 @@ function classOf(request: CountedRequest): AnswerClass | undefined {
   if (request.timedOut) return 'timeout';
   if (request.isConsequence) return undefined;
   if (request.verdict !== undefined) return request.verdict.answerClass;
+  if (mirrorError !== sourceError && lacksSessionNumber(request.query, request)) return 'generated';
   if (mirrorError !== '' && sourceError === '') return 'error_new';
   if (mirrorError === '' && sourceError !== '') return 'error_missing';
   return mirrorError === sourceError ? undefined : 'error_changed';

@@ -52,6 +52,13 @@ describe('QueryStatistics', () => {
     assert.equal(row.verified, null);
   });
 
+  it('does not call it an error of the mirror where a sequence gave its number to another session', () => {
+    const query = { fingerprint: 'b'.repeat(16), text: 'SELECT lastval()', isParsed: true };
+    const row = reportOf(request({ query, mirrorError: '55000' }), request({ query, mirrorError: '42P01' }));
+    assert.deepEqual(row.classes, { generated: 1, error_new: 1 });
+    assert.deepEqual(row.errors.mirror, { '55000': 1, '42P01': 1 });
+  });
+
   it('is the surer of a ratio the more it has seen', () => {
     const spread = (count: number) => {
       const row = reportOf(...Array.from({ length: count }, (_, n) => request({ mirrorTime: 1000 + (n % 100) * 100 })));
