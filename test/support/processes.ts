@@ -31,6 +31,11 @@ export function familyOf(processId: number): number[] {
   return [processId, ...childrenOf(processId).flatMap((child) => familyOf(child))];
 }
 
+/** The nice values of a process's threads. */
+export function nicenessOf(processId: number): number[] {
+  return readdirSync(`/proc/${processId}/task`).map((thread) => Number(words(`${processId}/task/${thread}`)[16]));
+}
+
 /** The words of /proc/…/stat behind the command: state, parent, … */
 function words(processId: number | string): string[] {
   try {

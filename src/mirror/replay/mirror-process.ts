@@ -7,6 +7,7 @@ import { connectServer } from '../../pool/connect-server.ts';
 import { entryFile } from '../../util/entry-file.ts';
 import { QueryIdentifier } from '../report/query-identifier.ts';
 import { TrafficReport } from '../report/traffic-report.ts';
+import { giveWay } from './give-way.ts';
 import { MirrorProcess } from './mirror-process-core.ts';
 import type { FromMirrorProcess, ToMirrorProcess } from './mirror-process-messages.ts';
 
@@ -57,5 +58,6 @@ const server = createServer((socket) => core.accept(socket));
 server.on('error', die);
 server.listen(socketPath, () => {
   chmodSync(socketPath, 0o600);
+  giveWay();
   tell({ type: 'ready', socketPath });
 });

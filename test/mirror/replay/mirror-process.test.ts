@@ -18,6 +18,7 @@ import { inReverse } from '../../support/cleanup.ts';
 import { eventually } from '../../support/eventually.ts';
 import { LeakWatch } from '../../support/leaks.ts';
 import { createDatabase, query as run, startTestPostgres } from '../../support/postgres.ts';
+import { nicenessOf, skipWithoutProc } from '../../support/processes.ts';
 import { WireClient } from '../../support/wire-client.ts';
 import { MirrorChild, RecordFeeder, targetConfig } from './mirror-child.ts';
 import { SourceSession } from './source-session.ts';
@@ -431,6 +432,15 @@ describe('what fails on the mirror alone', () => {
     },
   };
   for (const [name, one] of Object.entries(cases)) it(name, async () => replay(one));
+});
+
+it('gives way to other processes, with all of its threads', { skip: skipWithoutProc }, () => {
+  const processId = mirror.child.pid;
+  assert.ok(processId !== undefined);
+  const [own = 0] = nicenessOf(process.pid);
+  const values = nicenessOf(processId);
+  assert.ok(values.length > 1);
+  assert.deepEqual([...new Set(values)], [Math.max(own, 5)]);
 });
 
 it('reports what it measured', async () => {
