@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { parse } from 'smol-toml';
 import type { z } from 'zod';
 import { adminSchema } from '../../src/config/admin-schema.ts';
 import { databaseSchema } from '../../src/config/database-schema.ts';
@@ -7,7 +8,8 @@ import { isReloadable } from '../../src/config/differences.ts';
 import { generalSchema } from '../../src/config/general-schema.ts';
 import { mirroringSchema } from '../../src/config/mirroring-schema.ts';
 import { userSchema } from '../../src/config/user-schema.ts';
-import { partUnder, tableRows, textOf } from './documents.ts';
+import { LinearPattern } from '../../src/util/linear-pattern.ts';
+import { codeBlocks, partUnder, tableRows, textOf } from './documents.ts';
 
 const text = textOf('docs/configuration.md');
 
@@ -71,3 +73,60 @@ function documentedDefault(field: z.ZodType): string {
 function accepted(field: z.ZodType): string | undefined {
   return field.safeParse(Symbol('nothing accepts this')).error?.issues[0]?.message;
 }
+
+describe('The patterns of docs/configuration.md that are ready to be copied', () => {
+  const patterns = codeBlocks(partUnder(text, 'What to leave out'), 'toml').map((code) => parse(code).exclude_query);
+  /** By pattern: what it matches. */
+  const matched: readonly (readonly string[])[] = [
+    [
+      ...[
+        'SELECT 1',
+        'select 1;',
+        '',
+        ' ; ',
+        '/* ping */ SELECT 1',
+        'select\ttrue',
+        'SELECT version()',
+        'SELECT NOW();',
+      ],
+      ...['SHOW transaction_read_only', 'show server_version'],
+    ],
+    [
+      'SELECT * FROM pg_stat_activity',
+      'select sum(blks_hit) from pg_catalog.pg_statio_user_tables',
+      'SELECT count(*) FROM pg_locks',
+      "SELECT pg_database_size('app')",
+      'SELECT relname, pg_total_relation_size(oid) FROM pg_class',
+    ],
+    ['SELECT iban FROM account', 'UPDATE person SET "passport_no" = $1'],
+  ];
+  const others = [
+    'SELECT 10',
+    'SELECT 1 FROM item',
+    'SELECT 1; DELETE FROM item',
+    '/* SELECT 1 */ DELETE FROM item',
+    'SELECT version FROM item',
+    'SELECT now(), id FROM item',
+    'SHOW x; DROP TABLE y',
+    'SELECT pg_status FROM item',
+    'SELECT relation_size FROM item',
+    'SELECT * FROM ibans',
+    'BEGIN',
+  ];
+
+  it('match what they are for, and nothing else', () => {
+    assert.equal(patterns.length, matched.length);
+    for (const [index, pattern] of patterns.entries()) {
+      const compiled = new LinearPattern(String(pattern));
+      for (const [other, texts] of [...matched, others].entries()) {
+        for (const sql of texts) assert.equal(compiled.isIn(sql), index === other, `${String(pattern)}: ${sql}`);
+      }
+    }
+  });
+
+  it('can be joined', () => {
+    const joined = new LinearPattern(patterns.join('|'));
+    for (const sql of matched.flat()) assert.ok(joined.isIn(sql), sql);
+    for (const sql of others) assert.ok(!joined.isIn(sql), sql);
+  });
+});

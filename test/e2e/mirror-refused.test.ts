@@ -47,12 +47,20 @@ describe('A mirror is refused, and production runs,', () => {
     assert.equal(lines.length, 1, 'one line in the log');
   }
 
-  it('where it is the same database, under whatever name of its host', async (t) => {
+  it('where it is the same database, under whatever name of its host, or by its socket', async (t) => {
     const mirrored = await Mirrored.start(inReverse(t), { source: server });
     const { databases = [] } = mirrored.files;
     const [source] = databases;
     await mirrored.pgmirror.reload({ databases: [source!, { ...source!, name: 'shadow', host: 'localhost' }] });
     await assertRefused(mirrored, /^it is the same database as the source$/);
+
+    const [{ directory } = { directory: '' }] = await mirrored.onSource<{ directory: string }>(
+      `SELECT current_setting('unix_socket_directories') AS directory`,
+    );
+    await mirrored.pgmirror.reload({ databases: [source!, { ...source!, name: 'shadow', host: directory }] });
+    await mirrored.query('SELECT 1');
+    const { state, reason } = await mirrored.counts();
+    assert.deepEqual({ state, reason }, { state: 'refused', reason: 'it is the same database as the source' });
 
     // Put right, it comes up with the next reload.
     await mirrored.pgmirror.reload({ databases: [...databases] });

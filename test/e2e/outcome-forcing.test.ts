@@ -178,6 +178,23 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     assert.deepEqual((await mirrored.counts()).reasons, {});
   });
 
+  it('and what refuses a block, and succeeded, is sent as it came', async () => {
+    const failed = await run(
+      'INSERT INTO item VALUES (1)',
+      'CREATE INDEX CONCURRENTLY item_ran ON item (ran)',
+      'REINDEX INDEX CONCURRENTLY item_ran',
+      'VACUUM (ANALYZE) item',
+      'CLUSTER',
+    );
+    const { mirrored: replayed, errors } = await mirrored.drained();
+    assert.deepEqual({ failed, replayed, errors }, { failed: 0, replayed: 5, errors: 0 });
+    const index = `SELECT indisvalid, reltuples FROM pg_index i, pg_class t
+      WHERE i.indexrelid = 'item_ran'::regclass AND t.oid = 'item'::regclass`;
+    assert.deepEqual(await mirrored.onMirror(index), [{ indisvalid: true, reltuples: 1 }]);
+    assert.equal(await run('DROP INDEX CONCURRENTLY item_ran'), 0);
+    assert.equal((await mirrored.drained()).errors, 0);
+  });
+
   it('and a connection to the source that is lost drops what ran there', async () => {
     const client = new Client({ connectionString: mirrored.url });
     client.on('error', () => {});
