@@ -105,7 +105,8 @@ export class MirrorComparison {
     this.#open.delete(transaction);
     if (write === undefined) return;
     if (outcome === Outcome.Replayed) this.#knowledge.writes.done(write, event);
-    else this.#knowledge.writes.lost(write, event);
+    else if (outcome === Outcome.Dropped) this.#knowledge.writes.lost(write, event);
+    else this.#knowledge.writes.failed(write, event);
   }
 
   /** The control mirror answered a request of a transaction, or has ended it where there is no request. */

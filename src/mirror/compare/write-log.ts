@@ -88,13 +88,24 @@ export class WriteLog {
     this.#moveOn();
   }
 
-  /** It will not take effect on the mirror. */
+  /** It will not take effect on the mirror, since it was not run there. */
   lost(write: LoggedWrite, event: number): void {
     write.mirrorDoneAt = event;
     this.taints.add(write.scope.written, write.begunAt);
     if (write.defines && !write.isRolledBack) this.taints.addDefinitions(write.begunAt);
     this.#open.delete(write);
     this.#moveOn();
+  }
+
+  /**
+   * It was run on the mirror, and something failed there. Where it was rolled back on the source the mirror lacks no row for
+   * it; the numbers that it took from sequences may be others.
+   */
+  failed(write: LoggedWrite, event: number): void {
+    if (!write.isRolledBack) return this.lost(write, event);
+    const { written } = write.scope;
+    this.taints.add(written && new Set([...written].filter(this.#hasSequence)), write.begunAt);
+    this.done(write, event);
   }
 
   /** RESET MIRROR: it is freshly synced. What is under way is so still. */

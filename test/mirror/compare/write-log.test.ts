@@ -116,6 +116,26 @@ describe('WriteLog', () => {
     assert.equal(log.order(read([50, 60], [150, 160])), 'clear');
   });
 
+  it('does not taint rows that the source rolled back, too, where that failed on the mirror', () => {
+    const undone = write([10, 20], undefined, { isRolledBack: true, relations: ['t', 'numbered'] });
+    const log = logOf(undone);
+    log.failed(undone, 100);
+    assert.equal(log.order(read([30, 40], [130, 140])), 'clear');
+    assert.equal(log.order(read([30, 40], [130, 140], { relations: new Set(['numbered']) })), 'unverified');
+
+    const committed = write([50, 60], undefined);
+    log.add(committed);
+    log.failed(committed, 200);
+    assert.equal(log.order(read([70, 80], [230, 240])), 'unverified');
+  });
+
+  it('taints what the source rolled back where the mirror did not run it: a part may have been committed', () => {
+    const undone = write([10, 20], undefined, { isRolledBack: true });
+    const log = logOf(undone);
+    log.lost(undone, 100);
+    assert.equal(log.order(read([30, 40], [130, 140])), 'unverified');
+  });
+
   it('taints relations on which two writes took effect in another order, or in one that is not known', () => {
     const swapped = logOf(write([10, 20], [130, 140]), write([30, 40], [110, 120]));
     assert.equal(swapped.order(read([50, 60], [150, 160])), 'unverified');
