@@ -10,6 +10,8 @@ import { RandomClient, type Tally } from './fidelity/random-client.ts';
 import { doSomething, schemaFor } from './fidelity/transactions.ts';
 
 const clientCount = 8;
+/** `FIDELITY_SEED` makes another workload. */
+const firstSeed = Number(process.env.FIDELITY_SEED ?? 1);
 
 describe('A random workload of every kind of transaction', () => {
   const cleanup = inReverse({ after });
@@ -56,7 +58,7 @@ describe('A random workload of every kind of transaction', () => {
 
   it('leaves the mirror as the source is, but for what is counted', async (t) => {
     const mirrored = await start(inReverse(t), {});
-    const { transactions, ...dropped } = await work(mirrored, 5_000, 1);
+    const { transactions, ...dropped } = await work(mirrored, 5_000, firstSeed);
     const { total, errors, reasons, mirrored: replayed } = await mirrored.drained({ timeoutMs: 120_000 });
     const reasonsMade = Object.fromEntries(Object.entries(dropped).filter(([, count]) => count > 0));
     assert.deepEqual({ total, errors, reasons }, { total: transactions, errors: 0, reasons: reasonsMade });
@@ -72,7 +74,7 @@ describe('A random workload of every kind of transaction', () => {
       general: { workers: 2 },
       mirroring: { exposure: 0.3 },
     });
-    const { transactions } = await work(mirrored, 1_500, 2);
+    const { transactions } = await work(mirrored, 1_500, firstSeed + 1);
     const { total, mirrored: replayed } = await mirrored.drained({ timeoutMs: 120_000 });
     assert.equal(total, transactions);
     assert.ok(replayed > total * 0.2 && replayed < total * 0.4, `${replayed} of ${total}`);

@@ -129,6 +129,30 @@ describe('The HTTP server', () => {
     assert.equal((await ask(port, '/mirrors', { headers: { Host: `localhost:${port}` } })).status, 200);
   });
 
+  it('shows no text at all, or literals, only where log_statements says so', async () => {
+    const fails = 'SELECT * FROM thing WHERE name = $$hidden$$';
+    const show = async (statements: string): Promise<string> => {
+      const { port: own } = mirrored.pgmirror;
+      const general = { ...mirrored.files.general, port: own, log_statements: statements };
+      await mirrored.pgmirror.reload({ general });
+      await mirrored.query(fails);
+      await mirrored.drained();
+      const failing = (await askQueries(port)).filter(({ error_new: errors, calls }) => errors > 0 && calls > 1);
+      return JSON.stringify(failing);
+    };
+    await mirrored.query(fails);
+    assert.doesNotMatch(await show('none'), /thing|hidden/);
+    const normalized = await show('fingerprint');
+    assert.match(normalized, /FROM thing WHERE name = \$1/);
+    assert.doesNotMatch(normalized, /hidden/);
+    await mirrored.pgmirror.admin('RESET STATS'); // so many examples are kept, and no more
+    await mirrored.query(fails);
+    assert.match(await show('full'), /hidden/);
+    assert.doesNotMatch(await show('fingerprint'), /hidden/);
+    assert.doesNotMatch(mirrored.pgmirror.output(), /hidden/);
+    assert.doesNotMatch((await ask(port, '/metrics')).body, /hidden|thing/);
+  });
+
   it('answers during reloads', async () => {
     const paths = ['/metrics', '/mirrors', '/queries', '/readyz'];
     const reloads = Array.from({ length: 3 }, async () => mirrored.pgmirror.admin('RELOAD'));

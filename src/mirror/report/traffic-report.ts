@@ -14,6 +14,7 @@ import type { AnsweredRequest } from '../replay/replay-options.ts';
 import { logMismatch } from './log-mismatch.ts';
 import type { QueryIdentifier, QueryIdentity } from './query-identifier.ts';
 import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts';
+import { permittedTexts } from './permitted-texts.ts';
 import { QueryStatistics } from './query-statistics.ts';
 import type { ReportOptions } from './report-options.ts';
 import { RequestQueries } from './request-queries.ts';
@@ -198,7 +199,7 @@ export class TrafficReport {
         lateness: this.#lateness,
       }),
     );
-    return this.#options.statements === 'none' ? rows.map((row) => ({ ...row, query: '' })) : rows;
+    return rows.map((row) => permittedTexts(row, this.#options.statements));
   }
 
   reset(): void {

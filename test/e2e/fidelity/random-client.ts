@@ -113,6 +113,26 @@ export class RandomClient {
     } while (await Promise.race([answered.then(() => false), pause(200).then(() => true)]));
   }
 
+  /** Runs a simple query on another connection, which ends with it. */
+  async runBeside(text: string): Promise<Message[]> {
+    const wire = await WireClient.login(this.#address, this.#login);
+    try {
+      wire.send(query(text));
+      return await this.#answer(wire, '', text);
+    } finally {
+      await wire.end();
+    }
+  }
+
+  /** Waits until pgmirror has closed the connection, and says why. */
+  async whenClosed(error: string): Promise<void> {
+    const wire = await this.wire();
+    this.#forget();
+    const [failure] = await wire.expect('E');
+    assert.equal(failure && errorFields(failure).C, error);
+    await wire.closed;
+  }
+
   /** Sends a query and goes without waiting for its answer, or with no more of it than its first message. */
   async vanish(text?: string, first?: string): Promise<void> {
     const wire = await this.wire();

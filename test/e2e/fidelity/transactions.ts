@@ -1,4 +1,16 @@
-import { bind, close, cstr, describe, execute, int16, int32, msg, parse, sync } from '../../support/bytes.ts';
+import {
+  bind,
+  close,
+  cstr,
+  describe,
+  execute,
+  int16,
+  int32,
+  msg,
+  parse,
+  rowValues,
+  sync,
+} from '../../support/bytes.ts';
 import type { RandomClient } from './random-client.ts';
 
 /** Run on both sides before: what all clients need, and the tables of each. */
@@ -48,6 +60,7 @@ const deeds: readonly (readonly [name: string, weight: number, deed: Deed])[] = 
   ['blocks within one query', 2, async (c) => void (await c.run(`BEGIN; ${insert(c)}; COMMIT; ${insert(c)}`))],
   ['a failure', 5, failure],
   ['a failure, and the client’s retry', 3, retry],
+  ['a serialization failure, and the client’s retry', 2, serializationFailure],
   ['a block that failed', 5, failedBlock],
   [
     'a chain of blocks',
@@ -68,6 +81,7 @@ const deeds: readonly (readonly [name: string, weight: number, deed: Deed])[] = 
   ['a cancel', 2, cancel],
   ['a client that goes in its block', 2, vanishInBlock],
   ['a client that goes with its work under way', 2, vanishAtWork],
+  ['a server connection that is lost', 1, lostServer],
   ['what cannot be forced', 2, unforceable],
   [
     'a procedural block',
@@ -139,6 +153,16 @@ async function retry(c: RandomClient): Promise<void> {
   await c.run(insert(c, taken));
   await c.run(`${insert(c, free)}; ${insert(c, taken)}`, '23505');
   await c.run(insert(c, free, 'again'));
+}
+
+async function serializationFailure(c: RandomClient): Promise<void> {
+  const more = `UPDATE ${c.schema}.counter SET n = n + 1`;
+  c.tally.transactions += 2;
+  await c.runAll('BEGIN ISOLATION LEVEL REPEATABLE READ', `SELECT n FROM ${c.schema}.counter`, insert(c));
+  await c.runBeside(more);
+  await c.run(more, '40001');
+  await c.run('ROLLBACK');
+  await c.run(more);
 }
 
 async function failedBlock(c: RandomClient): Promise<void> {
@@ -279,6 +303,18 @@ async function vanishAtWork(c: RandomClient): Promise<void> {
   }
   await c.runAll('BEGIN', insert(c));
   await c.vanish('COMMIT');
+}
+
+/** Nobody may end backends of the mirror: that is denied there. */
+async function lostServer(c: RandomClient): Promise<void> {
+  await c.runAll('BEGIN', insert(c));
+  const row = (await c.run('SELECT pg_backend_pid()')).find(({ type }) => type === 'D');
+  const [processId] = row === undefined ? [] : rowValues(row);
+  c.tally.transactions++;
+  c.tally.denied++;
+  await c.runBeside(`SELECT pg_terminate_backend(${processId})`);
+  c.tally.aborted++;
+  await c.whenClosed('57P01');
 }
 
 async function unforceable(c: RandomClient): Promise<void> {
