@@ -19,6 +19,7 @@ import { MirrorChild } from './mirror-child.ts';
 import type { MirrorProcessConfig } from './mirror-child.ts';
 import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from './mirrors.ts';
 import type { MirrorOverrides } from './mirrors.ts';
+import { PassedLooks } from './passed-looks.ts';
 import { PoolerThreads } from './pooler-threads.ts';
 import { PreparedLedger } from './prepared-ledger.ts';
 import { QueryPlans } from './query-plans.ts';
@@ -58,6 +59,7 @@ export class Supervisor implements AdminHost {
   readonly #threads: PoolerThreads;
   readonly #view: TrafficView;
   readonly #plans = new QueryPlans(() => this.#config);
+  readonly #looks = new PassedLooks((source, trail) => this.#passLook(source, trail));
   readonly #http: HttpServer | undefined;
   #config: Config;
   #mirrorChild: MirrorChild | undefined;
@@ -80,7 +82,7 @@ export class Supervisor implements AdminHost {
       host: {
         admin: (command) => runAdminCommand(this, command),
         prepared: (news) => this.#prepared.note(news),
-        isCircle: (source, trail) => this.#isCircle(source, trail),
+        isCircle: (source, trail) => this.#looks.isCircle(source, trail),
         mirrorPath: () => this.#mirrorChild?.path,
         // A socket that was passed to this process is closed with its thread, and cannot be opened again.
         canListenAgain: () => options.listenFds.length === 0,
@@ -231,7 +233,7 @@ export class Supervisor implements AdminHost {
   }
 
   /** A pgmirror looks at a source: its look is passed on to the mirrors that get what it would send, or soon might. */
-  async #isCircle(source: string, trail: readonly string[]): Promise<boolean> {
+  async #passLook(source: string, trail: readonly string[]): Promise<boolean> {
     const further = passedOn(trail, this.#instance);
     if (further === undefined) return false;
     const off = new Set((await this.#mirrorChild?.status())?.filter(isOff).map(({ id }) => id));
