@@ -18,6 +18,10 @@ const ROW_LENGTH = Cell.Dropped + DROP_REASONS.length;
 
 /** Pairs of mirror and user that one thread can count. */
 const COUNTER_ROWS = 4096;
+/** So many of them have names; each mirror counts the users beyond them as one. */
+export const NAMED_ROWS = COUNTER_ROWS - 256;
+/** The name of those. */
+export const OTHER_USERS = '(other users)';
 
 /** The shared memory of one thread's counters. */
 export interface CounterMemory {

@@ -5,6 +5,7 @@ import type { ClientConditions } from './client-traits.ts';
 import { ComparedMirrors } from './compared-mirrors.ts';
 import type { ComparedRoute } from './compared-mirrors.ts';
 import { dropReasonIndex, indexOfDropReason } from './drop-reason-names.ts';
+import { NAMED_ROWS, OTHER_USERS } from './mirror-counters.ts';
 import type { MirrorCounters } from './mirror-counters.ts';
 import { MirrorLink } from './mirror-link.ts';
 import { PreparedBook } from './prepared-book.ts';
@@ -327,6 +328,7 @@ export class RecordingDesk {
     const name = `${mirror} ${user}`;
     let row = this.#rows.get(name);
     if (row === undefined) {
+      if (this.#rows.size >= NAMED_ROWS && user !== OTHER_USERS) return this.#row(mirror, OTHER_USERS);
       row = this.#rows.size;
       this.#rows.set(name, row);
       this.#nameRow(row, mirror, user);

@@ -51,6 +51,20 @@ describe('who gets a transaction', () => {
     assert.deepEqual(bench.drops(), { exposure: 2_000 - queueLength });
   });
 
+  it('is counted by user, and users beyond those there is room for as one', async (t) => {
+    const routes = [route({ exposure: 0 }), route({ id: 2, exposure: 0, destination: 'b' })];
+    const bench = await RecordingBench.start(t, { routes });
+    const users = 2_500;
+    for (let user = 0; user < users; user++) bench.client(`user ${user}`).run('I', SELECT);
+    for (const mirror of [1, 2]) {
+      const names = bench.rows.filter((name) => name.startsWith(`${mirror} `));
+      const total = names.reduce((sum, name) => sum + bench.counts(name).total, 0);
+      assert.equal(total, users, `mirror ${mirror}`);
+      assert.equal(bench.counts(`${mirror} user 0`).total, 1);
+      assert.ok(bench.counts(`${mirror} (other users)`).total > 1);
+    }
+  });
+
   it('is decided once for a whole transaction', async (t) => {
     const rolls: number[] = [];
     const bench = await RecordingBench.start(t, {
