@@ -16,7 +16,7 @@ const isLong = process.env.PGMIRROR_COMPARE_TRANSACTIONS !== undefined;
 const transactions = Number(process.env.PGMIRROR_COMPARE_TRANSACTIONS ?? 1000);
 /** Share of the answers to judge of those that were not ambiguous: a busy mirror does more in another order. */
 const judgedShare = isLong ? 0.8 : 0.5;
-const rounds = 32;
+const rounds = isLong ? 128 : 32;
 const noMismatches = new Set(['generated', 'order_only']);
 
 const byText = (a: string, b: string): number => (a < b ? -1 : 1);

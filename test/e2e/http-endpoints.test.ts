@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { formatReport } from '../../src/cli/report/format-report.ts';
+import { fetchTold } from '../../src/cli/report/fetch-told.ts';
+import { findings } from '../../src/cli/report/findings.ts';
 import { freePort } from '../../src/cli/embedded/free-port.ts';
+import { msg } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { ask, askMetrics, askMirrors, askQueries, sample } from '../support/http.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { withClient, startTestPostgres } from '../support/postgres.ts';
 import { childrenOf, skipWithoutProc } from '../support/processes.ts';
+import { WireClient } from '../support/wire-client.ts';
 
 const schema = `CREATE TABLE thing (id integer PRIMARY KEY, name text);
   INSERT INTO thing SELECT n, 'thing ' || n FROM generate_series(1, 1000) n`;
@@ -117,6 +122,47 @@ describe('The HTTP server', () => {
     const { status, body } = await ask(port, '/readyz');
     assert.equal(status, 200, body);
     assert.deepEqual(JSON.parse(body), { ready: true, state: 'running', sources: { app: true }, refused: {} });
+  });
+
+  it('tells of hostile texts within bounds, without literals, as text that is no markup', async (t) => {
+    const filler = Buffer.alloc(10_000_000, 'x');
+    const texts = [
+      Buffer.concat([Buffer.from('SELECT 1 AS megabytes /* '), filler, Buffer.from(' */')]),
+      Buffer.concat([Buffer.from("SELECT 'hidden"), filler, Buffer.from("' AS megabytes")]),
+      Buffer.from([...Buffer.from("SELECT 'hidden' AS \"caf"), 0xe9, 0xff, ...Buffer.from('"')]),
+      Buffer.from(`SELECT 'hidden' AS "</script><script>alert(1)</script>|\u001b[2J"`),
+      Buffer.from(`SELECT '''hidden`),
+    ];
+    const login = {
+      user: 'alice',
+      database: 'app',
+      password: 'alice-password',
+      parameters: { client_encoding: 'LATIN1' },
+    };
+    const client = await WireClient.login({ host: mirrored.pgmirror.host, port: mirrored.pgmirror.port }, login);
+    inReverse(t).after(async () => client.destroy());
+    for (const text of texts) {
+      client.send(msg('Q', text, Buffer.from([0])));
+      await client.readUntil('Z');
+    }
+    await mirrored.drained();
+
+    const { body } = await ask(port, '/queries');
+    assert.ok(body.length < 100_000, `${body.length}`);
+    assert.doesNotMatch(body, /hidden|xxxx/);
+    const queries = await askQueries(port);
+    const has = (part: string): boolean => queries.some(({ query }) => query.includes(part));
+    assert.ok(has('SELECT $1 AS megabytes') || has('SELECT 1 AS megabytes'), 'told by its beginning');
+    assert.ok(has('"caf\uFFFD\uFFFD"'), 'bytes that are no UTF-8');
+    const found = findings(await fetchTold(`http://127.0.0.1:${port}/`), [], undefined);
+    const told = { ...found, slower: queries, different: queries };
+    for (const format of ['table', 'json', 'markdown', 'html'] as const) {
+      const report = formatReport(told, format);
+      assert.ok(report.includes('megabytes') && !report.includes('hidden'), format);
+      // oxlint-disable-next-line no-control-regex -- that is the point
+      if (format !== 'json') assert.doesNotMatch(report, /\u001b/, format);
+      if (format === 'html') assert.doesNotMatch(report, /<script/);
+    }
   });
 
   it('serves only GET and HEAD, only what there is, only by its own name', async () => {

@@ -64,7 +64,7 @@ describe('The page', { skip: skipWithoutBrowser }, () => {
 
   it('shows the numbers that /mirrors and /queries tell', async () => {
     await mirrored.onMirror('DROP INDEX item_owner');
-    await work(60);
+    await work(100);
     const { page, problems } = await open();
     const row = page.locator('#queries tbody tr').filter({ hasText: 'owner = $1' });
     await row.waitFor();

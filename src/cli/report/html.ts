@@ -1,6 +1,6 @@
 import type { QueryReport } from '../../mirror/report/query-report.ts';
 import type { Findings } from './findings.ts';
-import { classesOf, figuresOf, headingOf, sectionsOf, totalsOf } from './words.ts';
+import { classesOf, figuresOf, headingOf, sectionsOf, spanOf, totalsOf } from './words.ts';
 
 /** One file that loads nothing. */
 export function htmlReport(found: Findings): string {
@@ -29,7 +29,7 @@ export function htmlReport(found: Findings): string {
 <main>
 <h1>pgmirror report</h1>
 <p class="verdict">${escaped(found.verdict)}</p>
-<p>${escaped(found.at)}</p>
+<p>${escaped(spanOf(found))}</p>
 <ul>${mirrors.join('\n')}</ul>
 ${sections.join('\n')}
 </main>
@@ -40,7 +40,7 @@ ${sections.join('\n')}
 
 const HEADER =
   '<tr><th scope="col">query</th><th scope="col">calls</th><th scope="col">source p50 / p95 / p99 ms</th>' +
-  '<th scope="col">mirror p50 / p95 / p99 ms</th><th scope="col">p95 ratio</th><th scope="col">lost</th></tr>';
+  '<th scope="col">mirror p50 / p95 / p99 ms</th><th scope="col">p95 ratio (95 % confidence)</th><th scope="col">lost</th></tr>';
 
 const STYLE = `
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }

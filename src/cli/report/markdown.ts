@@ -1,12 +1,12 @@
 import type { QueryReport } from '../../mirror/report/query-report.ts';
 import type { Findings } from './findings.ts';
-import { classesOf, figuresOf, headingOf, oneLine, sectionsOf, totalsOf } from './words.ts';
+import { classesOf, figuresOf, headingOf, oneLine, sectionsOf, spanOf, totalsOf } from './words.ts';
 
 const MAX_QUERY = 200;
 
 /** To be pasted into a pull request. */
 export function markdownReport(found: Findings): string {
-  const lines = ['## pgmirror report', '', `**${plain(found.verdict)}**`, ''];
+  const lines = ['## pgmirror report', '', `**${plain(found.verdict)}**`, '', spanOf(found), ''];
   for (const mirror of found.mirrors) {
     lines.push(`- ${plain(headingOf(mirror))}`, ...totalsOf(mirror).map((line) => `  - ${plain(line)}`));
   }
@@ -17,7 +17,7 @@ export function markdownReport(found: Findings): string {
 }
 
 const HEADER = [
-  '| query | calls | source p50 / p95 / p99 ms | mirror p50 / p95 / p99 ms | p95 ratio | lost | |',
+  '| query | calls | source p50 / p95 / p99 ms | mirror p50 / p95 / p99 ms | p95 ratio (95 % confidence) | lost | what differs |',
   '|---|--:|--:|--:|--:|--:|---|',
 ];
 

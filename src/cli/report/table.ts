@@ -9,6 +9,7 @@ import {
   oneLine,
   ratioOf,
   sectionsOf,
+  spanOf,
   totalsOf,
 } from './words.ts';
 
@@ -17,7 +18,7 @@ const WIDTH = 100;
 
 /** For a terminal. */
 export function tableReport(found: Findings): string {
-  const lines = [...wrapped(found.verdict, ''), ''];
+  const lines = [...wrapped(found.verdict, ''), spanOf(found), ''];
   for (const mirror of found.mirrors) {
     lines.push(oneLine(headingOf(mirror), WIDTH), ...totalsOf(mirror).flatMap((line) => wrapped(line, '  ')));
   }
@@ -49,7 +50,7 @@ function rowsOf(query: QueryReport, named: boolean): string[] {
   ];
   const figures = row([
     query.fingerprint,
-    grouped(query.calls),
+    shortened(query.calls),
     times(query.source_p50_ms, query.source_p95_ms, query.source_p99_ms),
     times(query.mirror_p50_ms, query.mirror_p95_ms, query.mirror_p99_ms),
     ratioOf(query),
@@ -61,6 +62,11 @@ function rowsOf(query: QueryReport, named: boolean): string[] {
     ...(text === '' ? [] : [`    ${oneLine(text, WIDTH - 4)}`]),
     ...classesOf(query).map((line) => `    ${oneLine(line, WIDTH - 4)}`),
   ];
+}
+
+/** A count in eight characters. */
+function shortened(count: number): string {
+  return count >= 10_000_000 ? `${grouped(Math.round(count / 1_000_000))} M` : grouped(count);
 }
 
 type Times = readonly [string, string, string];

@@ -49,6 +49,13 @@ export function totalsOf(mirror: MirrorSummary): string[] {
   ];
 }
 
+/** From when to when it was counted; times in UTC. */
+export function spanOf({ at, queries }: Findings): string {
+  const [since] = queries.map((query) => query.since).toSorted();
+  const shown = (time: string): string => time.replace('T', ' ').replace(/\.\d+Z$/, '');
+  return since === undefined ? `As of ${shown(at)} UTC` : `From ${shown(since)} to ${shown(at)} UTC`;
+}
+
 /** The name of a mirror and how it is. */
 export function headingOf(mirror: MirrorSummary): string {
   const reason = mirror.reason === '' ? '' : ` (${mirror.reason})`;
@@ -86,6 +93,7 @@ export function grouped(count: number): string {
 /** Milliseconds to three significant digits. */
 export function milliseconds(value: number | null): string {
   if (value === null) return '–';
+  if (value >= 99_999.5) return `${(value / 1000).toFixed(0)}k`;
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
@@ -104,6 +112,7 @@ export function lostOf(query: QueryReport): string {
   const lost = query.time_lost_ms;
   const sign = lost < 0 ? '−' : '';
   const size = Math.abs(lost);
+  if (size >= 360_000_000) return `${sign}${(size / 86_400_000).toFixed(0)} d`;
   if (size >= 3_600_000) return `${sign}${(size / 3_600_000).toFixed(1)} h`;
   if (size >= 60_000) return `${sign}${(size / 60_000).toFixed(1)} min`;
   return size >= 1000 ? `${sign}${(size / 1000).toFixed(1)} s` : `${sign}${size.toFixed(0)} ms`;
@@ -117,5 +126,6 @@ export function oneLine(text: string, length: number): string {
 }
 
 function shortRatio(ratio: number): string {
+  if (ratio >= 999.5) return `${ratio >= 99_950 ? '>99' : (ratio / 1000).toFixed(ratio >= 9_950 ? 0 : 1)}k`;
   return ratio >= 100 ? ratio.toFixed(0) : ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2);
 }

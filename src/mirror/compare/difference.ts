@@ -23,8 +23,8 @@ export function differenceOf(source: Buffer, mirror: Buffer): Difference | undef
     : undefined;
 }
 
-/** What a digest says in a few words, without saying what the rows hold. */
-export function digestWords(digest: Buffer, answerClass: AnswerClass): string {
+/** What a digest says in a few words, without saying what the rows hold. `columns` are those that differ, if it is known. */
+export function digestWords(digest: Buffer, answerClass: AnswerClass, columns?: readonly number[]): string {
   const end = digest.indexOf(0, DigestOffset.Tag);
   const tag = digest.toString(
     'latin1',
@@ -33,14 +33,21 @@ export function digestWords(digest: Buffer, answerClass: AnswerClass): string {
   );
   const rows = digest.readDoubleLE(DigestOffset.Rows);
   if (answerClass === 'tag') return tag;
-  if (answerClass === 'schema') return `columns ${digest.toString('hex', DigestOffset.Shape, DigestOffset.Tags)}`;
+  if (answerClass === 'schema')
+    return `names or types of columns #${digest.toString('hex', DigestOffset.Shape, DigestOffset.Tags)}`;
   const count = `${rows} ${rows === 1 ? 'row' : 'rows'}`;
   if (answerClass === 'row_count') return count;
   const [from, to] =
     answerClass === 'order_only'
       ? [DigestOffset.Ordered, DigestOffset.Shape]
       : [DigestOffset.Sum, DigestOffset.Ordered];
-  return `${count} ${digest.toString('hex', from, to)}`;
+  const where = columns === undefined || columns.length === 0 ? '' : `, ${columnWords(columns)}`;
+  return `${count}${where} #${digest.toString('hex', from, to)}`;
+}
+
+/** As people count. */
+function columnWords(columns: readonly number[]): string {
+  return `column${columns.length === 1 ? '' : 's'} ${columns.map((column) => column + 1).join(', ')}`;
 }
 
 function differentColumns(source: Buffer, mirror: Buffer): number[] | undefined {

@@ -1,6 +1,6 @@
 /** As many slices are kept; then two neighbours become one, and each new one lasts twice as long. */
 const MAX_SLICES = 8;
-const FIRST_LASTS_MS = 250;
+const FIRST_LASTS_MS = 100;
 /** A slice with fewer samples says nothing. */
 const MIN_IN_SLICE = 8;
 /** What did not last has to be seen in so many slices, and in this share of them, to be taken for lasting. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { monotonicNow } from '../../util/clock.ts';
 import type { Verdict } from '../compare/comparison.ts';
-import { digestWords } from '../compare/difference.ts';
+import { differenceOf, digestWords } from '../compare/difference.ts';
 import { DigestOffset } from '../compare/digest-format.ts';
 import type { CompareOptions } from '../compare/compare-options.ts';
 import { MirrorComparison } from '../compare/mirror-comparison.ts';
@@ -220,15 +220,16 @@ export class TrafficReport {
     const { digests } = request;
     const byError = request.sourceError !== request.mirrorError || digests === undefined;
     const said = (sqlstate: string): string => (sqlstate === '' ? 'no error' : sqlstate);
+    const columns = digests && differenceOf(digests.source, digests.mirror)?.columns;
     const example = {
       at: new Date().toISOString(),
-      source: byError ? said(request.sourceError) : digestWords(digests.source, answerClass),
+      source: byError ? said(request.sourceError) : digestWords(digests.source, answerClass, columns),
       mirror:
         answerClass === 'timeout'
           ? 'no answer in time'
           : byError
             ? said(request.mirrorError)
-            : digestWords(digests.mirror, answerClass),
+            : digestWords(digests.mirror, answerClass, columns),
     };
     return this.#options.statements === 'full' ? { ...example, text: shownText(text) } : example;
   }

@@ -38,6 +38,18 @@ describe('the report', () => {
     assert.match(text, /error_new 1 234 567 \(no error → 42P01\)/);
   });
 
+  it('fits them with figures of any size, too', () => {
+    const huge = {
+      ...slower,
+      calls: 2_147_483_647,
+      ...{ source_p50_ms: 0.001, source_p95_ms: 3_599_999, source_p99_ms: 99_999.7, mirror_p99_ms: 123_456 },
+      ...{ p95_ratio: 1_234_567, p95_ratio_low: 9_951, p95_ratio_high: 3_600_000, time_lost_ms: -3_600_000_000_0 },
+    };
+    const text = formatReport(findings({ mirrors: [mirror()], queries: [query(huge)] }, [], undefined), 'table');
+    for (const line of text.split('\n')) assert.ok(line.length <= 100, `${line.length}: ${line}`);
+    assert.match(text, /2 147 M/);
+  });
+
   it('is data as JSON', () => {
     const json = JSON.parse(formatReport(found, 'json')) as Record<string, unknown>;
     assert.equal(json.verdict, found.verdict);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AnswerDigester } from '../../../src/mirror/compare/answer-digester.ts';
-import { differenceOf } from '../../../src/mirror/compare/difference.ts';
+import { differenceOf, digestWords } from '../../../src/mirror/compare/difference.ts';
 import { DIGEST_LENGTH } from '../../../src/mirror/compare/digest-format.ts';
 
 function message(type: string, ...parts: readonly (Buffer | number[])[]): Buffer {
@@ -87,6 +87,16 @@ describe('The digest of an answer', () => {
     assert.equal(classOf(digest(row('')), digest(row(null))), 'row_content');
     assert.equal(classOf(digest(row('1', '2')), digest(row('2', '1'))), 'row_content');
     assert.equal(classOf(digest(row('x'.repeat(5000))), digest(row(`${'x'.repeat(4999)}y`))), 'row_content');
+  });
+
+  it('says in words what it is and which columns differ, and nothing of what they hold', () => {
+    const one = digest(row('1', 'secret', 'x'), tag('SELECT 1'));
+    assert.match(digestWords(one, 'row_content', [1]), /^1 row, column 2 #[0-9a-f]{16}$/);
+    assert.match(digestWords(one, 'row_content', [0, 2]), /^1 row, columns 1, 3 #[0-9a-f]{16}$/);
+    assert.match(digestWords(one, 'row_content'), /^1 row #[0-9a-f]{16}$/);
+    assert.match(digestWords(one, 'schema'), /^names or types of columns #[0-9a-f]{8}$/);
+    assert.equal(digestWords(one, 'row_count'), '1 row');
+    assert.equal(digestWords(one, 'tag'), 'SELECT 1');
   });
 
   it('tells another order from other rows', () => {

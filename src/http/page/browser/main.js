@@ -66,7 +66,7 @@ function verdict(mirrors, queries) {
   const worst =
     slower.length === 0
       ? ''
-      : ` (${slower.length > 1 ? 'most of all ' : ''}${shortened(slower[0].query || slower[0].fingerprint)}, ${ratio(slower[0].p95_ratio)} at p95)`;
+      : ` (${slower.length > 1 ? 'most of all ' : ''}${shortened(slower[0].query || slower[0].fingerprint)}, ${worstRatio(slower[0])})`;
   const failing = queries.filter(({ error_new: errors }) => errors > 0).length;
   const different = queries.filter(({ mismatch }) => mismatch > 0).length;
   const found = [
@@ -75,9 +75,15 @@ function verdict(mirrors, queries) {
     different > 0 ? `${counted(different)} answered differently` : undefined,
   ].filter((part) => part !== undefined);
   if (away.length > 0 || found.length > 0) return `${[...away, ...found].join(', ')}.`;
-  return queries.length === 0
-    ? 'Nothing has been replayed yet.'
+  if (queries.length === 0) return 'Nothing has been replayed yet.';
+  const open = queries.filter(({ change }) => change === 'unknown').length;
+  return open === queries.length
+    ? `Nothing is known to be slower, failing or different on the mirror${verified(mirrors)}. All queries ran too seldom to tell.`
     : `${mirrors.length === 1 ? 'The mirror does' : 'The mirrors do'} as well as the source${verified(mirrors)}.`;
+}
+
+function worstRatio({ p50_ratio: median, p95_ratio: tail }) {
+  return tail >= median ? `${ratio(tail)} at p95` : `${ratio(median)} at p50`;
 }
 
 /** How much of that is known from answers. */

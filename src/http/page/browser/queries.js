@@ -107,7 +107,8 @@ function update(query) {
     else say(row.main.children[index], write(of(query)));
   });
   row.main.classList.toggle('slower', query.change === 'slower');
-  row.main.classList.toggle('failing', query.error_new > 0 || query.mismatch > 0);
+  row.main.classList.toggle('failing', query.error_new > 0);
+  row.main.classList.toggle('different', query.mismatch > 0);
   row.main.lastElementChild.replaceChildren(distribution(query.histograms, { small: true }));
   row.query = query;
   if (row.detail !== undefined) row.detail.firstElementChild.replaceChildren(detailOf(query));
