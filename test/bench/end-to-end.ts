@@ -19,6 +19,7 @@ import { figure, table } from './stand/table.ts';
  * Not a test: it decides nothing. How to run it is in docs/performance.md.
  */
 const given = benchArguments({ seconds: 4, rounds: 5 });
+const endsAt = performance.now() + given.minutes * 60_000;
 
 await benchRun(async (cleanup) => {
   const missing = pgbenchMissing();
@@ -29,7 +30,8 @@ await benchRun(async (cleanup) => {
   print([`# ${servers.told}`, `# ${cpus().length} processors, Node.js ${process.version}, pools of ${POOL_SIZE}`]);
   printNotes(chosen);
   const rounds: Measurement[][] = [];
-  for (let round = 0; round < given.rounds; round++) rounds.push(await measureRound(contenders, chosen, round));
+  for (let round = 0; round < given.rounds && performance.now() < endsAt; round++)
+    rounds.push(await measureRound(contenders, chosen, round));
   const summaries = summarize(rounds);
   for (const load of chosen) printLoad(load, summaries);
   if (given.json !== undefined)
@@ -58,6 +60,7 @@ async function measureRound(
   const first = round % contenders.length;
   for (const load of chosen) {
     for (const contender of [...contenders.slice(first), ...contenders.slice(0, first)]) {
+      if (performance.now() > endsAt) return measurements;
       const measurement = await measure(contender, load, given.seconds).catch(failed);
       if (measurement === undefined) continue;
       measurements.push(measurement);
@@ -91,7 +94,19 @@ function printNotes(chosen: readonly Load[]): void {
 function printLoad(load: Load, summaries: readonly Summary[]): void {
   const unit = load.unit === 'MB' ? 'MB' : 'tx';
   const head = [`${load.name}: ${load.what}`, `${unit}/s`, '÷ direct', '÷ PgBouncer', 'p50 ms', 'p99 ms'];
-  head.push(`CPU µs/${unit}`, 'user', 'system', '÷ PgBouncer', '÷ bare', 'mirror µs', 'MiB', 'mirror MiB', 'errors');
+  head.push(
+    '÷ direct',
+    '÷ PgBouncer',
+    `CPU µs/${unit}`,
+    'user',
+    'system',
+    '÷ PgBouncer',
+    '÷ bare',
+    'mirror µs',
+    'MiB',
+    'mirror MiB',
+    'errors',
+  );
   const rows = summaries.filter((summary) => summary.load === load.name).map(summaryRow);
   print(['', table(head, rows), '', ...threadLines(load, summaries)]);
 }
@@ -105,6 +120,8 @@ function summaryRow(summary: Summary): string[] {
     figure(summary.throughputToPgbouncer, 2),
     figure(summary.p50, 2),
     figure(summary.p99, 2),
+    figure(summary.p99ToDirect, 2),
+    figure(summary.p99ToPgbouncer, 2),
     figure(total(processor)),
     figure(processor.user),
     figure(processor.system),
@@ -117,12 +134,14 @@ function summaryRow(summary: Summary): string[] {
   ];
 }
 
-/** Where a process has several threads that did something: who used what. */
+/** Where several threads did something: who used what, and the mirror process. */
 function threadLines(load: Load, summaries: readonly Summary[]): string[] {
   return summaries
     .filter((summary) => summary.load === load.name)
-    .flatMap(({ contender, threads }) => {
-      const busy = Object.entries(threads).filter(([, time]) => total(time) >= 0.05);
+    .flatMap(({ contender, threads, mirrorProcessor }) => {
+      const busy = Object.entries({ ...threads, 'mirror process': mirrorProcessor }).filter(
+        ([, time]) => total(time) >= 0.05,
+      );
       if (busy.length < 2) return [];
       const told = busy.map(([name, time]) => `${name} ${figure(time.user)} + ${figure(time.system)}`);
       return [`${contender}, threads, user + system: ${told.join(', ')}`];

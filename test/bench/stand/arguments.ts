@@ -5,6 +5,8 @@ export interface BenchArguments {
   readonly only: readonly string[];
   readonly seconds: number;
   readonly rounds: number;
+  /** After so many nothing more is begun. */
+  readonly minutes: number;
   readonly smoke: boolean;
   readonly json: string | undefined;
   readonly urls: readonly string[];
@@ -20,6 +22,7 @@ export function benchArguments(defaults: { readonly seconds: number; readonly ro
         only: { type: 'string', default: '' },
         seconds: { type: 'string' },
         rounds: { type: 'string' },
+        minutes: { type: 'string' },
         smoke: { type: 'boolean', default: false },
         json: { type: 'string' },
         list: { type: 'boolean', default: false },
@@ -30,6 +33,7 @@ export function benchArguments(defaults: { readonly seconds: number; readonly ro
       only: values.only.split(',').filter((name) => name !== ''),
       seconds: atLeastOne('seconds', values.seconds, smoke ? 1 : defaults.seconds),
       rounds: atLeastOne('rounds', values.rounds, smoke ? 1 : defaults.rounds),
+      minutes: atLeastOne('minutes', values.minutes, 24 * 60),
       ...{ smoke, list, json },
       urls: twoOrNone(positionals),
     };

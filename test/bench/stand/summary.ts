@@ -9,6 +9,8 @@ export interface Summary extends Measurement {
   readonly processorToBare: number;
   readonly throughputToPgbouncer: number;
   readonly throughputToDirect: number;
+  readonly p99ToPgbouncer: number;
+  readonly p99ToDirect: number;
 }
 
 /** Medians over the rounds, for each load and contender, in the order in which they came first. */
@@ -28,6 +30,8 @@ export function summarize(rounds: readonly (readonly Measurement[])[]): Summary[
       processorToBare: against('bare', ({ processor }) => total(processor)),
       throughputToPgbouncer: against('pgbouncer', ({ perSecond }) => perSecond),
       throughputToDirect: against('direct', ({ perSecond }) => perSecond),
+      p99ToPgbouncer: against('pgbouncer', ({ p99 }) => p99),
+      p99ToDirect: against('direct', ({ p99 }) => p99),
     };
   });
 }
