@@ -3,6 +3,7 @@ import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
 import type { CopyDoubt } from '../session/copy-doubt.ts';
+import { nameNotifier } from './notifier.ts';
 import { parameterReported } from './reported-parameters.ts';
 import type { RequestRelay } from './request-relay.ts';
 import type { Executed, Subject } from './request-subject.ts';
@@ -189,8 +190,10 @@ export class AnswerRelay {
       case Backend.FunctionCallResponse:
         if (type === Backend.FunctionCallResponse) this.#link.recorder?.digest?.row(bytes, at, end);
         return undefined;
-      case Backend.NoticeResponse:
       case Backend.NotificationResponse:
+        nameNotifier(this.#link, server, bytes, at);
+        return undefined;
+      case Backend.NoticeResponse:
         return undefined;
       default:
         throw new ProtocolError(`unexpected message type 0x${type.toString(16)} from the server`);

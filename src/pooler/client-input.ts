@@ -19,6 +19,8 @@ export interface InputOwner {
   checkout(): Server | undefined;
   /** What another client's sequences gave the session is not for this one to see; `resume()` is called later. */
   forgetSequences(server: Server): void;
+  /** The client's statements, and no others, are to be on the server under its own names; `resume()` is called later. */
+  showStatements(server: Server): void;
   /** The client sends no more, and what it sent has been passed on as far as that is possible now. */
   inputOver(): void;
 }
@@ -154,6 +156,7 @@ export class ClientInput {
   #forward(server: Server, type: number, bytes: Buffer, start: number, end: number): boolean {
     if (this.#requests.forward(server, type, bytes, start, end)) return true;
     if (this.#link.foreignSequences) this.#owner.forgetSequences(server);
+    else if (this.#link.statementsAsked === 'wanted') this.#owner.showStatements(server);
     return false;
   }
 

@@ -14,6 +14,7 @@ import { giveClientSettings, hasClientSettings } from './client-settings.ts';
 import { Departure, rollBack } from './departure.ts';
 import { HalfClosed } from './half-closed.ts';
 import { handBack } from './hand-back.ts';
+import { showStatements } from './own-statements.ts';
 import { RequestRelay } from './request-relay.ts';
 import { runTask } from './server-task.ts';
 import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED, serverLostError } from './session-errors.ts';
@@ -263,6 +264,16 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
       }
       server.state.sequencesOf = this.link.statements;
       this.#settingsPrepared(server);
+    });
+  }
+
+  showStatements(server: Server): void {
+    this.link.statementsAsked = 'shown';
+    this.#state = 'waiting';
+    showStatements(this.link, server, this.options.limits.rollbackTimeoutMs, (lost) => {
+      if (lost !== undefined) this.#serverGone(lost.lastWords ?? errorResponse(serverLostError(lost.reason)));
+      else if (this.#state === 'waiting') this.#settingsPrepared(server);
+      else this.#abandon(server);
     });
   }
 

@@ -102,7 +102,7 @@ export class RequestOutput {
     if (owed !== 0) server.state.answers.push(owed, subject, recorder === undefined ? 0 : recorder.offset + rest);
   }
 
-  /** The message with a statement's name replaced. */
+  /** The message with a statement's name replaced; `recorded` is the name on mirrors. */
   rename(
     server: Server,
     owed: number,
@@ -110,12 +110,19 @@ export class RequestOutput {
     message: NamedMessage,
     name: Buffer,
     subject: Subject | undefined,
+    recorded = name,
   ): void {
     const assembly = this.#assembly;
     const { start, end, size, nameStart, nameEnd } = message;
     assembly.appendRenamed(bytes, start, end, size, nameStart, nameEnd, name);
     const recorder = this.#link.recorder;
-    recorder?.append(assembly.scratch, assembly.lastStart, assembly.used);
+    if (recorded === name) {
+      recorder?.append(assembly.scratch, assembly.lastStart, assembly.used);
+    } else {
+      const renamed = Buffer.concat([bytes.subarray(start, nameStart), recorded, bytes.subarray(nameEnd, end)]);
+      renamed.writeUInt32BE(size - 1 - (nameEnd - nameStart) + recorded.length, 1);
+      recorder?.append(renamed, 0, renamed.length);
+    }
     const rest = size - (end - start);
     server.state.answers.push(owed, subject, recorder === undefined ? 0 : recorder.offset + rest);
   }

@@ -5,6 +5,7 @@ import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import { RequestOutput } from './request-output.ts';
+import { mustShowStatements, tellNamed } from './own-statements.ts';
 import { mustForgetSequences } from './sequence-values.ts';
 import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
@@ -213,13 +214,17 @@ export class RequestRelay {
     if (statement !== undefined && !statement.closing) return this.#statements.deallocate(server, statement);
     const touches = touchesOf(bytes, start + 5, end);
     if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
+    const text = new StatementText(bytes, start + 5, end);
     const alone = !this.#output.requestOpen;
+    if (alone && mustShowStatements(this.#link, server, touches, text, false) !== 'no') return false;
     // PostgreSQL 18 may refuse whatever comes next but one ("unexpected state STARTED"): no other client's.
     if (server.state.answers.executeWithoutSync) server.state.unclean = true;
     this.#output.beginRequest();
     server.state.ending = endsTransaction(bytes, start + 5);
-    const text = new StatementText(bytes, start + 5, end);
-    if (touches !== 0) this.#link.watch.sent(touches, text);
+    if (touches !== 0) {
+      this.#link.watch.sent(touches, text);
+      tellNamed(this.#link, touches, text);
+    }
     this.#output.pass(server, Frontend.Query, bytes, start, end, text);
     this.#output.requestSent(alone);
     return true;

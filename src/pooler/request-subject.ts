@@ -51,6 +51,8 @@ export function textOf(subject: Subject | undefined): PreparedText | undefined {
     case 'parse':
     case 'deallocate':
       return subject.statement.text;
+    case 'close':
+      return subject.statement.text.isOwn ? subject.statement.text : undefined;
     case 'prepare':
     case 'describe':
     case 'drop':

@@ -44,6 +44,17 @@ export function runTask(
   done: (result: TaskResult) => void,
   watch: TaskWatch = {},
 ): void {
+  runMessages(server, query(sql), timeoutMs, done, watch);
+}
+
+/** Sends messages of pgmirror's own that one ReadyForQuery answers, as `runTask` does a query. */
+export function runMessages(
+  server: ServerConnection<ServerSession>,
+  messages: Buffer,
+  timeoutMs: number,
+  done: (result: TaskResult) => void,
+  watch: TaskWatch = {},
+): void {
   let error: ErrorFields | undefined;
   let lastWords: Buffer | undefined;
   const collector = new MessageCollector({ maxLength: MESSAGE_LIMIT });
@@ -93,7 +104,7 @@ export function runTask(
   });
   server.state.unnamedOwner = undefined;
   server.socket.resume();
-  server.socket.write(query(sql));
+  server.socket.write(messages);
 }
 
 function lost(reason: string, lastWords?: Buffer): LostServer {

@@ -1,7 +1,7 @@
-import { Backend } from '../protocol/message-types.ts';
 import { ParameterSet } from '../session/parameter-set.ts';
 import { PinReason, auditQuery, readFindings } from '../session/session-audit.ts';
 import { withoutBaseline } from '../session/settings.ts';
+import { notified } from './notifier.ts';
 import { runTask } from './server-task.ts';
 import type { LostServer, TaskResult } from './server-task.ts';
 import type { Server, SessionLink } from './session-link.ts';
@@ -57,11 +57,7 @@ function ask(
   runTask(server, auditQuery(link.watch.parameters), options.timeoutMs, (result) => done(result, rows), {
     row: (values) => rows.push(values),
     // What the client listens for does not wait for the audit to be over.
-    before: (type, message) => {
-      if (type !== Backend.NotificationResponse) return false;
-      if (!link.clientGone) link.client.write(message);
-      return true;
-    },
+    before: (type, message) => notified(link, server, type, message),
   });
 }
 
@@ -72,6 +68,7 @@ function takeOver(link: SessionLink, server: Server, options: AuditOptions, rows
   link.pins = [...found.pins];
   if (link.watch.loaded) link.pins.push(PinReason.Load);
   if (link.watch.sequences) link.pins.push(PinReason.Sequences);
+  if (link.statements.own) link.pins.push(PinReason.StatementNames);
   server.state.applied = withoutBaseline(new ParameterSet(found.settings), server.state, link.loginSettings);
   // What was reset has the value again that the client began with.
   const settings = new Map(link.loginSettings.entries);

@@ -46,6 +46,12 @@ export class StatementText {
   }
 }
 
+/** What a session needs to know of its pool. */
+interface LinkPool {
+  readonly statistics: PoolStatistics;
+  readonly connections: Iterable<Server>;
+}
+
 const NOTHING_OWED = new AnswerQueue();
 
 /**
@@ -54,6 +60,9 @@ const NOTHING_OWED = new AnswerQueue();
  */
 export class SessionLink {
   readonly client: ClientSocket;
+  /** The process id that the client was told. */
+  readonly processId: number;
+  readonly pool: LinkPool;
   /** Those of its pool. */
   readonly statistics: PoolStatistics;
   readonly statements: ClientStatements;
@@ -77,6 +86,8 @@ export class SessionLink {
   pins: PinReason[] = [];
   /** What another client's sequences gave the server's session is to be forgotten before anything is sent. */
   foreignSequences = false;
+  /** Which statements are prepared is about to be asked: those of the client, under its own names, are to be there. */
+  statementsAsked: 'no' | 'wanted' | 'shown' = 'no';
   /** When the server was given something to do after it had nothing. */
   busySince = 0;
   /** The client cannot be written to any more. */
@@ -84,13 +95,16 @@ export class SessionLink {
 
   constructor(options: {
     readonly client: ClientSocket;
-    readonly pool: { readonly statistics: PoolStatistics };
+    readonly processId: number;
+    readonly pool: LinkPool;
     readonly registry: StatementRegistry;
     readonly recorder: TransactionRecorder | undefined;
     readonly settings: ParameterSet;
     readonly reported: ParameterSet;
   }) {
     this.client = options.client;
+    this.processId = options.processId;
+    this.pool = options.pool;
     this.statistics = options.pool.statistics;
     this.statements = new ClientStatements(options.registry);
     this.recorder = options.recorder;
@@ -115,6 +129,7 @@ export class SessionLink {
     const isFormer = server.processId !== 0 && server.processId === this.#formerProcessId;
     if (!isFormer && server.state.unnamedOwner === this) server.state.unnamedOwner = undefined;
     this.#formerProcessId = server.processId;
+    server.state.lastClient = this.processId;
     this.server = server;
     this.answers = server.state.answers;
   }

@@ -67,8 +67,11 @@ export class StatementAnswers {
     const injected = answers.headInjected;
     const subject = answers.headSubject as Subject | undefined;
     answers.shift();
-    if (subject?.kind === 'close') this.#link.statements.closed(subject.statement);
-    else if (subject?.kind === 'drop') prepared.closed(subject.text);
+    if (subject?.kind === 'close') {
+      const { text } = subject.statement;
+      if (text.isOwn) prepared.closed(text);
+      this.#link.statements.closed(subject.statement);
+    } else if (subject?.kind === 'drop') prepared.closed(subject.text);
     else if (subject?.kind === 'unnamed') this.#unnamedChanged(server);
     this.#answered(server, subject);
     return injected ? NOTHING : undefined;

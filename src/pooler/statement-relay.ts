@@ -9,6 +9,7 @@ import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import type { PreparedText } from '../session/statement-names.ts';
 import { quoteIdentifier } from '../util/sql-quote.ts';
+import { mustShowStatements, takeOwnNames, tellNamed } from './own-statements.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
 import type { Executed } from './request-subject.ts';
 import { mustForgetSequences } from './sequence-values.ts';
@@ -74,6 +75,8 @@ export class StatementRelay {
     if (portalEnd < 0 || portalEnd >= end || nameEnd < 0 || nameEnd >= end)
       return this.#malformed(server, bytes, start, end, size);
     if (nameEnd === nameStart) {
+      const unnamed = this.#link.unnamed.latest;
+      if (unnamed !== undefined && this.#mustShow(server, unnamed.touches, unnamed)) return false;
       if (!this.#needUnnamed(server)) return false;
       const executed = this.#link.unnamed.latest;
       const touches = executed?.touches ?? 0;
@@ -117,7 +120,10 @@ export class StatementRelay {
     touches: number,
   ): void {
     this.#link.statistics.binds++;
-    if (touches !== 0 && executed !== undefined) this.#link.watch.sent(touches, executed);
+    if (touches !== 0 && executed !== undefined) {
+      this.#link.watch.sent(touches, executed);
+      tellNamed(this.#link, touches, executed);
+    }
     if (portalStart === portalEnd) this.#bound = executed;
     else if (executed !== undefined) {
       (this.#portals ??= new Map<string, Executed>()).set(bytes.toString('latin1', portalStart, portalEnd), executed);
@@ -135,6 +141,7 @@ export class StatementRelay {
     }
     const { touches } = statement.text;
     if (owed === Owed.Bind && mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
+    if (owed === Owed.Bind && this.#mustShow(server, touches, statement.text)) return false;
     // Parsed in this very segment: the server has it, or skips this message too.
     if (statement.ready && !this.#isThere(server, statement)) {
       const there = server.state.prepared.get(statement.text);
@@ -153,7 +160,8 @@ export class StatementRelay {
       this.#portalBound(bytes, range.start + 5, range.nameStart - 1, statement.text, touches);
     }
     server.state.ending = statement.text.endsTransaction;
-    this.#output.rename(server, owed, bytes, range, statement.text.nameBytes, statement);
+    const { nameBytes, mirrorNameBytes } = statement.text;
+    this.#output.rename(server, owed, bytes, range, nameBytes, statement, mirrorNameBytes);
     return true;
   }
 
@@ -206,11 +214,10 @@ export class StatementRelay {
    */
   #makeRoom(server: Server, text: PreparedText): void {
     const { prepared } = server.state;
-    const others = prepared.has(text) ? [] : prepared.beyond(this.#options.preparedLimit);
-    for (const each of [...others, text]) {
-      prepared.sent(each);
-      this.#output.inject(server, Owed.Close, close(Target.Statement, each.name), { kind: 'drop', text: each });
-    }
+    // Of a client that has its own names on the server, all are seen there: none goes, and none is in the way unnoticed.
+    const others = prepared.has(text) || text.isOwn ? [] : prepared.beyond(this.#options.preparedLimit);
+    if (prepared.has(text) || !text.isOwn) others.push(text);
+    for (const each of others) this.#drop(server, each);
   }
 
   /** Whether what the name means depends on a segment that has not been answered, other than the one being sent. */
@@ -232,8 +239,10 @@ export class StatementRelay {
     if (!this.#isEncoded(bytes, nameStart, nameEnd)) return this.#asItIs(server, bytes, start, end);
     const touches = touchesOf(bytes, nameEnd + 1, end);
     if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
+    if (touches !== 0 && this.#mustShow(server, touches, new StatementText(bytes, nameEnd + 1, end))) return false;
     const name = bytes.toString('latin1', nameStart, nameEnd);
     this.#output.beginRequest();
+    if (touches !== 0) tellNamed(this.#link, touches, new StatementText(bytes, nameEnd + 1, end));
     if (this.#link.statements.bytes + end - nameEnd > this.#options.preparedBytes) {
       // Binding what does not exist fails where the Parse would: in its place among the answers.
       const subject = { kind: 'refused', error: TOO_MANY_BYTES } as const;
@@ -246,7 +255,8 @@ export class StatementRelay {
     const text = statement.text;
     this.#makeRoom(server, text);
     server.state.prepared.sent(text);
-    this.#output.rename(server, Owed.Parse, bytes, range, text.nameBytes, { kind: 'parse', statement });
+    const subject = { kind: 'parse', statement } as const;
+    this.#output.rename(server, Owed.Parse, bytes, range, text.nameBytes, subject, text.mirrorNameBytes);
     this.#describe(server, text, statement);
     return true;
   }
@@ -262,9 +272,12 @@ export class StatementRelay {
     if (statement !== undefined && !this.#isHere(server, statement)) return false;
     const touches = touchesOf(bytes, textStart, end);
     if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
+    if (touches !== 0 && this.#mustShow(server, touches, new StatementText(bytes, textStart, end))) return false;
     server.state.ending = endsTransaction(bytes, textStart);
     this.#output.beginRequest();
+    if (touches !== 0) tellNamed(this.#link, touches, new StatementText(bytes, textStart, end));
     let message = bytes.subarray(start, end);
+    if (statement?.text.isOwn === true) this.#link.recorder?.namesStatements();
     if (statement !== undefined) {
       const text = `DEALLOCATE ${quoteIdentifier(statement.text.name)}\0`;
       message = parse('', Buffer.concat([Buffer.from(text), bytes.subarray(bytes.indexOf(0, textStart) + 1, end)]));
@@ -302,11 +315,10 @@ export class StatementRelay {
   #parseAgain(server: Server, bytes: Buffer, range: NamedMessage, existing: ClientStatement): boolean {
     if (!this.#isHere(server, existing)) return false;
     this.#output.beginRequest();
-    this.#output.rename(server, Owed.Parse, bytes, range, existing.text.nameBytes, {
-      kind: 'parse again',
-      statement: existing,
-      definition: Buffer.from(bytes.subarray(range.nameEnd, range.end)),
-    });
+    const definition = Buffer.from(bytes.subarray(range.nameEnd, range.end));
+    const subject = { kind: 'parse again', statement: existing, definition } as const;
+    const { nameBytes, mirrorNameBytes } = existing.text;
+    this.#output.rename(server, Owed.Parse, bytes, range, nameBytes, subject, mirrorNameBytes);
     return true;
   }
 
@@ -331,8 +343,19 @@ export class StatementRelay {
     }
     this.#output.beginRequest();
     // The text stays prepared for others: what is closed is a name that does not exist, which PostgreSQL confirms too.
+    const { text } = statement;
     this.#link.statements.closing(statement, this.#output.segment);
-    this.#output.rename(server, Owed.Close, bytes, range, this.#absent, { kind: 'close', statement });
+    if (text.isOwn) server.state.prepared.sent(text);
+    const name = text.isOwn ? text.nameBytes : this.#absent;
+    this.#output.rename(
+      server,
+      Owed.Close,
+      bytes,
+      range,
+      name,
+      { kind: 'close', statement },
+      text.isOwn ? text.mirrorNameBytes : name,
+    );
     return true;
   }
 
@@ -340,13 +363,43 @@ export class StatementRelay {
   deallocate(server: Server, statement: ClientStatement): boolean {
     if (!this.#isHere(server, statement)) return false;
     this.#output.beginRequest();
-    this.#link.recorder?.usesStatement(statement.text);
+    if (statement.text.isOwn) this.#link.recorder?.namesStatements();
+    else this.#link.recorder?.usesStatement(statement.text);
     const message = query(`DEALLOCATE ${quoteIdentifier(statement.text.name)}`);
     this.#link.statements.closing(statement, this.#output.segment);
     server.state.prepared.sent(statement.text);
     this.#output.pass(server, Frontend.Query, message, 0, message.length, { kind: 'deallocate', statement });
     this.#output.requestSent(true);
     return true;
+  }
+
+  /** Whether the client's statements have to be there under its own names before a text is parsed or bound. */
+  #mustShow(server: Server, touches: number, text: Executed): boolean {
+    switch (mustShowStatements(this.#link, server, touches, text, this.#output.requestOpen)) {
+      case 'no':
+        return false;
+      case 'later':
+        this.#output.hurry(server);
+        return true;
+      case 'alone':
+        return true;
+      case 'amid':
+        this.#show(server);
+        return true;
+    }
+  }
+
+  /** Has the server hold the client's statements under its own names, and no others. */
+  #show(server: Server): void {
+    const { closed, missing } = takeOwnNames(this.#link, server);
+    for (const text of closed) this.#drop(server, text);
+    for (const statement of missing) this.#prepare(server, statement);
+    this.#output.hurry(server);
+  }
+
+  #drop(server: Server, text: PreparedText): void {
+    server.state.prepared.sent(text);
+    this.#output.inject(server, Owed.Close, close(Target.Statement, text.name), { kind: 'drop', text });
   }
 
   /** Makes the server's unnamed statement the client's own: it must never be another client's. False: not now. */

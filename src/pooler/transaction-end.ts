@@ -20,7 +20,10 @@ export function takeOverSets(link: SessionLink, server: Server): void {
   }
 }
 
-/** What a client's transactions leave in the session is needed on mirrors, too. LISTEN is never sent to one. */
+/**
+ * What a client's transactions leave in the session is needed on mirrors, too. LISTEN is never sent to one, and no client
+ * has statements under its own names there.
+ */
 export function mirrorsNeedSession(link: SessionLink): boolean {
-  return link.pins.some((pin) => pin !== PinReason.Listen);
+  return link.pins.some((pin) => pin !== PinReason.Listen && pin !== PinReason.StatementNames);
 }

@@ -1,4 +1,8 @@
+import { isUtf8 } from 'node:buffer';
 import type { PreparedText, StatementRegistry } from './statement-names.ts';
+
+/** PostgreSQL tells longer names apart by so many bytes only. */
+const NAME_BYTES = 63;
 
 /**
  * A prepared statement as its client knows it. `segment` numbers the Sync that ends the stretch of messages in which it
@@ -9,7 +13,7 @@ export class ClientStatement {
   /** As latin1: one character a byte. */
   readonly name: string;
   readonly nameBytes: Buffer;
-  readonly text: PreparedText;
+  text: PreparedText;
   /** The shape the client was told (result-shape.ts), `undefined` until the server has described it. */
   shape: string | undefined;
   /** ParseComplete has come. */
@@ -48,6 +52,7 @@ export class ClientStatements {
   readonly #byName = new Map<string, ClientStatement>();
   #unconfirmed: Unconfirmed[] = [];
   #last: ClientStatement | undefined;
+  #own = false;
   /** Bytes of text held. */
   bytes = 0;
 
@@ -64,6 +69,27 @@ export class ClientStatements {
     return this.#registry.prefix;
   }
 
+  /** They have the client's own names on its server connection, which it must keep. */
+  get own(): boolean {
+    return this.#own;
+  }
+
+  /** From here on they have the client's own names on its server connection; none of them is unconfirmed. */
+  useOwnNames(): void {
+    this.#own = true;
+    for (const statement of this.#byName.values()) {
+      const { text } = statement;
+      if (text.isOwn || !statement.ready || statement.closing) continue;
+      statement.text = this.#text(statement.nameBytes, text.definition);
+      this.#registry.release(text);
+    }
+  }
+
+  /** Those that the server has confirmed, oldest first. */
+  confirmed(): ClientStatement[] {
+    return [...this.#byName.values()].filter((statement) => statement.ready && !statement.closing);
+  }
+
   /** The statement under the name at `start`–`end` (without its zero byte). */
   find(bytes: Buffer, start: number, end: number): ClientStatement | undefined {
     const last = this.#last;
@@ -76,7 +102,8 @@ export class ClientStatements {
   /** A Parse under `name` was sent. */
   parsing(name: string, definition: Buffer, segment: number): ClientStatement {
     const previous = this.#byName.get(name);
-    const statement = new ClientStatement(name, this.#registry.acquire(definition), segment, previous);
+    const text = this.#text(Buffer.from(name, 'latin1'), definition);
+    const statement = new ClientStatement(name, text, segment, previous);
     this.bytes += definition.length;
     this.#set(name, statement);
     this.#unconfirmed.push({ statement, action: 'parse', segment });
@@ -134,6 +161,7 @@ export class ClientStatements {
       this.#release(statement);
     }
     this.#forgetPrevious((previous) => previous.ready);
+    if (this.#byName.size === 0) this.#own = false;
   }
 
   /** The client is gone. */
@@ -145,6 +173,11 @@ export class ClientStatements {
     this.#unconfirmed = [];
     this.#last = undefined;
     this.bytes = 0;
+  }
+
+  #text(name: Buffer, definition: Buffer): PreparedText {
+    const own = this.#own && name.length <= NAME_BYTES && isUtf8(name);
+    return own ? this.#registry.own(name.toString(), definition) : this.#registry.acquire(definition);
   }
 
   #set(name: string, statement: ClientStatement | undefined): void {

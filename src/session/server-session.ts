@@ -21,6 +21,9 @@ export class ServerSession {
   /** Whose transactions it ran last, and whose sequences' numbers it therefore has; `undefined`: it has none. */
   sequencesOf: object | undefined;
 
+  /** The process id of the client that had it last, as that was told. */
+  lastClient: number | undefined;
+
   constructor(reported: ReadonlyMap<string, string>) {
     this.baseline = new ParameterSet(reported);
     this.reported = this.baseline;

@@ -19,6 +19,10 @@ export class ServerStatements {
     return this.#prepared.size;
   }
 
+  get texts(): PreparedText[] {
+    return [...this.#prepared.keys()];
+  }
+
   has(text: PreparedText): boolean {
     return this.#prepared.has(text);
   }

@@ -9,6 +9,7 @@ export const PinReason = {
   Prepare: 'PREPARE',
   Load: 'LOAD',
   Sequences: 'sequence values',
+  StatementNames: 'statement names',
 } as const;
 export type PinReason = (typeof PinReason)[keyof typeof PinReason];
 

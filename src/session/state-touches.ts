@@ -12,12 +12,19 @@ export const Touch = {
   Sequences: 16,
   /** Drops all prepared statements (DEALLOCATE ALL, DISCARD ALL). */
   Forget: 32,
+  /** Asks which statements are prepared in this session. */
+  Statements: 64,
+  /** Names prepared statements (EXECUTE, DEALLOCATE), perhaps such as were prepared by message. */
+  Names: 128,
+  /** Asks for the process id of its server connection. */
+  ProcessId: 256,
 } as const;
 
 /** Beyond this many bytes a text is not looked into: what it touches there is not seen. */
 const LOOK_AT = 65_536;
 
-const SUSPECT = /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval/i;
+const SUSPECT =
+  /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval|execute|pg_prepared_s|backend_pid/i;
 const SET_CONFIG = /\bset_config\s*\(/i;
 /** Locks of the transaction go with it. */
 const ADVISORY = /\bpg_(?:try_)?advisory_(?:un)?lock/i;
@@ -26,6 +33,9 @@ const TEMPORARY = /\b(?:create|into|replace)\s+(?:(?:local|global)\s+)?temp(?:or
 const FORGET = /\b(?:discard|deallocate)\s+(?:prepare\s+)?all\b/i;
 /** Where another statement stands before it, that may have given it. */
 const SEQUENCES = /^[^;]*\b(?:currval|lastval)\s*\(/i;
+const STATEMENTS = /\bpg_prepared_statements?\b/i;
+const PROCESS_ID = /\bpg_backend_pid\b/i;
+const NAMES = /\b(?:execute|deallocate(?!\s+(?:prepare\s+)?all\b))\s/i;
 const RESET = /\breset\b|\bdiscard\s+all\b|\bset\b[^;]*\bdefault\b/i;
 
 /**
@@ -42,5 +52,19 @@ export function touchesOf(bytes: Buffer, start: number, end: number): number {
   if (RESET.test(text)) touches |= Touch.Reset;
   if (FORGET.test(text)) touches |= Touch.Forget;
   if (SEQUENCES.test(text)) touches |= Touch.Sequences;
+  if (STATEMENTS.test(text)) touches |= Touch.Statements;
+  if (NAMES.test(text)) touches |= Touch.Names;
+  if (PROCESS_ID.test(text)) touches |= Touch.ProcessId;
   return touches;
+}
+
+const NAMED =
+  /\b(?:execute|deallocate(?:\s+prepare)?)\s+(?:"((?:[^"]|"")+)"|([a-z_\u0080-\uffff][\w$\u0080-\uffff]*))/gi;
+
+/** What may be names of prepared statements that a text executes or deallocates. */
+export function statementNamesIn(text: string): string[] {
+  return [...text.slice(0, LOOK_AT).matchAll(NAMED)].map(
+    ([, quoted, bare]) =>
+      quoted?.replaceAll('""', '"') ?? bare?.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) ?? '',
+  );
 }

@@ -21,6 +21,8 @@ export class StateWatch {
   awaited = false;
   /** Settings are perhaps being taken back: what comes next may need those of the client's login. */
   resetting = false;
+  /** The client has asked SQL for process ids: it knows servers by them. */
+  knowsServers = false;
   /** LOAD was run: nothing tells what it did, and nothing undoes it. */
   loaded = false;
   /** The client relies on what sequences gave its session. */
@@ -30,6 +32,7 @@ export class StateWatch {
   sent(touches: number, source: TextSource): void {
     if ((touches & Touch.SetConfig) !== 0) this.#setConfig(source.text);
     if ((touches & Touch.Reset) !== 0) this.resetting = true;
+    if ((touches & Touch.ProcessId) !== 0) this.knowsServers = true;
     if ((touches & (Touch.Reset | Touch.Forget)) !== 0) this.awaited = true;
     if ((touches & (Touch.AdvisoryLock | Touch.Temporary)) !== 0) this.#auditDue = true;
   }

@@ -4,29 +4,38 @@ import { endsTransaction } from './ends-transaction.ts';
 
 /**
  * A statement text with its declared parameter types, as a Parse message carries them, under the one name it has on
- * every server connection and mirror. Clients that prepare the same text share it.
+ * every server connection and mirror. Clients that prepare the same text share it, but for one that has its own names on
+ * a server connection that it keeps.
  */
 export class PreparedText {
   readonly id: number;
   readonly name: string;
   /** The name with its closing zero byte. */
   readonly nameBytes: Buffer;
+  /** Its name on mirrors, where no client has names of its own; and with its closing zero byte. */
+  readonly mirrorName: string;
+  readonly mirrorNameBytes: Buffer;
   /** What follows the name in a Parse message: text, zero byte, parameter types. */
   readonly definition: Buffer;
   /** What its text may do to the session (state-touches.ts). */
   readonly touches: number;
   /** Whether running it ends a transaction block. */
   readonly endsTransaction: boolean;
+  /** It has the name that its client gave it, and is no other client's. */
+  readonly isOwn: boolean;
   /** Client statements that refer to it; at 0 the registry forgets it. */
   references = 0;
   /** The mirror process (by its incarnation) that was told the definition. */
   toldIncarnation = 0;
   #lastShape = '';
 
-  constructor(id: number, name: string, definition: Buffer) {
+  constructor(id: number, name: string, definition: Buffer, mirrorName = name) {
     this.id = id;
+    this.isOwn = mirrorName !== name;
+    this.mirrorName = mirrorName;
     this.name = name;
     this.nameBytes = Buffer.from(`${name}\0`);
+    this.mirrorNameBytes = this.isOwn ? Buffer.from(`${mirrorName}\0`) : this.nameBytes;
     this.definition = definition;
     this.touches = touchesOf(definition, 0, definition.length);
     this.endsTransaction = endsTransaction(definition, 0);
@@ -74,11 +83,19 @@ export class StatementRegistry {
     return text;
   }
 
+  /** An entry of one client alone, under the client's own name, with one reference. */
+  own(name: string, definition: Buffer): PreparedText {
+    const id = this.#nextId++;
+    const text = new PreparedText(id, name, Buffer.from(definition), `${this.prefix}${id}`);
+    text.references = 1;
+    return text;
+  }
+
   /** Gives one reference back. */
   release(text: PreparedText): void {
     text.references--;
     if (text.references > 0) return;
-    this.#byDefinition.delete(text.definition.toString('latin1'));
+    if (!text.isOwn) this.#byDefinition.delete(text.definition.toString('latin1'));
     this.#forgotten(text);
   }
 

@@ -89,6 +89,31 @@ describe('Prepared statements', () => {
     const { mirrored: replayed, errors } = await mirrored.drained();
     assert.deepEqual({ replayed, errors }, { replayed: 2 * 10 * clients, errors: 0 });
   });
+
+  it('of clients that name them in SQL keep to their own text, and what names them is not mirrored', async () => {
+    await mirrored.pgmirror.admin('SET mirror_exposure = 1');
+    await mirrored.pgmirror.admin('RESET STATS');
+    const rounds = 5;
+    const amounts = [30, 40];
+    await withClient(mirrored.url, async (a) =>
+      withClient(mirrored.url, async (b) => {
+        const clients = [a, b];
+        for (let round = 0; round < rounds; round++) {
+          for (const [number, client] of clients.entries()) {
+            const values = [-100 - 2 * round - number];
+            await client.query({ name: 'put', text: `INSERT INTO item VALUES ($1, ${amounts[number]})`, values });
+            await client.query(`EXECUTE put(${1_000_000 + 2 * round + number})`);
+          }
+        }
+      }),
+    );
+    const { mirrored: replayed, errors, reasons } = await mirrored.drained();
+    assert.deepEqual([replayed, errors, reasons], [2 * rounds, 0, { denied: 2 * rounds }]);
+    const put = 'SELECT id, amount FROM item WHERE id <= -100 ORDER BY id';
+    assert.deepEqual(await mirrored.onMirror(put), await mirrored.onSource(put));
+    const [row] = await mirrored.onMirror(`SELECT count(*)::int AS count FROM item WHERE id >= 1000000`);
+    assert.deepEqual(row, { count: 0 });
+  });
 });
 
 async function statement(client: Client, id: number): Promise<void> {

@@ -195,9 +195,10 @@ suite('What one client does to its session', () => {
 
   it('cannot reach the statements of others by the names that the server knows', async () => {
     const [a, b] = [await comparison.pooled(), await comparison.pooled()];
+    await b.query('CREATE VIEW held AS SELECT name FROM pg_prepared_statements');
     a.send(parse('secret', "SELECT 'secret'"), sync);
     await a.expect('1', 'Z');
-    const answer = await b.query('SELECT name FROM pg_prepared_statements');
+    const answer = await b.query('SELECT name FROM held');
     const names = answer.filter(({ type }) => type === 'D').map((row) => rowValues(row)[0] ?? '');
     assert.ok(names.length > 0);
     for (const name of names) {
@@ -209,7 +210,41 @@ suite('What one client does to its session', () => {
       await b.expect('3', 'Z');
     }
     assert.deepEqual(await runNamed(a, 'secret'), ['secret']);
+    assert.deepEqual(await look(b, 'SELECT name FROM pg_prepared_statements'), []);
+    assert.deepEqual(await runNamed(a, 'secret'), ['secret']);
+    await b.query('DROP VIEW held');
     await Promise.all([a.end(), b.end()]);
+  });
+
+  it('has the names of its statements to itself, and leaves none of them', async () => {
+    const [a, b] = [await comparison.pooled(), await comparison.pooled()];
+    for (const client of [a, b]) {
+      client.send(parse('s', `SELECT ${client === a ? "'of a'" : "'of b'"}`), sync);
+      await client.expect('1', 'Z');
+    }
+    assert.deepEqual(await look(a, 'EXECUTE s'), [['of a']]);
+    assert.deepEqual(await look(b, 'EXECUTE s'), [['of b']]);
+    assert.deepEqual(await runNamed(a, 's'), ['of a']);
+    await b.query('DEALLOCATE ALL');
+    const next = await comparison.pooled();
+    assert.deepEqual(await look(next, 'SELECT name FROM pg_prepared_statements'), []);
+    await Promise.all([a, b, next].map(async (client) => client.end()));
+  });
+
+  it('is told by which client a notification was sent, by the process id of its login', async () => {
+    const [listener, other] = [await comparison.pooled(), await comparison.pooled()];
+    await listener.query('LISTEN channel');
+    listener.send(query("NOTIFY channel, 'own'"));
+    const own = (await listener.readUntil('Z')).find(({ type }) => type === 'A');
+    assert.equal(own?.body.readInt32BE(0), listener.processId);
+    await other.query("SELECT pg_notify('channel', 'of another')");
+    const message = (await listener.readUntil('A')).at(-1);
+    assert.equal(message?.body.readInt32BE(0), other.processId);
+    const [[serverProcessId] = []] = await look(listener, 'SELECT pg_backend_pid()');
+    listener.send(query("NOTIFY channel, 'own'"));
+    const known = (await listener.readUntil('Z')).find(({ type }) => type === 'A');
+    assert.equal(known?.body.readInt32BE(0), Number(serverProcessId), 'who asked knows the server');
+    await Promise.all([listener.end(), other.end()]);
   });
 
   it('keeps it pinned only as long as the reason holds, however often', async () => {

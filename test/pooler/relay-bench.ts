@@ -99,7 +99,8 @@ export class RelayBench {
     this.registry = registry;
     this.link = new SessionLink({
       client: new ClientSocket(near),
-      pool: { statistics: noStatistics() },
+      processId: 1,
+      pool: { statistics: noStatistics(), connections: [] },
       registry,
       recorder,
       settings: ParameterSet.empty,

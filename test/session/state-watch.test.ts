@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { StateWatch } from '../../src/session/state-watch.ts';
-import { Touch, touchesOf } from '../../src/session/state-touches.ts';
+import { Touch, statementNamesIn, touchesOf } from '../../src/session/state-touches.ts';
 
 const nothingReported = (): boolean => false;
 
@@ -36,12 +36,20 @@ describe('what a statement may touch', () => {
     ['set session authorization default; reset all', Touch.Reset],
     ['DISCARD ALL', Touch.Reset | Touch.Forget],
     ['deallocate prepare all', Touch.Forget],
-    ['DEALLOCATE one', 0],
+    ['DEALLOCATE one', Touch.Names],
+    ['explain EXECUTE "of mine" (1)', Touch.Names],
+    ['SELECT name FROM pg_prepared_statements', Touch.Statements],
+    ['SELECT pg_backend_pid()', Touch.ProcessId],
     ['SET work_mem TO DEFAULT', Touch.Reset],
     ['insert into t values (default)', 0],
     ['select reset_at from passwords', 0],
     ["select set_config('a', 'b', false), pg_advisory_lock(1)", Touch.SetConfig | Touch.AdvisoryLock],
   ];
+  it('names the statements that are executed or deallocated', () => {
+    const text = 'EXECUTE Mine(1); explain execute "My ""own"""; DEALLOCATE PREPARE x$1; GRANT EXECUTE ON FUNCTION f';
+    assert.deepEqual(statementNamesIn(text), ['mine', 'My "own"', 'x$1', 'on']);
+  });
+
   for (const [text, expected] of cases) {
     it(`is ${expected} for: ${text}`, () => {
       const bytes = Buffer.from(`before${text}\0`);

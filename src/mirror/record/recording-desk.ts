@@ -285,7 +285,7 @@ export class RecordingDesk {
       recorder.announced = incarnation;
       writer.client(recorder.id, recorder.database, recorder.user);
     }
-    for (const text of transaction.statements) this.#tell(text, text.name);
+    for (const text of transaction.statements) this.#tell(text, text.mirrorName);
     if (transaction.unnamed !== undefined) this.#tell(transaction.unnamed, transaction.unnamed.name);
   }
 

@@ -159,6 +159,11 @@ export class TransactionRecorder {
     else if (this.#isWatched) this.#notes.statement(text);
   }
 
+  /** The transaction names, in SQL, statements that have other names on mirrors: it is not mirrored. */
+  namesStatements(): void {
+    this.#giveUp(dropReasonIndex.denied);
+  }
+
   /** The current request needs the unnamed statement of an earlier one. */
   usesUnnamed(bytes: Buffer, start: number, end: number): void {
     const request = this.#current;

@@ -1,4 +1,4 @@
-import { bind, describe, execute, flush, parse, query, sync } from '../../support/bytes.ts';
+import { bind, close, describe, execute, flush, parse, query, sync } from '../../support/bytes.ts';
 import { says, type Dialogue } from './dialogue.ts';
 
 const startup = {
@@ -8,6 +8,8 @@ const startup = {
   extra_float_digits: '0',
   options: '-c search_path=pg_catalog -c statement_timeout=7s',
 };
+
+const prepared = 'SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements ORDER BY name';
 
 /** DEALLOCATE, plans that no longer fit, and settings (cases 15 to 18). */
 export const stateCases: readonly Dialogue[] = [
@@ -91,7 +93,6 @@ export const stateCases: readonly Dialogue[] = [
   },
   {
     name: '15: DEALLOCATE of one name among several statements',
-    differs: 'only a DEALLOCATE that stands alone is given the name that the server knows',
     steps: [
       says('1Z', parse('pdo_stmt_1', 'SELECT 1'), sync),
       says('CTDCCZ', query('DEALLOCATE pdo_stmt_1; SELECT 1; DEALLOCATE ALL')),
@@ -111,13 +112,75 @@ export const stateCases: readonly Dialogue[] = [
   },
   {
     name: '15: what SQL sees of statements that were prepared by Parse',
-    differs: 'SQL sees the names that the server knows, and the statements of all clients of the connection',
     steps: [
       says('1Z', parse('p', 'SELECT 5'), sync),
       says('TDCZ', query('EXECUTE p')),
       says('TDCZ', query('SELECT name, statement, from_sql FROM pg_prepared_statements')),
-      says('3Z', Buffer.from([0x43, 0, 0, 0, 7, 0x53, 0x70, 0]), sync),
+      says('3Z', close('S', 'p'), sync),
       says('EZ', query('EXECUTE p')),
+      says('12DCZ', parse('p', 'SELECT 6'), bind('', 'p'), execute(''), sync),
+      says('TDCZ', query('EXECUTE p')),
+      says('EZ', parse('p', 'SELECT 7'), sync),
+      says('CZ', query('DEALLOCATE p')),
+      says('EZ', query('EXECUTE p')),
+      says('31Z', close('S', 'p'), parse('p', 'SELECT 8'), sync),
+      says('32DCZ', close('S', 'x'), bind('', 'p'), execute(''), sync),
+      says('EZ', query('PREPARE p AS SELECT 9')),
+      says('CZ', query('PREPARE q AS SELECT 9')),
+      says('EZ', parse('q', 'SELECT 9'), sync),
+      says('TDDCZ', query(prepared)),
+      says('CZ', query('DEALLOCATE ALL')),
+      says('TCZ', query(prepared)),
+    ],
+  },
+  {
+    name: '15: SQL asks in a transaction block and from prepared statements what is prepared',
+    steps: [
+      says('1Z', parse('p', 'SELECT $1::int + 1'), sync),
+      says('CZ', query('BEGIN')),
+      says('1tTZ', parse('view', prepared), describe('S', 'view'), sync),
+      says('2DDCZ', bind('', 'view'), execute(''), sync),
+      says('12DDCZ', parse('', prepared), bind('', ''), execute(''), sync),
+      says('TDCZ', query('EXECUTE p(1)')),
+      says('EZ', query('EXECUTE nobody')),
+      says('EZ', query('EXECUTE p(1)')),
+      says('EZ', bind('', 'view'), execute(''), sync),
+      says('CZ', query('ROLLBACK')),
+      says('1Z', parse('again', 'EXECUTE p(2)'), sync),
+      says('2DCZ', bind('', 'again'), execute(''), sync),
+      says('TDDDCZ', query(prepared)),
+      says('CZ', query('DISCARD ALL')),
+      says('TCZ', query(prepared)),
+      says('EZ', bind('', 'p'), execute(''), sync),
+    ],
+  },
+  {
+    name: '15: SQL asks what is prepared amid a request that has no Sync yet',
+    steps: [
+      says('1tT', parse('foobar', 'SELECT 1'), describe('S', 'foobar'), flush),
+      says('1tT', parse('', 'EXECUTE foobar'), describe('S', ''), flush),
+      says('2DCZ', bind('', ''), execute(''), sync),
+      says('1tT', parse('all', prepared), describe('S', 'all'), flush),
+      says('2DDC', bind('', 'all'), execute(''), flush),
+      says('3', close('S', 'foobar'), flush),
+      says('12DCZ', parse('', prepared), bind('', ''), execute(''), sync),
+      says('1tT', parse('', prepared), describe('S', ''), flush),
+      says('E', parse('all', 'SELECT 2'), flush),
+      says('Z', sync),
+      says('2DCZ', bind('', 'all'), execute(''), sync),
+    ],
+  },
+  {
+    name: '15: SQL asks what is prepared where one of it cannot be prepared any more',
+    steps: [
+      says('CZ', query('CREATE TABLE altered (id int)')),
+      says('1Z', parse('a', 'SELECT * FROM altered'), sync),
+      says('1Z', parse('b', 'SELECT 1'), sync),
+      says('TDDCZ', query(prepared)),
+      says('CZ', query('DROP TABLE altered')),
+      says('TDDCZ', query(prepared)),
+      says('EZ', bind('', 'a'), execute(''), sync),
+      says('2DCZ', bind('', 'b'), execute(''), sync),
     ],
   },
   {
