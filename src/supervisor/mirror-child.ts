@@ -17,8 +17,11 @@ import type { PreparedLedger } from './prepared-ledger.ts';
 import { Backoff } from '../util/backoff.ts';
 import { entryFile } from '../util/entry-file.ts';
 
-/** A mirror process that does not answer a ping for so long is hung, and killed. */
-const HUNG_MS = 5_000;
+/**
+ * A mirror process that does not answer a ping for so long is hung, and killed: what it had to replay is lost then. It gives
+ * way to others, and on a machine with far too much to do it takes seconds until it is its turn.
+ */
+const HUNG_MS = 10_000;
 /** One that has not said yet that it is ready may be so long about it: on a busy machine that takes its time. */
 const STARTING_MS = 60_000;
 const PING_MS = 1_000;
