@@ -11,6 +11,8 @@ import { tlsServerEndPoint } from './tls-server-end-point.ts';
 export interface ServerAddress {
   readonly host: string;
   readonly port: number;
+  /** Where exactly, of the several machines that a name may stand for; the host's name is still what TLS verifies. */
+  readonly ip?: string | undefined;
 }
 
 /** Whoever owns a server's connection at the moment. */
@@ -50,7 +52,7 @@ export function socketPath(address: ServerAddress): string {
  * It begins in plain text; `secure` makes it a TLS connection. There each chunk is a buffer of its own.
  */
 export class ServerSocket {
-  readonly #address: ServerAddress;
+  #address: ServerAddress;
   #socket: Socket;
   #encryption: ServerEncryption | undefined;
   #handler: ServerSocketHandler | undefined;
@@ -70,7 +72,7 @@ export class ServerSocket {
     };
     const target = address.host.startsWith('/')
       ? ({ path: socketPath(address), onread } satisfies IpcNetConnectOpts)
-      : ({ host: address.host, port: address.port, noDelay: true, onread } satisfies TcpNetConnectOpts);
+      : ({ host: address.ip ?? address.host, port: address.port, noDelay: true, onread } satisfies TcpNetConnectOpts);
     this.#socket = connect(target);
     readOnWhenUnwritable(this.#socket);
     this.#socket.on('error', this.#failed);
@@ -89,6 +91,7 @@ export class ServerSocket {
         clearTimeout(timer);
         server.#socket.setKeepAlive(true, 60_000);
         server.#handler = undefined;
+        server.#address = { ...address, ip: server.#socket.remoteAddress };
         resolve(server);
       });
       server.#handler = {
@@ -108,6 +111,11 @@ export class ServerSocket {
     this.#kept = [];
     for (const chunk of kept) handler.bytes(chunk);
     if (this.#closed && !this.#destroyed) handler.closed(this.#error);
+  }
+
+  /** Where it leads. A CancelRequest for its session has to go to the same machine, whatever the name stands for by now. */
+  get address(): ServerAddress {
+    return this.#address;
   }
 
   /** `undefined`: the connection is in plain text. */
@@ -198,13 +206,19 @@ export class ServerSocket {
   }
 
   readonly #failed = (error: Error): void => {
-    this.#error ??= error;
+    this.#error ??= error instanceof AggregateError ? allFailed(error) : error;
   };
 
   readonly #ended = (): void => {
     this.#closed = true;
     if (!this.#destroyed) this.#handler?.closed(this.#error);
   };
+}
+
+/** A name that stands for several addresses, none of which could be connected to: Node's error for that has no text. */
+function allFailed(error: AggregateError): Error {
+  const text = error.errors.map((one) => (one instanceof Error ? one.message : String(one))).join('; ');
+  return Object.assign(new Error(text, { cause: error }), { code: (error as NodeJS.ErrnoException).code });
 }
 
 /** Why a handshake failed, in words for whoever configures pgmirror and not Node. */

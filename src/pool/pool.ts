@@ -100,7 +100,7 @@ export class Pool<State> {
       queueMicrotask(() => waiter.refused(new CheckoutError('57P03', NOT_CONFIGURED)));
       return undefined;
     }
-    const free = this.#idle.length > 0 && this.#waiting.length === 0 && !this.#paused;
+    const free = this.#idle.length > 0 && this.#waiting.length === 0;
     if (free && !this.#idleTooLong()) return this.#takeIdle(wish);
     this.#waiting.join(waiter);
     if (this.#paused) return undefined;
@@ -128,10 +128,14 @@ export class Pool<State> {
     return this.#paused;
   }
 
-  /** Nobody is given a connection any more; settles when none is in use but those that clients keep. */
+  /**
+   * Nobody is given a connection any more, and those that come free are closed, so that the server can be stopped or
+   * replaced meanwhile; settles when none is in use but those that clients keep.
+   */
   pause(): Promise<void> {
     this.#paused = true;
     this.#waiting.patient = true;
+    for (const server of [...this.#idle]) server.close('paused');
     return new Promise((resolve) => {
       this.#pauseDone.push(resolve);
       this.#checkPaused();
@@ -142,10 +146,6 @@ export class Pool<State> {
     this.#paused = false;
     this.#waiting.patient = false;
     this.#settlePause();
-    while (this.#waiting.length > 0 && this.#idle.length > 0) {
-      const server = this.#idle.pop();
-      if (server !== undefined) this.release(server);
-    }
     this.#openMore();
   }
 
@@ -169,8 +169,8 @@ export class Pool<State> {
     if (server.closed || !this.#unpinned(server)) return;
     // More are open than a reload allows now.
     const surplus = this.#budget.open > this.#options.size;
-    if (server.retired || surplus || this.#closed) {
-      server.close(this.#closed ? 'removed' : 'replaced');
+    if (server.retired || surplus || this.#closed || this.#paused) {
+      server.close(this.#closed ? 'removed' : this.#paused ? 'paused' : 'replaced');
       return;
     }
     if (server.cancels > 0) {
@@ -183,11 +183,10 @@ export class Pool<State> {
       server.close('room_for_others');
       return;
     }
-    const next = this.#paused ? undefined : this.#waiting.shift();
+    const next = this.#waiting.shift();
     if (next === undefined) {
       server.setUser(undefined);
       this.#idle.push(server);
-      this.#checkPaused();
       return;
     }
     next.granted(server);
@@ -248,7 +247,8 @@ export class Pool<State> {
         if (now - server.connectedAt > lifetimeMs * server.patience) server.retired = true;
       }
     }
-    if (this.#budget.open < minSize && this.#connecting === 0 && now >= this.#retryAt && !this.#closed) this.#openOne();
+    const mayOpen = this.#connecting === 0 && now >= this.#retryAt && !this.#closed && !this.#paused;
+    if (this.#budget.open < minSize && mayOpen) this.#openOne();
   }
 
   /** Ends the waits, too. Nobody gets a connection any more; those in use are closed when they are handed back. */

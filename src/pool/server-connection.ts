@@ -24,6 +24,7 @@ export type ServerCloseReason =
   | 'cleanup_failed'
   | 'replaced'
   | 'room_for_others'
+  | 'paused'
   | 'removed'
   | 'shutdown';
 

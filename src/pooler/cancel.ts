@@ -1,4 +1,3 @@
-import type { ServerAddress } from '../net/server-socket.ts';
 import { deliverCancel } from '../pool/deliver-cancel.ts';
 import type { Server } from './session-link.ts';
 
@@ -6,12 +5,12 @@ import type { Server } from './session-link.ts';
  * Asks the server to cancel what this connection runs. Until the server has taken note, the connection to be cancelled
  * does not change hands: the next client must not be hit.
  */
-export function sendCancel(server: Server, address: ServerAddress, timeoutMs: number): void {
+export function sendCancel(server: Server, timeoutMs: number): void {
   const { processId, secretKey } = server;
   if (secretKey.length === 0) return;
   server.countCancel(1);
   const arrived = (): void => server.countCancel(-1);
-  const encryption = server.socket.encryption;
+  const { address, encryption } = server.socket;
   deliverCancel({ address, encryption, processId, secretKey }, timeoutMs).then(arrived, arrived);
 }
 

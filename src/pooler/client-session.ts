@@ -437,7 +437,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
   }
 
   #cancelServer(server: Server): void {
-    sendCancel(server, this.options.pool.options.login.address, this.options.limits.cancelTimeoutMs);
+    sendCancel(server, this.options.limits.cancelTimeoutMs);
   }
 
   // The end

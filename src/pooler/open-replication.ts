@@ -4,7 +4,7 @@ import type { ErrorFields } from '../protocol/backend-messages.ts';
 import type { ClientKey } from './clients.ts';
 import type { NamedPool } from './pools.ts';
 import { ReplicationSession } from './replication-session.ts';
-import { TOO_MANY_PINNED } from './session-errors.ts';
+import { TOO_MANY_OF_DATABASE, TOO_MANY_PINNED } from './session-errors.ts';
 import type { LoginRequest } from './startup.ts';
 import { LoginRefused } from './welcome.ts';
 
@@ -31,7 +31,7 @@ export async function openReplication(
   if (!pinned.tryOpen(pinnedSize)) throw new LoginRefused(TOO_MANY_PINNED);
   if (!database.tryOpen(databaseSize === 0 ? Infinity : databaseSize)) {
     pinned.closed();
-    throw new LoginRefused(TOO_MANY_PINNED);
+    throw new LoginRefused(TOO_MANY_OF_DATABASE);
   }
   const release = (): void => {
     pinned.closed();
@@ -51,7 +51,6 @@ export async function openReplication(
       applicationName: request.settings.get('application_name') ?? '',
       kind: request.replication,
       server: await connectServer({ ...login, parameters }),
-      address: login.address,
       cancelTimeoutMs,
       onClosed: (session, reason) => {
         release();

@@ -1,3 +1,4 @@
+import type { ServerSocket } from '../net/server-socket.ts';
 import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { Pooler } from './pooler.ts';
 import type { NamedPool } from './pools.ts';
@@ -171,8 +172,7 @@ function walsenderSnapshot({ options, connectedAt }: ReplicationSession): Server
     database: options.database,
     user: options.user,
     state: 'active',
-    host: options.address.host,
-    port: options.address.port,
+    ...placeOf(options.server.socket),
     connectedAt,
     requests: 0,
     transactions: 0,
@@ -185,14 +185,12 @@ function walsenderSnapshot({ options, connectedAt }: ReplicationSession): Server
 }
 
 function serverSnapshot(named: NamedPool, server: Server, client: number): ServerSnapshot {
-  const { address } = named.pool.options.login;
   return {
     processId: server.processId,
     database: named.database,
     user: named.user,
     state: server.user === undefined ? 'idle' : 'active',
-    host: address.host,
-    port: address.port,
+    ...placeOf(server.socket),
     connectedAt: Date.now() - (monotonicNow() - server.connectedAt),
     requests: server.requests,
     transactions: server.transactions,
@@ -202,4 +200,9 @@ function serverSnapshot(named: NamedPool, server: Server, client: number): Serve
     tls: server.socket.encryption?.description ?? '',
     client,
   };
+}
+
+/** The machine that a connection leads to, rather than the name by which it was found. */
+function placeOf({ address }: ServerSocket): Pick<ServerSnapshot, 'host' | 'port'> {
+  return { host: address.ip ?? address.host, port: address.port };
 }

@@ -1,5 +1,4 @@
 import type { ClientSocket } from '../net/client-socket.ts';
-import type { ServerAddress } from '../net/server-socket.ts';
 import type { LoggedInServer } from '../pool/connect-server.ts';
 import { deliverCancel } from '../pool/deliver-cancel.ts';
 import { errorResponse } from '../protocol/backend-messages.ts';
@@ -16,7 +15,6 @@ export interface ReplicationSessionOptions {
   readonly kind: 'physical' | 'logical';
   /** The connection that it alone uses, to a walsender. */
   readonly server: LoggedInServer;
-  readonly address: ServerAddress;
   readonly cancelTimeoutMs: number;
   /** The session is over and holds nothing any more. */
   readonly onClosed: (session: ReplicationSession, reason: string) => void;
@@ -54,10 +52,10 @@ export class ReplicationSession {
 
   /** Another connection asks to cancel what runs here. */
   cancel(): void {
-    const { address, server, cancelTimeoutMs } = this.options;
+    const { server, cancelTimeoutMs } = this.options;
     const { processId, secretKey } = server;
     if (secretKey.length === 0) return;
-    const encryption = server.socket.encryption;
+    const { address, encryption } = server.socket;
     deliverCancel({ address, encryption, processId, secretKey }, cancelTimeoutMs).catch(() => undefined);
   }
 

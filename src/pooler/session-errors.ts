@@ -14,6 +14,13 @@ export const TOO_MANY_PINNED: ErrorFields = {
   message: 'too many clients keep a server connection of their own (pinned_pool_size)',
 };
 
+/** A client needs a server connection of its own, and its database has as many as it may have. */
+export const TOO_MANY_OF_DATABASE: ErrorFields = {
+  severity: 'FATAL',
+  code: '53300',
+  message: 'too many server connections of this database (max_db_connections)',
+};
+
 /** What a CancelRequest makes of a request that has not even got a server connection. */
 export const CANCELLED: ErrorFields = {
   severity: 'ERROR',

@@ -167,8 +167,8 @@ describe('A limit', () => {
   });
 
   describe('of an operator:', () => {
-    it('PAUSE waits for transactions and holds clients, RESUME lets them go', async (t) => {
-      const pgmirror = await start(t, { default_pool_size: 2 });
+    it('PAUSE waits for transactions and holds clients, with no connection to the server, RESUME lets them go', async (t) => {
+      const pgmirror = await start(t, { default_pool_size: 2, min_pool_size: 1 });
       const [busy, held] = [await login(t, pgmirror), await login(t, pgmirror)];
       await busy.query('BEGIN');
       let paused = false;
@@ -183,6 +183,7 @@ describe('A limit', () => {
       await busy.query('COMMIT');
       await within(pausing, 10_000, 'PAUSE to be answered');
       assert.equal(held.unread.length, 0);
+      await eventually(async () => (await connections()).length === 0);
       await pgmirror.admin('RESUME app');
       await held.expect('T', 'D', 'C', 'Z');
     });
@@ -200,8 +201,8 @@ describe('A limit', () => {
       assert.notEqual((await connections())[0], earlier);
     });
 
-    it('KILL ends the database’s clients, in transactions too; new ones wait for RESUME', async (t) => {
-      const pgmirror = await start(t, {});
+    it('KILL ends the database’s clients, in transactions too, and its connections; new ones wait for RESUME', async (t) => {
+      const pgmirror = await start(t, { min_pool_size: 1 });
       const [busy, idle] = [await login(t, pgmirror), await login(t, pgmirror)];
       await busy.query('BEGIN');
       await pgmirror.admin('KILL app');
@@ -209,12 +210,14 @@ describe('A limit', () => {
         assert.equal(errorFields(await client.read()).C, '57P01');
         await client.waitForClose();
       }
-      const { host, port } = pgmirror;
-      const coming = WireClient.login({ host, port }, { user: 'alice', database: 'app' });
+      const coming = login(t, pgmirror).then((next) => next.query('SELECT 1'));
+      await eventually(async () => {
+        const pools = await pgmirror.admin<{ user: string; cl_waiting: number }>('SHOW POOLS');
+        return pools.find(({ user }) => user === 'alice')?.cl_waiting === 1;
+      });
+      assert.deepEqual(await connections(), []);
       await pgmirror.admin('RESUME app');
-      const next = await within(coming, 10_000, 'the login');
-      t.after(async () => next.destroy());
-      assert.equal((await next.query('SELECT 1')).length, 4);
+      assert.equal((await within(coming, 10_000, 'the answer')).length, 4);
     });
 
     it('is nobody else’s to command: users of databases do not get into the admin database', async (t) => {

@@ -140,6 +140,13 @@ describe('A replication connection', () => {
     await kept[1]?.end();
   });
 
+  it('counts for max_db_connections, too, and is told so where that is full', async (t) => {
+    const more = await Pgmirror.start(inReverse(t), { ...files(server), general: { max_db_connections: 1 } });
+    const kept = await login(more.port, 'app', 'database');
+    await assert.rejects(login(more.port, 'app', 'database'), /53300 .*max_db_connections/);
+    await kept.end();
+  });
+
   it('ends with the server, and with pgmirror at once', async () => {
     const [first, second] = [
       await login(pgmirror.port, 'app', 'database'),

@@ -569,6 +569,23 @@ describe('a connection that was open for long', () => {
     bench.pool.release(used!);
     assert.deepEqual(bench.closings, ['server_lifetime', 'replaced']);
   });
+
+  it('is so at a moment of its own, lest all of a pool close at once', async (t) => {
+    const server = await serverFor(t);
+    const lifetimeMs = 1_000_000_000;
+    const bench = new PoolBench(t, server.port, { size: 20, lifetimeMs, idleTimeoutMs: 0 });
+    await bench.warm(20);
+    const now = performance.now.bind(performance);
+    let ahead = 0;
+    t.mock.method(performance, 'now', () => now() + ahead);
+    const left = [0.89, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 1].map((share) => {
+      ahead = share * lifetimeMs;
+      bench.pool.sweep();
+      return bench.pool.idleCount;
+    });
+    assert.deepEqual([left[0], left.at(-1)], [20, 0]);
+    assert.ok(new Set(left).size > 3, `20 connections, step by step: ${left.join()}`);
+  });
 });
 
 describe('connections that are to be kept open', () => {
@@ -586,6 +603,54 @@ describe('connections that are to be kept open', () => {
     bench.pool.sweep();
     bench.pool.sweep();
     assert.deepEqual([bench.pool.idleCount, bench.closings], [2, ['idle_timeout']]);
+  });
+});
+
+describe('a pool that is paused', () => {
+  it('closes what is idle at once and what is in use when it comes back, and opens nothing, kept or asked for', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 3, minSize: 2 });
+    const [idle, used] = await bench.warm(2);
+    assert.equal(bench.ask().server, used);
+    let isPaused = false;
+    const paused = bench.pool.pause().then(() => (isPaused = true));
+    assert.deepEqual([idle!.closed, used!.closed], [true, false]);
+    const waiter = bench.ask('waiter');
+    await Promise.resolve();
+    assert.equal(isPaused, false);
+    bench.pool.release(used!);
+    await paused;
+    bench.pool.sweep();
+    assert.deepEqual(
+      [bench.pool.connections.size, bench.pool.connecting, bench.closings],
+      [0, 0, ['paused', 'paused']],
+    );
+    bench.pool.resume();
+    await eventually(() => waiter.server !== undefined);
+    assert.equal(server.connections, 3);
+  });
+
+  it('does not keep a connection that was being opened', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port);
+    const asker = bench.ask();
+    await bench.pool.pause();
+    await eventually(() => bench.closings.length === 1);
+    assert.equal(asker.server, undefined);
+    bench.pool.resume();
+    await eventually(() => asker.server !== undefined);
+  });
+
+  it('lets nobody who waits be late, however long it takes', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { checkoutTimeoutMs: 5 });
+    await bench.pool.pause();
+    const asker = bench.ask();
+    const asked = monotonicNow();
+    await eventually(() => monotonicNow() - asked > 50);
+    assert.equal(asker.error, undefined);
+    bench.pool.resume();
+    await eventually(() => asker.server !== undefined || asker.error !== undefined);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { ServerAddress, ServerSocket, ServerSocketHandler } from '../../net/server-socket.ts';
+import type { ServerSocket, ServerSocketHandler } from '../../net/server-socket.ts';
 import type { LoggedInServer } from '../../pool/connect-server.ts';
 import { deliverCancel } from '../../pool/deliver-cancel.ts';
 import { terminate } from '../../protocol/frontend-messages.ts';
@@ -42,7 +42,6 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   /** Why it is over. */
   endReason = 'connection closed';
   readonly #socket: ServerSocket;
-  readonly #address: ServerAddress;
   readonly #processId: number;
   readonly #secretKey: Buffer;
   /** Digests answers, where they are compared. */
@@ -55,12 +54,8 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   #answerWaits = false;
   #over = false;
 
-  constructor(
-    server: LoggedInServer,
-    options: { readonly address: ServerAddress; readonly preparedStatementsLimit: number },
-  ) {
+  constructor(server: LoggedInServer, options: { readonly preparedStatementsLimit: number }) {
     this.statements = new ConnectionStatements(options.preparedStatementsLimit);
-    this.#address = options.address;
     this.#processId = server.processId;
     this.#secretKey = server.secretKey;
     this.#socket = server.socket;
@@ -101,7 +96,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
       if (this.#cancelling === 0 && this.#answerWaits) this.#answered();
     };
     const target = {
-      address: this.#address,
+      address: this.#socket.address,
       encryption: this.#socket.encryption,
       processId: this.#processId,
       secretKey: this.#secretKey,

@@ -7,7 +7,6 @@ import { MirrorConnection } from './mirror-connection.ts';
 import { Replayer } from './replayer.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import type { AnsweredRequest, ReplayObserver, ReplayOptions } from './replay-options.ts';
-import type { ServerAddress } from '../../net/server-socket.ts';
 
 /** Who decides when a pool may open a connection, and counts what its connections did. */
 export interface PoolOwner {
@@ -139,7 +138,7 @@ export class MirrorPool {
     return true;
   }
 
-  opened(server: LoggedInServer, options: { address: ServerAddress; preparedStatementsLimit: number }): void {
+  opened(server: LoggedInServer, options: { preparedStatementsLimit: number }): void {
     this.#opening--;
     this.refusedUntil = 0;
     const connection = new PooledConnection(this, new MirrorConnection(server, options), this.owner.replayOptions);

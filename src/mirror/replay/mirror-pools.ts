@@ -130,7 +130,7 @@ export class MirrorPools {
   }
 
   async #connect(pool: MirrorPool, generation: number): Promise<void> {
-    const { address, preparedStatementsLimit } = this.#config;
+    const { preparedStatementsLimit } = this.#config;
     const { access, connect } = this.#host;
     try {
       if (!(await access.mayConnect()) || generation !== this.#generation) return pool.openFailed();
@@ -140,7 +140,7 @@ export class MirrorPools {
         return pool.openFailed();
       }
       access.connected();
-      pool.opened(server, { address, preparedStatementsLimit });
+      pool.opened(server, { preparedStatementsLimit });
     } catch (error) {
       pool.openFailed();
       if (generation === this.#generation) this.#connectFailed(pool, error as Error & { code?: string });
