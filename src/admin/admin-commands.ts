@@ -118,8 +118,9 @@ function showHelp(): AdminAnswer {
 
 async function reload(host: AdminHost): Promise<AdminAnswer> {
   try {
-    await host.reload();
-    return { kind: 'done', tag: 'RELOAD' };
+    const waiting = await host.reload();
+    if (waiting.length === 0) return { kind: 'done', tag: 'RELOAD' };
+    return { kind: 'done', tag: 'RELOAD', notice: `changed, and applied at the next start: ${waiting.join(', ')}` };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return { kind: 'error', code: 'F0000', message: `configuration not reloaded: ${reason}` };

@@ -39,8 +39,8 @@ export interface AdminHost {
   /** Plans of the query with this fingerprint. */
   explain(fingerprint: string): Promise<Plans>;
   threads(): Promise<readonly ThreadSnapshot[]>;
-  /** Reads both files again. Rejects with the reason why nothing was changed. */
-  reload(): Promise<void>;
+  /** Reads both files again: the changed keys that take effect at the next start. Rejects with the reason why nothing was changed. */
+  reload(): Promise<readonly string[]>;
   shutdown(): void;
   /** Settings that hold until the next reload; the first for mirrors without an exposure of their own. */
   setGeneralExposure(exposure: number): Promise<void>;

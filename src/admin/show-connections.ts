@@ -23,7 +23,7 @@ const columns: readonly AdminColumn[] = [
   { name: 'tls', type: 'text' },
   { name: 'application_name', type: 'text' },
   { name: 'prepared_statements', type: 'int4' },
-  { name: 'id', type: 'int8' },
+  { name: 'id', type: 'int4' },
 ];
 
 /**

@@ -55,8 +55,8 @@ export async function showDatabases(host: AdminHost): Promise<AdminAnswer> {
 
 const userColumns: readonly AdminColumn[] = [
   { name: 'name', type: 'text' },
-  { name: 'pool_size', type: 'int4' },
-  { name: 'reserve_pool_size', type: 'int4' },
+  { name: 'pool_size', type: 'text' },
+  { name: 'reserve_pool_size', type: 'text' },
   { name: 'pool_mode', type: 'text' },
   { name: 'max_user_connections', type: 'int4' },
   { name: 'current_connections', type: 'int4' },
@@ -73,7 +73,7 @@ export async function showUsers(host: AdminHost): Promise<AdminAnswer> {
     const mine = pools.filter((pool) => pool.user === name);
     const servers = mine.reduce((sum, pool) => sum + pool.serversActive + pool.serversIdle, 0);
     const clients = mine.reduce((sum, pool) => sum + pool.clientsActive + pool.clientsIdle + pool.clientsWaiting, 0);
-    return [name, entry?.pool_size ?? null, null, entry?.pooler_mode ?? null, 0, servers, 0, clients];
+    return [name, String(entry?.pool_size ?? ''), '', entry?.pooler_mode ?? null, 0, servers, 0, clients];
   });
   return { kind: 'rows', tag: 'SHOW', columns: userColumns, rows };
 }
@@ -88,7 +88,9 @@ export async function showLists(host: AdminHost): Promise<AdminAnswer> {
   const counts: readonly (readonly [string, number])[] = [
     ['databases', host.config.databases.length],
     ['users', new Set(host.config.users.map(({ name }) => name)).size],
+    ['peers', 0],
     ['pools', pools.length],
+    ['peer_pools', 0],
     ['free_clients', 0],
     ['used_clients', clients.length],
     ['login_clients', 0],

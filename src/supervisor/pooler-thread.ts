@@ -48,6 +48,7 @@ const desk: RecordingDesk = new RecordingDesk({
   generation: start.generation,
   tellPrepared: (news) => tell({ type: 'prepared', news }),
   nameRow: (row, mirror, user) => tell({ type: 'counterRow', row, mirror, user }),
+  firstDropped: (mirror, reason, user) => tell({ type: 'firstDropped', mirror, reason, user }),
 });
 desk.configure(start.config.routes);
 desk.connect(start.mirrorPath);

@@ -42,6 +42,8 @@ export interface PoolerThreadsHost {
   prepared(news: PreparedNews): void;
   /** Whether mirrors of the source lead back to a pgmirror of the trail. Never rejects. */
   isCircle(source: string, trail: readonly string[]): Promise<boolean>;
+  /** In a thread, for the first time, a transaction was dropped for this mirror for this reason. */
+  firstDropped(mirror: number, reason: number, user: string): void;
   /** Where the mirror process listens. */
   mirrorPath(): string | undefined;
   /** Whether a thread that is started again could listen where the one before it did. */
@@ -251,6 +253,8 @@ export class PoolerThreads {
         return;
       case 'counterRow':
         return this.#counters.rowNamed(thread, message.row, message.mirror, message.user);
+      case 'firstDropped':
+        return this.#host.firstDropped(message.mirror, message.reason, message.user);
       case 'admin':
         void this.#host.admin(message.command).then((answer) => {
           this.#tell(thread, { type: 'adminAnswer', id: message.id, answer });

@@ -15,6 +15,7 @@ import { connectServer } from '../pool/connect-server.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import { CounterBook, NO_COUNTS } from './counter-book.ts';
 import { claimPort, claimSocketPath } from './exclusive-address.ts';
+import { FirstDrops } from './first-drops.ts';
 import { MirrorChild } from './mirror-child.ts';
 import type { MirrorProcessConfig } from './mirror-child.ts';
 import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from './mirrors.ts';
@@ -74,6 +75,7 @@ export class Supervisor implements AdminHost {
     this.version = options.version;
     this.#onShutdown = options.onShutdown;
     this.#listenFds = options.listenFds;
+    const drops = new FirstDrops(options.logger, this.#ids);
     this.#threads = new PoolerThreads({
       count: options.config.general.workers,
       listen: (thread) => this.#listenAddresses(thread),
@@ -83,6 +85,7 @@ export class Supervisor implements AdminHost {
         admin: (command) => runAdminCommand(this, command),
         prepared: (news) => this.#prepared.note(news),
         isCircle: (source, trail) => this.#looks.isCircle(source, trail),
+        firstDropped: (mirror, reason, user) => drops.note(mirror, reason, user),
         mirrorPath: () => this.#mirrorChild?.path,
         // A socket that was passed to this process is closed with its thread, and cannot be opened again.
         canListenAgain: () => options.listenFds.length === 0,
@@ -138,8 +141,11 @@ export class Supervisor implements AdminHost {
     if (directory !== undefined) await claimSocketPath(socketPath({ host: directory, port }));
   }
 
-  /** Reads the files again and applies the whole, or nothing. Rejects with the reason why nothing was changed. */
-  async reload(): Promise<void> {
+  /**
+   * Reads the files again and applies the whole, or nothing; what is applied at the next start alone is told. Rejects with
+   * the reason why nothing was changed.
+   */
+  async reload(): Promise<readonly string[]> {
     let after: Config;
     try {
       after = this.#load();
@@ -160,6 +166,7 @@ export class Supervisor implements AdminHost {
       { look: true },
     );
     this.#logger.info('reloaded');
+    return needsRestart;
   }
 
   shutdown(): void {

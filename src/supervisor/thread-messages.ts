@@ -90,6 +90,8 @@ export type FromThread =
   /** A half of a two-phase commit was seen. */
   | { readonly type: 'prepared'; readonly news: PreparedNews }
   | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
+  /** For the first time a transaction was dropped for this mirror for this reason. */
+  | { readonly type: 'firstDropped'; readonly mirror: number; readonly reason: number; readonly user: string }
   | { readonly type: 'snapshot'; readonly id: number; readonly snapshot: ThreadSnapshot }
   | { readonly type: 'admin'; readonly id: number; readonly command: string }
   /** Do mirrors of the source lead back to a pgmirror of the trail? */

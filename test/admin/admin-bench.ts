@@ -59,7 +59,10 @@ export function fakeHost(t: TestContext, options: Partial<AdminHost> = {}): Admi
     queries: () => Promise.resolve([]),
     explain: () => Promise.resolve({ plans: [] }),
     threads: () => Promise.resolve([]),
-    reload: note('reload'),
+    reload: async () => {
+      calls.push('reload');
+      return [];
+    },
     shutdown: () => void calls.push('shutdown'),
     setGeneralExposure: note('setGeneralExposure'),
     setExposure: note('setExposure'),

@@ -56,12 +56,26 @@ describe('commands of the admin database', () => {
   }
 });
 
+describe('RELOAD', () => {
+  it('names what was changed and is not applied before the next start', async (t) => {
+    const reload = () => Promise.resolve(['general.port', 'admin.password']);
+    assert.deepEqual(await runAdminCommand(fakeHost(t, { reload }), 'RELOAD'), {
+      kind: 'done',
+      tag: 'RELOAD',
+      notice: 'changed, and applied at the next start: general.port, admin.password',
+    });
+  });
+});
+
 describe('a command that is wrong', () => {
   const cases: readonly (readonly [string, string, string, RegExp])[] = [
     ['SELECT 1', '42601', 'unknown command: SELECT 1', /^Commands are: SHOW name, RELOAD, .*ENABLE MIRROR name/],
     ['RELOAD now', '42601', 'unknown command: RELOAD now', /^Commands are/],
     ['SHOW', '42601', 'unknown command: SHOW', /^Commands are/],
     ['SHOW MIRORS', '42704', 'unrecognized SHOW: MIRORS', /^Perhaps you meant SHOW MIRRORS\.$/],
+    ['SHOW STAT', '42704', 'unrecognized SHOW: STAT', /^Perhaps you meant SHOW STATS\.$/],
+    ['SHOW tables', '42704', 'unrecognized SHOW: tables', /^SHOW knows MIRRORS, .*VERSION, HELP\.$/],
+    ['SHOW DATA', '42704', 'unrecognized SHOW: DATA', /^SHOW knows MIRRORS/],
     ['SHOW nothing_like_it', '42704', 'unrecognized SHOW: nothing_like_it', /SHOW/],
     ['SET exposure = 2 FOR MIRROR app_new', '22023', 'invalid exposure: 2', /from 0 to 1/],
     ['SET exposure = -0.1 FOR MIRROR app_new', '22023', 'invalid exposure: -0.1', /from 0 to 1/],
@@ -97,7 +111,7 @@ describe('a command that is wrong', () => {
 
 describe('a command that fails', () => {
   it('is answered with the reason: RELOAD with that of the file', async (t) => {
-    const reload = (): Promise<void> => Promise.reject(new Error('pgmirror.toml: general.port: found 0'));
+    const reload = (): Promise<never> => Promise.reject(new Error('pgmirror.toml: general.port: found 0'));
     assert.deepEqual(await runAdminCommand(fakeHost(t, { reload }), 'RELOAD'), {
       kind: 'error',
       code: 'F0000',

@@ -114,6 +114,26 @@ describe('A transaction is dropped whole, and counted', () => {
       await query(mirrored.url, `COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'`);
       assert.deepEqual((await mirrored.drained()).reasons, { denied: 3 });
     });
+
+    it('and the first time is in the log, with the user, for each reason once', () => {
+      const lines = mirrored.pgmirror.log.lines.filter(({ msg }) =>
+        msg.startsWith('the first transaction was dropped'),
+      );
+      const told = lines.map(({ level, source: from, destination, user, reason }) =>
+        [level, from, destination, user, reason].join(' '),
+      );
+      const reasons = ['queue_full', 'too_large', 'bytes_full', 'denied'];
+      assert.deepEqual(
+        told,
+        reasons.map((reason) => `warn app shadow alice ${reason}`),
+      );
+      const states = mirrored.pgmirror.log.lines.filter(({ msg }) => msg.startsWith('mirror is'));
+      assert.deepEqual(
+        states.map(({ msg }) => msg),
+        ['mirror is up'],
+        'that it was reached is in the log, too',
+      );
+    });
   });
 
   it('as lag where its turn comes later than max_lag', async (t) => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { freePort } from '../../src/cli/embedded/free-port.ts';
 import { inReverse } from '../support/cleanup.ts';
+import { ask } from '../support/http.ts';
 import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored, type MirrorCounts } from '../support/mirrored.ts';
@@ -48,7 +50,8 @@ describe('A mirror is refused, and production runs,', () => {
   }
 
   it('where it is the same database, under whatever name of its host, or by its socket', async (t) => {
-    const mirrored = await Mirrored.start(inReverse(t), { source: server });
+    const httpPort = await freePort();
+    const mirrored = await Mirrored.start(inReverse(t), { source: server }, { general: { http_port: httpPort } });
     const { databases = [] } = mirrored.files;
     const [source] = databases;
     await mirrored.pgmirror.reload({ databases: [source!, { ...source!, name: 'shadow', host: 'localhost' }] });
@@ -61,10 +64,13 @@ describe('A mirror is refused, and production runs,', () => {
     await mirrored.query('SELECT 1');
     const { state, reason } = await mirrored.counts();
     assert.deepEqual({ state, reason }, { state: 'refused', reason: 'it is the same database as the source' });
+    const refused = async (): Promise<unknown> => JSON.parse((await ask(httpPort, '/readyz')).body).refused;
+    assert.deepEqual(await refused(), { shadow: 'it is the same database as the source' });
 
     // Put right, it comes up with the next reload.
     await mirrored.pgmirror.reload({ databases: [...databases] });
     await mirrored.whenMirroring();
+    assert.deepEqual(await refused(), {});
     assert.equal((await mirrored.counts()).state, 'up');
   });
 

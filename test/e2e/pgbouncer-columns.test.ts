@@ -41,6 +41,17 @@ const names: Readonly<Record<string, string>> = {
   VERSION: 'version',
 };
 
+/** Types of columns that PgBouncer got after the version that machines have installed. */
+const newer: Readonly<Record<string, readonly string[]>> = {
+  POOLS: ['cl_active_cancel_req 23', 'sv_being_canceled 23', 'load_balance_hosts 25'],
+  SERVERS: ['replication 25', 'prepared_statements 23', 'id 23'],
+  CLIENTS: ['replication 25', 'prepared_statements 23', 'id 23'],
+  STATS: ['total_server_assignment_count 1700', 'total_client_parse_count 1700', 'avg_bind_count 1700'],
+  STATS_TOTALS: ['server_assignment_count 1700', 'client_parse_count 1700', 'bind_count 1700'],
+  DATABASES: ['server_lifetime 23', 'load_balance_hosts 25', 'max_client_connections 23', 'paused 23'],
+  USERS: ['pool_size 25', 'reserve_pool_size 25', 'max_user_connections 23', 'current_client_connections 23'],
+};
+
 type Columns = Readonly<Record<string, readonly string[]>>;
 
 /** Every table's columns, each with its type. */
@@ -79,6 +90,36 @@ describe('What PgBouncer shows, pgmirror shows', () => {
     }
     const clients = ours.CLIENTS?.map((column) => column.replace(/ \d+$/, ''));
     assert.deepEqual(clients, [...(names.SERVERS ?? '').split(' '), 'pinned']);
+    const [totals, averages] = [ours.STATS?.slice(1, 12), ours.STATS?.slice(12)];
+    const measures = 'server_assignment_count xact_count query_count received sent xact_time query_time wait_time';
+    const counted = [...measures.split(' '), 'client_parse_count', 'server_parse_count', 'bind_count'];
+    assert.deepEqual(
+      totals,
+      counted.map((name) => `total_${name} 1700`),
+    );
+    assert.deepEqual(
+      averages,
+      counted.map((name) => `avg_${name === 'received' ? 'recv' : name} 1700`),
+    );
+  });
+
+  it('with the types of its version 1.25', async () => {
+    const ours = await columnsOf(url());
+    for (const [table, columns] of Object.entries(newer)) {
+      const missing = columns.filter((column) => ours[table]?.includes(column) !== true);
+      assert.deepEqual(missing, [], table);
+    }
+  });
+
+  it('and counts what it counts in SHOW LISTS', async () => {
+    const lists = await pgmirror.admin<{ list: string }>('SHOW LISTS');
+    assert.deepEqual(
+      lists.map(({ list }) => list),
+      [
+        ...['databases', 'users', 'peers', 'pools', 'peer_pools', 'free_clients', 'used_clients', 'login_clients'],
+        ...['free_servers', 'used_servers', 'dns_names', 'dns_zones', 'dns_queries', 'dns_pending'],
+      ],
+    );
   });
 
   it('with the values that its exporters look for in SHOW CONFIG', async () => {

@@ -8,7 +8,7 @@ import { LeakWatch } from '../support/leaks.ts';
 import type { LogLine } from '../support/log-lines.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry, type PgmirrorFiles } from '../support/pgmirror.ts';
-import { createDatabase, query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { createDatabase, query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { errorFields } from '../support/bytes.ts';
 
@@ -143,7 +143,13 @@ describe('A reload', () => {
   it('names the keys that take effect at the next start, and applies the rest', async (t) => {
     const mirrored = await start(inReverse(t));
     const from = mirrored.pgmirror.log.lines.length;
-    await mirrored.pgmirror.reload({ general: { workers: 2, mirror_exposure: 0.5 } });
+    await mirrored.pgmirror.writeFiles({ general: { workers: 2, mirror_exposure: 0.5 } });
+    const notices: (string | undefined)[] = [];
+    await withClient(mirrored.pgmirror.url('pgmirror', 'admin', 'admin-password'), async (client) => {
+      client.on('notice', ({ message }) => notices.push(message));
+      await client.query('RELOAD');
+    });
+    assert.deepEqual(notices, ['changed, and applied at the next start: general.workers']);
     const line = await mirrored.pgmirror.waitForLog(({ msg }) => msg.includes('next start'), { from });
     assert.deepEqual(line.keys, ['general.workers']);
     assert.equal((await mirrored.counts()).exposure, 0.5);

@@ -108,6 +108,12 @@ export class Pgmirror {
     }
   }
 
+  /** Where its files are. */
+  get paths(): { readonly config: string; readonly users: string } {
+    const { folder } = this.#janitor;
+    return { config: join(folder, 'pgmirror.toml'), users: join(folder, 'users.toml') };
+  }
+
   get processId(): number {
     return this.#process.pid ?? 0;
   }

@@ -27,6 +27,18 @@ export const dropReasonIndex: Readonly<Record<DropReasonName, number>> = Object.
   DROP_REASONS.map((name, index) => [name, index]),
 ) as Record<DropReasonName, number>;
 
+/** Reasons that somebody has chosen, that are told of as a state of the mirror, or that clients give every day. */
+const EXPECTED: ReadonlySet<DropReasonName> = new Set([
+  'refused',
+  'filtered',
+  'exposure',
+  'mirror_down',
+  'aborted',
+  'lost',
+]);
+/** By index: whether it is worth a line in the log that transactions are dropped for this reason. */
+export const isNoteworthy: readonly boolean[] = DROP_REASONS.map((name) => !EXPECTED.has(name));
+
 const indexByCode: number[] = [];
 for (const code of Object.values(DropReason)) {
   indexByCode[code] = dropReasonIndex[dropReasonNames[code] as DropReasonName];

@@ -4,7 +4,7 @@ import type { ByteBudget } from './byte-budget.ts';
 import type { ClientConditions } from './client-traits.ts';
 import { ComparedMirrors } from './compared-mirrors.ts';
 import type { ComparedRoute } from './compared-mirrors.ts';
-import { dropReasonIndex, indexOfDropReason } from './drop-reason-names.ts';
+import { dropReasonIndex, indexOfDropReason, isNoteworthy } from './drop-reason-names.ts';
 import { NAMED_ROWS, OTHER_USERS } from './mirror-counters.ts';
 import type { MirrorCounters } from './mirror-counters.ts';
 import { MirrorLink } from './mirror-link.ts';
@@ -69,6 +69,9 @@ export class RecordingDesk {
   readonly #counters: MirrorCounters;
   readonly #sequence: BigInt64Array;
   readonly #nameRow: (row: number, mirror: number, user: string) => void;
+  readonly #firstDropped: (mirror: number, reason: number, user: string) => void;
+  /** Mirrors and reasons of which a first drop was told. */
+  readonly #toldDrops = new Set<number>();
   readonly #random: () => number;
   readonly #link: MirrorLink;
   #routes = new Map<string, readonly MirrorRoute[]>();
@@ -92,6 +95,8 @@ export class RecordingDesk {
     readonly sequence: BigInt64Array;
     /** A counter row was given to a mirror and user. */
     readonly nameRow: (row: number, mirror: number, user: string) => void;
+    /** For the first time a transaction was dropped for a mirror for this reason (an index), which nobody had chosen. */
+    readonly firstDropped?: (mirror: number, reason: number, user: string) => void;
     readonly generation: number;
     /** Other threads are to know of a half of a two-phase commit. */
     readonly tellPrepared?: (news: PreparedNews) => void;
@@ -103,6 +108,7 @@ export class RecordingDesk {
     this.#counters = options.counters;
     this.#sequence = options.sequence;
     this.#nameRow = options.nameRow;
+    this.#firstDropped = options.firstDropped ?? (() => undefined);
     this.#random = options.random ?? Math.random;
     this.#link = new MirrorLink(options.generation, {
       acknowledged: (slot, target, outcome, reason, sqlstates) =>
@@ -206,6 +212,7 @@ export class RecordingDesk {
 
   dropped(recorder: TransactionRecorder, route: MirrorRoute, reason: number): void {
     this.#counters.dropped(this.#rowOf(recorder, route.id), reason);
+    if (isNoteworthy[reason] === true) this.#tellDrop(route.id, reason, recorder.user);
     this.compared.missed(route, recorder.change);
   }
 
@@ -336,6 +343,13 @@ export class RecordingDesk {
     return row;
   }
 
+  #tellDrop(mirror: number, reason: number, user: string): void {
+    const key = mirror * isNoteworthy.length + reason;
+    if (this.#toldDrops.has(key)) return;
+    this.#toldDrops.add(key);
+    this.#firstDropped(mirror, reason, user);
+  }
+
   #acknowledged(slot: number, target: number, outcome: Outcome, reason: number, sqlstates: readonly string[]): void {
     const unfinished = this.#unfinished[slot];
     const index = unfinished?.targets.indexOf(target) ?? -1;
@@ -345,6 +359,7 @@ export class RecordingDesk {
     recorder.depths[target] = (recorder.depths[target] ?? 1) - 1;
     const row = this.#rowOf(recorder, target);
     this.#counters.finished(row, bytes, outcome, reason);
+    if (outcome === Outcome.Dropped && isNoteworthy[reason] === true) this.#tellDrop(target, reason, recorder.user);
     if (sqlstates.length > 0) this.#countErrors(row, sqlstates);
     if (--unfinished.left > 0) return;
     this.#unfinished[slot] = undefined;

@@ -191,6 +191,8 @@ export class RecordingBench {
   readonly registry: StatementRegistry;
   /** `mirror user` of each counter row. */
   readonly rows: string[] = [];
+  /** `mirror reason user` of each first drop that was told of. */
+  readonly firstDrops: string[] = [];
 
   private constructor(mirror: FakeMirrorProcess, random: () => number, limit: number) {
     this.mirror = mirror;
@@ -204,6 +206,7 @@ export class RecordingBench {
       counters: this.counters,
       sequence: new BigInt64Array([1n]),
       nameRow: (row, id, user) => (this.rows[row] = `${id} ${user}`),
+      firstDropped: (id, reason, user) => this.firstDrops.push(`${id} ${DROP_REASONS[reason]} ${user}`),
       generation: 3,
       random,
     });

@@ -110,6 +110,34 @@ describe('who gets a transaction', () => {
   });
 });
 
+describe('the first drop', () => {
+  it('for each mirror and reason is told once, with the user, wherever it is found', async (t) => {
+    const routes = [route({ queueLength: 1 }), route({ id: 2, maxTransactionSize: 300 })];
+    const bench = await RecordingBench.start(t, { routes });
+    for (const user of ['anna', 'bert']) {
+      const client = bench.client(user);
+      client.run('I', SELECT);
+      client.run('I', query(`select '${'x'.repeat(500)}'`));
+      client.run('I', SELECT);
+    }
+    const transactions = await bench.mirror.received(4);
+    for (const transaction of transactions.filter(({ targets }) => targets.includes(1))) {
+      bench.mirror.acknowledge(transaction, Outcome.Dropped, { reason: DropReason.NoUser, target: 1 });
+    }
+    await eventually(() => bench.counts('1 bert').queueLength === 0);
+    assert.deepEqual(bench.firstDrops, ['1 queue_full anna', '2 too_large anna', '1 no_user anna']);
+  });
+
+  it('is not told where that was wanted, is told as the state of the mirror, or happens every day', async (t) => {
+    const routes = [route({ exposure: 0 }), route({ id: 2, enabled: false }), route({ id: 3, users: new Set(['bert']) })];
+    const bench = await RecordingBench.start(t, { routes });
+    bench.client().run('I', SELECT);
+    bench.mirror.targetState(1, TargetState.Down);
+    bench.client().run('I', SELECT);
+    assert.deepEqual(bench.firstDrops, []);
+  });
+});
+
 describe('what becomes of a transaction', () => {
   const outcomes = [
     [Outcome.Replayed, 0, { replayed: 1 }],

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { explainOverAdmin } from '../../../src/cli/report/explain.ts';
+import { loadConfig } from '../../../src/config/load-config.ts';
+import { makeCertificate } from '../../support/certificates.ts';
+import { inReverse } from '../../support/cleanup.ts';
+import { Pgmirror } from '../../support/pgmirror.ts';
+import { TemporaryFiles } from '../../support/temporary-files.ts';
+
+describe('asking a running instance for plans', () => {
+  it('goes over TLS, where an instance lets in nobody without', async (t) => {
+    const test = inReverse(t);
+    const files = await TemporaryFiles.start(test);
+    const { certificate, privateKey } = makeCertificate({ name: 'server', hosts: ['localhost'] });
+    const general = {
+      tls_certificate: await files.write('server.crt', certificate),
+      tls_private_key: await files.write('server.key', privateKey),
+      tls_client_required: true,
+    };
+    const pgmirror = await Pgmirror.start(test, { general, databases: [{ name: 'app', host: '127.0.0.1', port: 1 }] });
+    await assert.rejects(pgmirror.admin('SHOW VERSION'), 'not without TLS');
+    const config = loadConfig(pgmirror.paths, {});
+    const asked = explainOverAdmin(config, 'admin-password', '0123456789abcdef');
+    await assert.rejects(asked, { code: '42704', message: 'no query has the fingerprint "0123456789abcdef"' });
+  });
+});
