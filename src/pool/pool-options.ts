@@ -38,6 +38,8 @@ export interface PoolHooks<State> {
   open(server: LoggedInServer): State;
   /** An idle connection's server reported a changed parameter. */
   parameterChanged(state: State, name: string, value: string): void;
+  /** The server's role as it reports it by now (`serverRole`); `undefined`: nothing new, or a client has set what tells it. */
+  newRole(state: State): string | undefined;
   /** Whether a connection suits a client better than another that is as idle. */
   suits(state: State, wish: string): boolean;
   /** Tries whether a connection still answers. Where it does not, it has been closed when `done` is called. */

@@ -167,6 +167,8 @@ export class Pool<State> {
   /** Takes a clean connection back: to the client that has waited longest, here or in another thread, or to the idle. */
   release(server: ServerConnection<State>): void {
     if (server.closed || !this.#unpinned(server)) return;
+    const role = server.retired ? undefined : this.#hooks.newRole(server.state);
+    if (role !== undefined && role !== this.#role) this.#roleChanged(undefined);
     // More are open than a reload allows now.
     const surplus = this.#budget.open > this.#options.size;
     if (server.retired || surplus || this.#closed || this.#paused) {

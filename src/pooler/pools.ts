@@ -1,6 +1,7 @@
 import { Pool } from '../pool/pool.ts';
 import type { PoolBudgets, PoolHooks, PoolOptions } from '../pool/pool-options.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
+import { READ_ONLY, serverRole } from '../pool/server-role.ts';
 import type { LoggedInServer } from '../pool/connect-server.ts';
 import { ServerSession } from '../session/server-session.ts';
 import type { ServerPassword } from '../auth/server-password.ts';
@@ -38,9 +39,16 @@ const CHECK_MS = 5_000;
 const HOOKS: PoolHooks<ServerSession> = {
   open: (server: LoggedInServer) => new ServerSession(server.parameters),
   parameterChanged: (state, name, value) => (state.reported = state.reported.with(name, value)),
+  newRole: (state) => newRole(state),
   suits: (state, wish) => state.applied.key === wish,
   check: (server, done) => runTask(server, '', CHECK_MS, done),
 };
+
+function newRole(state: ServerSession): string | undefined {
+  if (state.reported === state.roleSeenIn) return undefined;
+  state.roleSeenIn = state.reported;
+  return state.applied.entries.has(READ_ONLY) ? undefined : serverRole(state.reported.entries);
+}
 
 /** The pools of a thread, one for each database and user, made when the first client needs one. */
 export class Pools {

@@ -23,6 +23,7 @@ export function parameterReported(
   const told = valueToTell(link, server, name, value);
   const before = link.reported.entries.get(name);
   const isSame = link.reported === state.reported && told === value;
+  if (isSettable(name)) link.watch.reported(name, state.reported.entries.get(name), value);
   state.reported = state.reported.with(name, value);
   link.reported = isSame ? state.reported : link.reported.with(name, told);
   if (isSettable(name)) follow(link, server, name, value);

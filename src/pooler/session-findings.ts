@@ -30,6 +30,7 @@ export function auditSession(
     };
     return;
   }
+  const { doubted } = link.watch;
   link.watch.take();
   const asked = (result: TaskResult, rows: Rows, again: boolean): void => {
     if (result.outcome === 'lost') {
@@ -38,7 +39,7 @@ export function auditSession(
       // The error may be about what the client did before.
       ask(link, server, options, (second, found) => asked(second, found, false));
     } else {
-      takeOver(link, server, options, result.outcome === 'done' ? rows : undefined);
+      takeOver(link, server, { ...options, doubted }, result.outcome === 'done' ? rows : undefined);
       done(undefined);
     }
   };
@@ -61,14 +62,20 @@ function ask(
   });
 }
 
-function takeOver(link: SessionLink, server: Server, options: AuditOptions, rows: Rows | undefined): void {
+function takeOver(
+  link: SessionLink,
+  server: Server,
+  { loginUser, doubted }: AuditOptions & { readonly doubted: readonly string[] },
+  rows: Rows | undefined,
+): void {
   // A session that cannot be asked keeps its client: nobody knows what it would leave behind.
   const unknown = { settings: link.settings.entries, pins: [PinReason.Load] };
-  const found = rows === undefined ? unknown : readFindings(rows, options.loginUser);
+  const found = rows === undefined ? unknown : readFindings(rows, loginUser);
   link.pins = [...found.pins];
   if (link.watch.loaded) link.pins.push(PinReason.Load);
   if (link.watch.sequences) link.pins.push(PinReason.Sequences);
   if (link.statements.own) link.pins.push(PinReason.StatementNames);
+  if (rows !== undefined) server.state.reconfigured(doubted, found.settings);
   server.state.applied = withoutBaseline(new ParameterSet(found.settings), server.state, link.loginSettings);
   // What was reset has the value again that the client began with.
   const settings = new Map(link.loginSettings.entries);

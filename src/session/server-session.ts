@@ -10,6 +10,8 @@ export class ServerSession {
   reported: ParameterSet;
   /** What it reports where no settings are made on it: as when it had just logged in. */
   baseline: ParameterSet;
+  /** What it had reported when its server's role was looked at last. */
+  roleSeenIn: ParameterSet;
   readonly answers = new AnswerQueue();
   readonly prepared = new ServerStatements();
   /** Whose unnamed statement it holds, as far as confirmed; `undefined`: none, or nobody knows whose. */
@@ -27,12 +29,21 @@ export class ServerSession {
   constructor(reported: ReadonlyMap<string, string>) {
     this.baseline = new ParameterSet(reported);
     this.reported = this.baseline;
+    this.roleSeenIn = this.baseline;
   }
 
   /** Nobody but pgmirror has used it, and made these settings: what else it reports now is the server's configuration. */
   configured(settings: ParameterSet): void {
     for (const [name, value] of this.reported.entries) {
       if (!settings.entries.has(name.toLowerCase())) this.baseline = this.baseline.with(name, value);
+    }
+  }
+
+  /** Of these parameters it reports values that are its server's configuration by now, unless they are settings made in it. */
+  reconfigured(names: readonly string[], settings: ReadonlyMap<string, string>): void {
+    for (const name of names) {
+      const value = this.reported.entries.get(name);
+      if (value !== undefined && !settings.has(name.toLowerCase())) this.baseline = this.baseline.with(name, value);
     }
   }
 

@@ -15,6 +15,10 @@ const NO_PARAMETERS: ReadonlySet<string> = new Set();
  */
 export class StateWatch {
   #auditDue = false;
+  /** A SET was run: what the server reports is its doing. */
+  #setRan = false;
+  /** Parameters that the server reported although nothing was seen to set any, and their values before. */
+  #unasked: Map<string, string | undefined> | undefined;
   #sets: [string, string][] | undefined;
   #parameters: Set<string> | undefined;
   /** What was sent may change what the next request means: that waits until it is answered. */
@@ -39,6 +43,8 @@ export class StateWatch {
 
   /** A SET was run. `autocommit`: nothing but an error of the same request can undo it. */
   set(source: TextSource | undefined, autocommit: boolean, isReported: (name: string) => boolean): void {
+    this.#setRan = true;
+    this.#unasked = undefined;
     const parsed = source === undefined ? undefined : parseSet(source.text);
     if (parsed?.kind === 'local') return;
     if (parsed?.kind === 'set') {
@@ -52,6 +58,17 @@ export class StateWatch {
     }
     for (const name of parsed?.kind === 'unclear' ? parsed.names : []) this.#isSet(name);
     this.#auditDue = true;
+  }
+
+  /**
+   * The server reported a parameter. Where no SET was run, and what was reported is not taken back before the transaction
+   * ends, either a function has set it or the server's own configuration has changed: the session is asked which.
+   */
+  reported(name: string, before: string | undefined, value: string): void {
+    if (this.#setRan || before === value) return;
+    const unasked = (this.#unasked ??= new Map());
+    if (!unasked.has(name)) unasked.set(name, before);
+    else if (unasked.get(name) === value) unasked.delete(name);
   }
 
   /** The client asks for what sequences gave its session. */
@@ -76,8 +93,13 @@ export class StateWatch {
     return this.#parameters ?? NO_PARAMETERS;
   }
 
+  /** Parameters of which only the session can tell whether they are settings of the client. */
+  get doubted(): readonly string[] {
+    return this.#unasked === undefined ? [] : [...this.#unasked.keys()];
+  }
+
   get auditDue(): boolean {
-    return this.#auditDue;
+    return this.#auditDue || (this.#unasked !== undefined && this.#unasked.size > 0);
   }
 
   /** The settings that the ended transaction made for certain; the watch begins anew. */
@@ -85,6 +107,8 @@ export class StateWatch {
     const sets = this.#sets;
     this.#sets = undefined;
     this.#auditDue = false;
+    this.#setRan = false;
+    this.#unasked = undefined;
     return sets;
   }
 

@@ -3,6 +3,7 @@ import { Pool } from '../../src/pool/pool.ts';
 import type { PoolBudgets, PoolOptions } from '../../src/pool/pool-options.ts';
 import type { CheckoutError, Waiter } from '../../src/pool/waiting-line.ts';
 import { PoolBudget } from '../../src/pool/pool-budget.ts';
+import { serverRole } from '../../src/pool/server-role.ts';
 import type { ServerConnection } from '../../src/pool/server-connection.ts';
 import type { Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
@@ -84,6 +85,7 @@ export class PoolBench {
       {
         open: ({ parameters }) => ({ parameters, wish: '' }),
         parameterChanged: (state, name, value) => void state.parameters.set(name, value),
+        newRole: ({ parameters }) => serverRole(parameters),
         suits: (state, wish) => state.wish === wish,
         check: (server, done) => {
           this.checked.push(server);

@@ -721,6 +721,21 @@ describe('a server that fails over', () => {
     assert.deepEqual([fresh.closed, another.closed], [false, false]);
   });
 
+  it('is noticed at a hand-back where a connection told while it was used', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { size: 3 });
+    const [idle, used, telling] = [await bench.get('a'), await bench.get('b'), await bench.get('c')];
+    bench.pool.release(idle);
+    telling.state.parameters.set('default_transaction_read_only', 'on');
+    bench.pool.release(telling);
+    assert.deepEqual([idle.closed, telling.closed, used.closed], [true, true, false]);
+    bench.pool.release(used);
+    assert.equal(used.closed, true);
+    const fresh = await bench.get('d');
+    bench.pool.release(fresh);
+    assert.equal(fresh.closed, false, 'what the new ones are is known from their login');
+  });
+
   it('is noticed when an idle connection tells', async (t) => {
     const { server, peers } = await serverWithPeers(t);
     const bench = new PoolBench(t, server.port, { size: 2 });

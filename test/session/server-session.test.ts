@@ -17,6 +17,19 @@ describe("a server connection's session", () => {
     assert.deepEqual([session.applied.key, session.unclean, session.answers.quiet], ['', false, true]);
   });
 
+  it('follows a changed configuration of its server, but for what was set in it', () => {
+    const session = new ServerSession(new Map([...['TimeZone', 'DateStyle'].map((name) => [name, 'old'] as const)]));
+    session.reported = session.reported.with('TimeZone', 'new').with('DateStyle', 'new');
+    session.reconfigured(['TimeZone', 'DateStyle', 'other'], new Map([['datestyle', 'new']]));
+    assert.deepEqual(
+      [...session.baseline.entries],
+      [
+        ['DateStyle', 'old'],
+        ['TimeZone', 'new'],
+      ],
+    );
+  });
+
   it('is as after a login when DISCARD ALL was run', () => {
     const session = new ServerSession(new Map());
     const [one] = texts('1') as [never];

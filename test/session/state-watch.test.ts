@@ -136,3 +136,38 @@ describe('the watch over a transaction', () => {
     assert.deepEqual([...watch.parameters].sort(), ['app.tenant', 'my.setting', 'other.one']);
   });
 });
+
+describe('a parameter that the server reports', () => {
+  const readOnly = 'default_transaction_read_only';
+  const said = (...values: readonly string[]): StateWatch => {
+    const watch = new StateWatch();
+    values.reduce((before, value) => {
+      watch.reported(readOnly, before, value);
+      return value;
+    });
+    return watch;
+  };
+
+  it('is asked about where nothing was run that sets any', () => {
+    const watch = said('off', 'on');
+    assert.deepEqual([watch.auditDue, watch.doubted], [true, [readOnly]]);
+    watch.take();
+    assert.deepEqual([watch.auditDue, watch.doubted], [false, []]);
+  });
+
+  it('is not, where it is what it was before by the end of the transaction: SET LOCAL and its like', () => {
+    assert.equal(said('off', 'on', 'off').auditDue, false);
+    assert.equal(said('off', 'on', 'off', 'on').auditDue, true);
+  });
+
+  it('is not, where a SET was run before or after', () => {
+    for (const isBefore of [true, false]) {
+      const watch = new StateWatch();
+      const set = (): void => watch.set({ text: `SET ${readOnly} = on` }, true, () => true);
+      if (isBefore) set();
+      watch.reported(readOnly, 'off', 'on');
+      if (!isBefore) set();
+      assert.equal(watch.auditDue, false);
+    }
+  });
+});

@@ -24,7 +24,7 @@ export class MeddlingProxy {
   readonly bytes: Record<Direction, number> = { toServer: 0, toClient: 0 };
   /** How many connections were accepted so far. */
   connections = 0;
-  readonly #target: { readonly host: string; readonly port: number };
+  #target: { readonly host: string; readonly port: number };
   readonly #pairs = new Set<Pair>();
   readonly #stalled = new Set<Direction>();
   readonly #lines = new Set<DelayLine>();
@@ -66,6 +66,11 @@ export class MeddlingProxy {
   resume(): void {
     this.#stalled.clear();
     for (const pair of this.#pairs) this.#applyStall(pair);
+  }
+
+  /** Leads new connections to another server, as a name does that stands for another machine. Open ones stay. */
+  leadTo({ host, port }: { readonly host: string; readonly port: number }): void {
+    this.#target = { host, port };
   }
 
   /** Breaks all open connections off, with RST at both ends. */

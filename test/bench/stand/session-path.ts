@@ -73,6 +73,7 @@ export class SessionPath {
     const hooks = {
       open: () => new ServerSession(new Map()),
       parameterChanged: () => undefined,
+      newRole: () => undefined,
       suits: (state: ServerSession, wish: string) => state.applied.key === wish,
       check: () => undefined,
     };
