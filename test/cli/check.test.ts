@@ -56,6 +56,15 @@ describe('check', () => {
     assert.equal(withLogin.lines.length, 1);
   });
 
+  it('warns of a mirror on which users that auth_query finds have no login', async (t) => {
+    const config = `[general]\nauth_user = "alice"\n${TWO_DATABASES}`;
+    const users = ALICE.replace(/database.*/, 'all_databases = true');
+    assert.deepEqual((await checked(t, config + PAIR, users)).lines.slice(0, -1), [
+      'warning: pgmirror.toml: mirroring[app -> app_new]: transactions of users that auth_query finds are dropped as no_user: no databases[app_new].user',
+    ]);
+    assert.equal((await checked(t, `${config}user = "owner"\n${PAIR}`, users)).lines.length, 1);
+  });
+
   it('warns of what an operator would hardly want', async (t) => {
     const config = `[general]\nhost = "0.0.0.0"\nauth_type = "trust"\n${TWO_DATABASES}${PAIR}exposure = 0`;
     assert.deepEqual((await checked(t, config, '')).lines, [

@@ -53,6 +53,10 @@ function mirrorWarnings(config: Config, mirroring: MirroringConfig): string[] {
   if (mirroring.exposure === 0) warnings.push(`${where}.exposure: 0, nothing is mirrored`);
   const destination = config.databases.find((database) => database.name === mirroring.destination_db);
   if (destination === undefined) return warnings;
+  if (config.general.auth_user !== undefined && destination.user === undefined) {
+    const missing = `no ${databaseLabel(destination.name)}.user`;
+    warnings.push(`${where}: transactions of users that auth_query finds are dropped as no_user: ${missing}`);
+  }
   for (const name of sourceUsers(config, mirroring.source_db)) {
     const credentials = mirrorCredentials(config, name, destination);
     if (credentials === undefined) {
