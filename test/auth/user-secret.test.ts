@@ -74,6 +74,23 @@ describe('a password in plain text', () => {
     }
   });
 
+  it('costs the derivation of a key for an unknown user, too, who would be known by a quick answer', async () => {
+    let asked = 0;
+    const counting = Object.create(mock, {
+      iterations: {
+        get: () => {
+          asked++;
+          return mock.iterations;
+        },
+      },
+    }) as typeof mock;
+    for (const secret of [undefined, await deriveUserSecret({ userName: 'old', passwordHash: MD5 })]) {
+      asked = 0;
+      await matchesPlainPassword(Buffer.from('pencil'), { userName: 'old', secret, mock: counting });
+      assert.ok(asked > 0);
+    }
+  });
+
   it('never matches when empty, even where the hash of an empty password is stored', async () => {
     // printf 'old' | md5sum
     const secret = await deriveUserSecret({ userName: 'old', passwordHash: 'md5149603e6c03516362a8da23f624db945' });

@@ -345,3 +345,22 @@ describe('a client that breaks the protocol during its login', () => {
     assert.equal(again.failure?.code, '08P01');
   });
 });
+
+describe('a message of a client that logs in', () => {
+  it('is a password message, and not a long one, in every way of asking', async () => {
+    for (const authType of ['scram', 'md5', 'plain'] as const) {
+      const query = Buffer.from('Q\0\0\0\x05\0', 'latin1');
+      const long = passwordMessage('x'.repeat(65_536));
+      for (const [message, words] of [
+        [query, /^expected password response, got message type 81$/],
+        [long, /^invalid message length$/],
+      ] as const) {
+        const asking = verifier({ authType });
+        asking.start();
+        const step = await asking.receive(message[0] ?? 0, message);
+        assert.deepEqual([step.outcome, step.failure?.code], ['failed', '08P01']);
+        assert.match(step.failure?.message ?? '', words);
+      }
+    }
+  });
+});

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { projectFile, textOf } from './documents.ts';
 
 const text = textOf('docs/security.md');
+
+const sources = (folder: string): string[] => readdirSync(projectFile(folder)).map((name) => `${folder}/${name}`);
 
 describe('docs/security.md', () => {
   it('names a test for every point, or says why there is none', () => {
@@ -33,5 +35,14 @@ describe('docs/security.md', () => {
       assert.match(textOf(`src/${file}.ts`), /timingSafeEqual\(/, file);
     }
     assert.match(textOf('src/pooler/clients.ts'), /timingSafeEqual\(right, key\.secretKey\)/);
+    // A salt is no secret.
+    for (const file of sources('src/auth').concat('src/pooler/clients.ts')) {
+      const quick = textOf(file).match(/[\w.?!]*(?:\.equals|\bcompare)\(/g) ?? [];
+      assert.deepEqual(
+        quick.filter((call) => !/\bsalt\.equals\($/.test(call)),
+        [],
+        file,
+      );
+    }
   });
 });

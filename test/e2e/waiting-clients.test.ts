@@ -166,7 +166,7 @@ describe('Clients that need a server connection', () => {
     const pgmirror = await start(t, { general: { rollback_timeout: 300 }, database: { port: proxy.port } });
     const client = await login(t, pgmirror);
     await client.query('BEGIN');
-    const [before] = await pgmirror.admin<{ remote_pid: number }>('SHOW SERVERS');
+    const [old] = await pgmirror.admin<{ remote_pid: number }>('SHOW SERVERS');
     proxy.stall('toClient');
     await client.destroy();
     await eventually(async () => (await pgmirror.admin('SHOW SERVERS')).length === 0);
@@ -174,6 +174,6 @@ describe('Clients that need a server connection', () => {
     const next = await login(t, pgmirror);
     assert.equal((await next.query('SELECT 1')).length, 4);
     const [now] = await pgmirror.admin<{ remote_pid: number }>('SHOW SERVERS');
-    assert.notEqual(now?.remote_pid, before?.remote_pid);
+    assert.notEqual(now?.remote_pid, old?.remote_pid);
   });
 });

@@ -261,12 +261,17 @@ describe('proving who it is', () => {
   });
 
   it('has no room for long messages, or for others than passwords', async (t) => {
-    for (const bytes of [Buffer.from('p\0\x7f\0\0', 'latin1'), query('select 1')]) {
+    for (const [bytes, text] of [
+      [Buffer.from('p\0\x01\0\0', 'latin1'), /^invalid message length/],
+      [query('select 1'), /^expected password response/],
+    ] as const) {
       const { bench, client } = await withPassword(t);
       client.send(startup({ user: 'anna' }));
       await client.expect('R');
       client.send(bytes);
-      assert.match((await refusal(client)).code ?? '', /^(?:08P01|28000)$/);
+      const refused = await refusal(client);
+      assert.match(refused.code ?? '', /^(?:08P01|28000)$/);
+      assert.match(refused.text ?? '', text);
       assert.equal(bench.logins.length, 0);
     }
   });

@@ -129,7 +129,11 @@ describe('the first drop', () => {
   });
 
   it('is not told where that was wanted, is told as the state of the mirror, or happens every day', async (t) => {
-    const routes = [route({ exposure: 0 }), route({ id: 2, enabled: false }), route({ id: 3, users: new Set(['bert']) })];
+    const routes = [
+      route({ exposure: 0 }),
+      route({ id: 2, enabled: false }),
+      route({ id: 3, users: new Set(['bert']) }),
+    ];
     const bench = await RecordingBench.start(t, { routes });
     bench.client().run('I', SELECT);
     bench.mirror.targetState(1, TargetState.Down);
