@@ -125,7 +125,7 @@ describe('A transaction is dropped whole, and counted', () => {
       const reasons = ['queue_full', 'too_large', 'bytes_full', 'denied'];
       assert.deepEqual(
         told,
-        reasons.map((reason) => `warn app shadow alice ${reason}`),
+        reasons.map((reason) => `40 app shadow alice ${reason}`),
       );
       const states = mirrored.pgmirror.log.lines.filter(({ msg }) => msg.startsWith('mirror is'));
       assert.deepEqual(
