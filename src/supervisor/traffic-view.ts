@@ -97,14 +97,13 @@ export class TrafficView implements HttpHost {
       this.#from.mirrorChild()?.status(),
     ]);
     for (const status of told ?? []) this.#statuses.set(status.id, status);
-    const refused = [...this.#statuses.values()].filter(({ state }) => state === 'refused');
-    return {
-      state: this.#from.state(),
-      sources,
-      refused: Object.fromEntries(
-        refused.map(({ id, reason }) => [this.#from.ids.nameOf(id)?.destination ?? String(id), reason]),
-      ),
-    };
+    const config = this.#from.config();
+    // Those of the configuration: one that has moved since was another.
+    const refused = config.mirroring.flatMap((mirror) => {
+      const status = this.#statuses.get(this.#from.ids.idOf(mirror, config));
+      return status?.state === 'refused' ? [[mirror.destination_db, status.reason] as const] : [];
+    });
+    return { state: this.#from.state(), sources, refused: Object.fromEntries(refused) };
   }
 }
 
