@@ -81,7 +81,7 @@ function timeLimit(
 ): { readonly passed: Promise<never>; readonly error: Error; clear(): void } {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => undefined);
-  const error = Object.assign(new Error(`no connection within ${told} ms`), { code: 'ETIMEDOUT' });
+  const error = Object.assign(new Error(`no connection within ${Math.ceil(told)} ms`), { code: 'ETIMEDOUT' });
   const timer = setTimeout(() => reject(error), Math.max(ms, 0));
   return { passed: promise, error, clear: () => clearTimeout(timer) };
 }

@@ -85,7 +85,9 @@ export class ServerSocket {
       const server = new ServerSocket(address);
       const timer = setTimeout(() => {
         server.destroy();
-        reject(Object.assign(new Error(`no connection within ${options.timeoutMs} ms`), { code: 'ETIMEDOUT' }));
+        reject(
+          Object.assign(new Error(`no connection within ${Math.ceil(options.timeoutMs)} ms`), { code: 'ETIMEDOUT' }),
+        );
       }, options.timeoutMs);
       server.#socket.once('connect', () => {
         clearTimeout(timer);
