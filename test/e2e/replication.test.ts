@@ -111,7 +111,7 @@ describe('A replication connection', () => {
       ['logical', 'replication', 'follower'],
     );
     const servers = await pgmirror.admin<Record<string, string>>('SHOW SERVERS');
-    assert.equal(servers.find(({ replication }) => replication === 'logical')?.link, client?.id);
+    assert.equal(servers.find(({ replication }) => replication === 'logical')?.link, client?.ptr);
 
     await WireClient.cancel({ host: '127.0.0.1', port: pgmirror.port }, follower.processId, follower.secretKey);
     const ending = await follower.readUntil('Z');
