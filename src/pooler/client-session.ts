@@ -11,19 +11,20 @@ import { sendCancel } from './cancel.ts';
 import { ClientInput } from './client-input.ts';
 import type { InputOwner } from './client-input.ts';
 import { giveClientSettings, hasClientSettings } from './client-settings.ts';
-import { Departure, rollBack } from './departure.ts';
-import { HalfClosed } from './half-closed.ts';
 import { handBack } from './hand-back.ts';
 import { showStatements } from './own-statements.ts';
 import { RequestRelay } from './request-relay.ts';
 import { runTask } from './server-task.ts';
 import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED, serverLostError } from './session-errors.ts';
+import { SessionEnding } from './session-ending.ts';
+import type { EndingOwner } from './session-ending.ts';
 import { auditSession } from './session-findings.ts';
 import { SessionLink } from './session-link.ts';
-import type { Server } from './session-link.ts';
+import type { Server, SessionState } from './session-link.ts';
 import type { ClientSessionOptions } from './session-options.ts';
 import { SessionTimeouts, whatIsWaitedFor } from './session-timeouts.ts';
 import type { WaitsFor } from './session-timeouts.ts';
+import { SlowOutput } from './slow-output.ts';
 import { countTransactions, mirrorsNeedSession, takeOverSets } from './transaction-end.ts';
 
 /**
@@ -40,27 +41,23 @@ import { countTransactions, mirrorsNeedSession, takeOverSets } from './transacti
  *
  * A client that has only closed its sending half is served to the end of what it has sent.
  */
-export class ClientSession implements Waiter<ServerSession>, InputOwner {
+export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingOwner {
   readonly options: ClientSessionOptions;
   readonly link: SessionLink;
   readonly #client: ClientSocket;
   readonly #input: ClientInput;
   readonly #requests: RequestRelay;
   readonly #answers: AnswerRelay;
-  #state: 'idle' | 'waiting' | 'active' | 'leaving' | 'closed' = 'idle';
+  readonly #output: SlowOutput;
+  readonly #ending: SessionEnding;
   readonly #timeouts: SessionTimeouts;
-  #outputPaused = false;
   #closeWhenIdle: ErrorFields | undefined;
-  #closeReason = '';
-  #halfClosed: HalfClosed | undefined;
-  #departure: Departure | undefined;
-  #recordWith: RecordingDesk | undefined;
   /** One for all its transactions: it listens to the server that is linked. */
   readonly #serverUser: ServerUser = {
     bytes: (chunk) => {
       if (this.link.server !== undefined) this.#answers.bytes(this.link.server, chunk);
     },
-    lost: (reason) => this.#serverLost(reason),
+    lost: (reason) => this.#ending.serverLost(reason),
   };
   readonly connectedAt = Date.now();
   #hasAsked = false;
@@ -77,18 +74,21 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     this.#requests = new RequestRelay(this.link, options.assembly, { ...limits, absentName });
     this.#answers = new AnswerRelay(this.link, this.#requests, {
       progress: () => this.#progress(),
-      clientIsSlow: () => this.#clientIsSlow(),
-      brokenServer: (error) => this.#serverFailed(error.code, error.message),
+      clientIsSlow: () => this.#output.pause(),
+      brokenServer: (error) => this.#ending.serverFailed(error),
     });
     this.#input = new ClientInput(this.link, this.#requests, { ...limits, assembly: options.assembly }, this);
+    this.#output = new SlowOutput(this.link, () => this.#progress());
+    const parts = { link: this.link, input: this.#input, answers: this.#answers, output: this.#output };
+    this.#ending = new SessionEnding(options, parts, this);
   }
 
   get isActive(): boolean {
-    return this.#state === 'active';
+    return this.link.state === 'active';
   }
 
-  get state(): 'idle' | 'waiting' | 'active' | 'leaving' | 'closed' {
-    return this.#state;
+  get state(): SessionState {
+    return this.link.state;
   }
 
   /** The client has sent something since its login. */
@@ -98,22 +98,23 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
 
   /** Milliseconds for which it has waited for a server connection, 0: it does not. */
   get waits(): number {
-    return this.#state === 'waiting' && this.link.server === undefined ? performance.now() - this.#waitingSince : 0;
+    return this.link.state === 'waiting' && this.link.server === undefined ? performance.now() - this.#waitingSince : 0;
   }
 
-  /** Takes the client over from its login; `backlog` came behind its last login message. */
-  start(backlog: Buffer): void {
+  /** Takes the client over from its login; `backlog` came behind its last login message; `ended`: and no more will. */
+  start(backlog: Buffer, ended = false): void {
     this.#client.handler = {
       bytes: (chunk) => this.#clientBytes(chunk),
       ended: () => this.#input.end(),
-      closed: () => this.#clientGone('client closed the connection'),
+      closed: () => this.#ending.clientGone('client closed the connection'),
     };
     if (backlog.length > 0) this.#clientBytes(backlog);
+    if (ended) this.#input.end();
   }
 
   /** Another connection asks to cancel what runs here. */
   cancel(): void {
-    if (this.#state === 'waiting' && this.link.server === undefined) {
+    if (this.link.state === 'waiting' && this.link.server === undefined) {
       this.options.pool.leave(this);
       this.#refuse(CANCELLED);
       return;
@@ -121,23 +122,23 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     const server = this.link.server;
     if (server === undefined || server.state.answers.requests === 0) return;
     this.link.recorder?.cancelled();
-    this.#cancelServer(server);
+    this.cancelServer(server);
   }
 
   /** Ends the session as soon as it is idle, at once where it is, with this FATAL message. */
   closeWhenIdle(reason: ErrorFields): void {
-    if (this.#state === 'idle' && !this.#input.pending) this.#close(reason);
+    if (this.link.state === 'idle' && !this.#input.pending) this.#ending.close(reason);
     else if (this.#pinnedIdle) this.abort(reason);
     else this.#closeWhenIdle = reason;
   }
 
   /** It keeps its server connection, and waits for a request. */
   get #pinnedIdle(): boolean {
-    return this.#state === 'active' && this.#keepsServer && this.#waitsFor() === 'request';
+    return this.link.state === 'active' && this.keepsServer && this.#waitsFor() === 'request';
   }
 
   /** Outside a transaction, too. */
-  get #keepsServer(): boolean {
+  get keepsServer(): boolean {
     return this.link.pins.length > 0 || this.options.mode === 'session';
   }
 
@@ -146,44 +147,34 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     const waitsFor = this.#waitsFor();
     const error = this.#timeouts.sweep(waitsFor, elapsedMs);
     if (error === undefined) return;
-    if (waitsFor === 'answer' && this.link.server !== undefined) this.#cancelServer(this.link.server);
+    if (waitsFor === 'answer' && this.link.server !== undefined) this.cancelServer(this.link.server);
     if (waitsFor === 'request') this.closeWhenIdle(error);
     else this.abort(error);
   }
 
   #waitsFor(): WaitsFor {
-    if (this.#state === 'idle') return 'request';
+    if (this.link.state === 'idle') return 'request';
     const { server } = this.link;
-    return this.#state === 'active' && server !== undefined ? whatIsWaitedFor(server, this.#input) : undefined;
+    return this.link.state === 'active' && server !== undefined ? whatIsWaitedFor(server, this.#input) : undefined;
   }
 
   /** Ends the session now; a transaction under way is rolled back. */
   abort(reason: ErrorFields): void {
-    if (this.#state === 'closed' || this.#state === 'leaving') return;
-    // What the client has not taken lies in the server's read buffer, which is about to be used again.
-    if (this.#outputPaused) this.#client.destroy();
-    else this.#client.end(errorResponse(reason));
-    this.#clientGone(reason.message);
+    this.#ending.abort(reason);
   }
 
   /** As `abort`, and the server is not waited for: a transaction under way is rolled back by its going away. */
   cut(reason: ErrorFields): void {
     this.abort(reason);
     const server = this.link.server;
-    if (this.#state === 'leaving' && server !== undefined) this.#abandon(server);
+    if (this.link.state === 'leaving' && server !== undefined) this.#ending.abandon(server);
   }
 
   /** The source has a mirror now: the client is recorded from its next transaction on. */
   recordFromNextTransaction(desk: RecordingDesk): void {
-    if (this.link.recorder !== undefined) return;
-    this.#recordWith = desk;
-    if (this.#state === 'idle') this.#startRecording();
-  }
-
-  #startRecording(): void {
     const { database, user } = this.options;
-    this.link.recorder = this.#recordWith?.open({ database, user, settings: this.link.settings });
-    this.#recordWith = undefined;
+    this.link.recordLater((settings) => desk.open({ database, user, settings }));
+    if (this.link.state === 'idle') this.link.startRecording();
   }
 
   granted(server: Server): void {
@@ -196,10 +187,15 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     this.#refuse({ severity: 'ERROR', code: error.code, message: error.message });
   }
 
+  /** The client sends no more: it is served to the end of what it has sent, as far as that has one. */
+  inputOver(): void {
+    this.#ending.inputOver();
+  }
+
   // From the client
 
   #clientBytes(chunk: Buffer): void {
-    if (this.#state === 'closed' || this.#state === 'leaving') return;
+    if (this.link.state === 'closed' || this.link.state === 'leaving') return;
     this.#timeouts.activity();
     this.#hasAsked = true;
     this.link.statistics.received += chunk.length;
@@ -211,7 +207,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
   checkout(): Server | undefined {
     const server = this.options.pool.checkout(this, this.link.settings.key);
     if (server === undefined) {
-      this.#state = 'waiting';
+      this.link.state = 'waiting';
       this.#waitingSince = performance.now();
       return undefined;
     }
@@ -223,14 +219,14 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     this.#startedAt = performance.now();
     this.link.statistics.assignments++;
     this.link.link(server);
-    this.#state = 'active';
+    this.link.state = 'active';
     server.setUser(this.#serverUser);
   }
 
   /** Gives the server the client's settings where it has others. False: that takes a while; input waits. */
   #prepareSettings(server: Server): boolean {
     if (hasClientSettings(this.link, server)) return true;
-    this.#state = 'waiting';
+    this.link.state = 'waiting';
     giveClientSettings(this.link, server, this.options.limits.rollbackTimeoutMs, (error) => {
       if (error === undefined) {
         this.#settingsPrepared(server);
@@ -243,23 +239,23 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
   }
 
   #settingsPrepared(server: Server): void {
-    if (this.#state !== 'waiting') {
-      this.#unlink();
+    if (this.link.state !== 'waiting') {
+      this.unlink();
       this.options.pool.release(server);
-      this.#finish();
+      this.#ending.finish();
       return;
     }
     this.#link(server);
     this.#input.resume();
-    if (this.#keepsServer && this.link.server === server) this.#progress();
+    if (this.keepsServer && this.link.server === server) this.#progress();
   }
 
   forgetSequences(server: Server): void {
     this.link.foreignSequences = false;
-    this.#state = 'waiting';
+    this.link.state = 'waiting';
     runTask(server, 'DISCARD SEQUENCES', this.options.limits.rollbackTimeoutMs, (result) => {
       if (result.outcome === 'lost') {
-        this.#serverGone(result.lastWords ?? errorResponse(serverLostError(result.reason)));
+        this.#ending.serverGone(result.lastWords ?? errorResponse(serverLostError(result.reason)));
         return;
       }
       server.state.sequencesOf = this.link.statements;
@@ -269,20 +265,20 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
 
   showStatements(server: Server): void {
     this.link.statementsAsked = 'shown';
-    this.#state = 'waiting';
+    this.link.state = 'waiting';
     showStatements(this.link, server, this.options.limits.rollbackTimeoutMs, (lost) => {
-      if (lost !== undefined) this.#serverGone(lost.lastWords ?? errorResponse(serverLostError(lost.reason)));
-      else if (this.#state === 'waiting') this.#settingsPrepared(server);
-      else this.#abandon(server);
+      if (lost !== undefined) this.#ending.serverGone(lost.lastWords ?? errorResponse(serverLostError(lost.reason)));
+      else if (this.link.state === 'waiting') this.#settingsPrepared(server);
+      else this.#ending.abandon(server);
     });
   }
 
   #refuse(error: ErrorFields): void {
-    if (this.#state === 'leaving' || this.#state === 'closed') {
-      this.#finish();
+    if (this.link.state === 'leaving' || this.link.state === 'closed') {
+      this.#ending.finish();
       return;
     }
-    this.#state = 'idle';
+    this.link.state = 'idle';
     this.#input.refuse(error);
     // Half a message was shown: nothing has been refused to anybody yet.
     this.#afterIdle();
@@ -293,8 +289,8 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
     const server = this.link.server;
     if (server === undefined) return;
     this.#timeouts.activity();
-    if (this.#state === 'leaving') {
-      this.#departure?.progress();
+    if (this.link.state === 'leaving') {
+      this.#ending.progress();
       return;
     }
     if (this.options.mode === 'statement' && server.status !== TransactionStatus.Idle) {
@@ -319,7 +315,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
 
   /** The server is idle and owes nothing: what the transaction left in its session decides what becomes of it. */
   #transactionEnded(server: Server): void {
-    if (this.#outputPaused || this.#state !== 'active') return;
+    if (this.#output.paused || this.link.state !== 'active') return;
     server.state.sequencesOf = this.link.statements;
     this.#startedAt = countTransactions(this.link, server, this.#startedAt);
     if (this.link.watch.auditDue) {
@@ -327,20 +323,20 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
       return;
     }
     takeOverSets(this.link, server);
-    if (this.#keepsServer) this.#stayPinned();
+    if (this.keepsServer) this.#stayPinned();
     else this.#release(server);
   }
 
   /** Asks the session what was done to it. Input waits meanwhile. */
   #audit(server: Server): void {
-    this.#state = 'waiting';
+    this.link.state = 'waiting';
     const wasPinned = this.link.pins.length > 0;
     const options = {
       loginUser: this.options.pool.options.login.user,
       timeoutMs: this.options.limits.rollbackTimeoutMs,
     };
     auditSession(this.link, server, options, (lost) => {
-      if (lost !== undefined) this.#serverGone(lost.lastWords ?? errorResponse(serverLostError(lost.reason)));
+      if (lost !== undefined) this.#ending.serverGone(lost.lastWords ?? errorResponse(serverLostError(lost.reason)));
       else this.#audited(server, wasPinned);
     });
   }
@@ -348,15 +344,15 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
   #audited(server: Server, wasPinned: boolean): void {
     const pinned = this.link.pins.length > 0;
     this.link.recorder?.concluded(mirrorsNeedSession(this.link));
-    if (this.#state !== 'waiting') {
-      server.state.unclean ||= this.#keepsServer;
-      this.#unlink();
-      this.#handBack(server);
-      this.#finish();
+    if (this.link.state !== 'waiting') {
+      server.state.unclean ||= this.keepsServer;
+      this.unlink();
+      this.handBack(server);
+      this.#ending.finish();
       return;
     }
     this.#link(server);
-    if (!this.#keepsServer) {
+    if (!this.keepsServer) {
       // What waits gets a connection anew: this one may have lost the client's settings (RESET).
       this.#release(server);
       this.#input.resume();
@@ -375,150 +371,40 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner {
   #stayPinned(): void {
     this.link.recorder?.concluded(mirrorsNeedSession(this.link));
     if (this.#closeWhenIdle !== undefined) this.abort(this.#closeWhenIdle);
-    else if (this.#input.isOver && !this.#input.blocked) this.#clientGone('client closed the connection');
+    else this.#ending.inputServed();
   }
 
   #release(server: Server): void {
     // Its read buffer still holds what the client has not taken: the next answer would overwrite it.
-    if (this.#outputPaused) return;
-    this.#unlink();
-    this.#state = 'idle';
-    this.#handBack(server);
+    if (this.#output.paused) return;
+    this.unlink();
+    this.link.state = 'idle';
+    this.handBack(server);
     this.#afterIdle();
   }
 
-  #unlink(): void {
+  unlink(): void {
     this.link.unlink();
     this.#requests.reset();
     this.#answers.reset();
   }
 
-  #handBack(server: Server): void {
+  handBack(server: Server): void {
     handBack(server, this.options.pool, this.options.limits.rollbackTimeoutMs);
   }
 
   #afterIdle(): void {
-    if (this.#state !== 'idle') return;
-    if (this.#recordWith !== undefined) this.#startRecording();
-    if (this.#closeWhenIdle !== undefined) this.#close(this.#closeWhenIdle);
-    else if (this.#input.isOver && !this.#input.blocked) this.#clientGone('client closed the connection');
+    if (this.link.state !== 'idle') return;
+    this.link.startRecording();
+    if (this.#closeWhenIdle !== undefined) this.#ending.close(this.#closeWhenIdle);
+    else this.#ending.inputServed();
   }
 
-  #serverLost(reason: string): void {
-    // The server has said why itself.
-    this.#serverGone(this.#answers.fatal ? undefined : errorResponse(serverLostError(reason)));
+  stopWaiting(): void {
+    this.options.pool.leave(this);
   }
 
-  #serverFailed(code: string, message: string): void {
-    this.link.server?.close('protocol_error');
-    this.#serverGone(errorResponse({ severity: 'FATAL', code, message }));
-  }
-
-  /** `lastWords`: what the client is still to be told. */
-  #serverGone(lastWords: Buffer | undefined): void {
-    this.link.recorder?.aborted();
-    this.#unlink();
-    if (!this.link.clientGone) this.#client.end(lastWords);
-    this.link.clientGone = true;
-    this.#finish();
-  }
-
-  /** The server is not read from until the client has taken what there is. */
-  #clientIsSlow(): void {
-    if (this.#outputPaused) return;
-    this.#outputPaused = true;
-    const server = this.link.server;
-    this.#client.whenFlushed(() => {
-      this.#outputPaused = false;
-      if (this.link.server !== server || server === undefined) return;
-      server.socket.resume();
-      this.#progress();
-    });
-  }
-
-  #cancelServer(server: Server): void {
+  cancelServer(server: Server): void {
     sendCancel(server, this.options.limits.cancelTimeoutMs);
-  }
-
-  // The end
-
-  /** The client sends no more: it is served to the end of what it has sent, as far as that has one. */
-  inputOver(): void {
-    const server = this.link.server;
-    if (this.#state === 'idle') this.#clientGone('client closed the connection');
-    if (this.#state !== 'active' || server === undefined) return;
-    this.#halfClosed ??= new HalfClosed(() => this.#clientGone('client closed the connection'));
-    this.#halfClosed.progress(server, this.#input);
-  }
-
-  /** The client cannot be served any more: what it left on the server is finished or undone. */
-  #clientGone(reason: string): void {
-    if (this.#state === 'closed' || this.#state === 'leaving') return;
-    this.#closeReason = reason;
-    this.link.clientGone = true;
-    this.#input.stop();
-    const server = this.link.server;
-    if (this.#state === 'waiting') {
-      this.options.pool.leave(this);
-      this.#state = 'leaving';
-      if (server === undefined) this.#finish();
-      return;
-    }
-    if (server === undefined) {
-      this.#finish();
-      return;
-    }
-    this.#input.flush();
-    this.#state = 'leaving';
-    if (this.#keepsServer) server.state.unclean = true;
-    this.#outputPaused = false;
-    server.socket.resume();
-    this.#departure = new Departure(server, this.options.limits.rollbackTimeoutMs, {
-      atMessageStart: () => this.#answers.atMessageStart,
-      cancel: () => this.#cancelServer(server),
-      abandon: () => this.#abandon(server),
-      quiet: () => this.#leave(server),
-    });
-    this.#departure.begin(this.#input.streaming, this.options.limits.cancelOnDisconnect);
-  }
-
-  #abandon(server: Server): void {
-    server.close('unclean');
-    this.link.recorder?.aborted();
-    this.#unlink();
-    this.#finish();
-  }
-
-  /** The server has answered everything that the client left. */
-  #leave(server: Server): void {
-    if (this.link.server !== server) return;
-    // Nobody takes over any more what its last transaction left; and a rollback undoes neither PREPARE nor an advisory lock.
-    server.state.unclean ||= this.link.watch.auditDue || this.link.watch.take() !== undefined;
-    this.#unlink();
-    if (server.status !== TransactionStatus.Idle) this.link.recorder?.aborted();
-    rollBack(server, this.options.limits.rollbackTimeoutMs, (usable) => {
-      if (usable) this.#handBack(server);
-      this.#finish();
-    });
-  }
-
-  #close(reason: ErrorFields): void {
-    this.#client.end(errorResponse(reason));
-    this.link.clientGone = true;
-    this.#closeReason = reason.message;
-    this.#finish();
-  }
-
-  #finish(): void {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
-    this.link.clientGone = true;
-    this.#halfClosed?.end();
-    this.#departure?.end();
-    this.#input.stop();
-    if (!this.#client.over) this.#client.end(this.#input.parting);
-    this.link.statements.dispose();
-    this.link.recorder?.closed();
-    this.options.onClosed(this.#closeReason);
   }
 }

@@ -1,9 +1,7 @@
 import type { ServerPassword } from '../auth/server-password.ts';
 import { CIRCLE_SQLSTATE, LOOP_SQLSTATE, trailOf } from '../mirror/record/look-name.ts';
-import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
-import type { PoolBudget } from '../pool/pool-budget.ts';
 import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
@@ -14,7 +12,9 @@ import { ClientSession } from './client-session.ts';
 import { Clients } from './clients.ts';
 import type { ClientKey } from './clients.ts';
 import { Directory } from './directory.ts';
+import { EarlyInput } from './early-input.ts';
 import { OutputAssembly } from './output-assembly.ts';
+import type { PoolerHost } from './pooler-host.ts';
 import type { PoolerLimits, PoolerOptions } from './pooler-options.ts';
 import { Pools } from './pools.ts';
 import type { NamedPool } from './pools.ts';
@@ -27,41 +27,8 @@ import type { SessionLimits } from './session-options.ts';
 import type { LoginRequest, LookedUp } from './startup.ts';
 import { LoginRefused } from './welcome.ts';
 
-/** Something other than PostgreSQL that serves a logged-in client: the admin database. */
-export interface SpecialDatabase {
-  /** Takes the client over. `ended` is called once, when it is gone. */
-  serve(client: ClientSocket, request: LoginRequest, key: ClientKey, backlog: Buffer, ended: () => void): void;
-}
-
-/** What the thread's surroundings do for a pooler. */
-export interface PoolerHost {
-  readonly thread: number;
-  readonly registry: StatementRegistry;
-  readonly mockSecret: Buffer;
-  /** Names this pgmirror among all. */
-  readonly instance: string;
-  /** Whether mirrors of a source lead back to a pgmirror of the trail, which has come to look at it. */
-  readonly isCircle: (source: string, trail: readonly string[]) => Promise<boolean>;
-  readonly desk: RecordingDesk;
-  readonly special: SpecialDatabase;
-  readonly budget: (key: string, shared: boolean) => Promise<PoolBudget>;
-  /** Counts a client connection of the process: false, there are too many. */
-  readonly clientArrived: (limit: number) => boolean;
-  readonly clientLeft: () => void;
-  /** The same for connections that have not logged in yet. */
-  readonly loginArrived: (limit: number) => boolean;
-  readonly loginLeft: () => void;
-  /** Tells the other threads that a login from there failed. */
-  readonly loginFailed: (address: string) => void;
-  /** A CancelRequest for a client of another thread. */
-  readonly cancelElsewhere: (key: ClientKey) => void;
-  readonly log: (level: 'debug' | 'info' | 'warn', message: string, fields: object) => void;
-}
-
 /** How exact timeouts are. */
 const SWEEP_MS = 250;
-/** What a client may send ahead of its welcome before it is not read from any more. */
-const EARLY_BYTES = 65_536;
 const SHUTDOWN: ErrorFields = {
   severity: 'FATAL',
   code: '57P01',
@@ -286,19 +253,7 @@ export class Pooler {
     backlog: Buffer,
     learnt: ServerPassword | undefined,
   ): Promise<void> {
-    // Until the session has the socket, what the client sends on is kept, within reason.
-    const early: Buffer[] = [backlog];
-    let room = EARLY_BYTES;
-    let gone = false;
-    client.handler = {
-      bytes: (chunk) => {
-        early.push(chunk);
-        room -= chunk.length;
-        if (room < 0) client.pause();
-      },
-      ended: () => (gone = true),
-      closed: () => (gone = true),
-    };
+    const early = new EarlyInput(client, backlog);
     const key = this.#clients.newKey(request.protocolVersion);
     if (this.#options.admin.names.includes(request.database)) {
       this.#host.special.serve(client, request, key, backlog, () => undefined);
@@ -311,13 +266,12 @@ export class Pooler {
     this.#opening++;
     try {
       const session = await this.#openSession(client, request, { ...key, learnt });
-      if (gone || client.over) {
+      if (early.gone) {
         session.start(Buffer.alloc(0));
         session.abort(SHUTDOWN);
         return;
       }
-      if (room < 0) client.resume();
-      session.start(Buffer.concat(early));
+      session.start(early.take(), early.ended);
       if (this.#shut) session.closeWhenIdle(SHUTDOWN);
     } catch (error) {
       this.#host.clientLeft();

@@ -35,8 +35,8 @@ export class ReplicationSession {
     this.options = options;
   }
 
-  /** Takes both connections over; `backlog` came behind the client's login. */
-  start(backlog: Buffer): void {
+  /** Takes both connections over; `backlog` came behind the client's login; `ended`: and then it said that there is no more. */
+  start(backlog: Buffer, ended = false): void {
     const { client, server } = this.options;
     client.handler = {
       bytes: (chunk) => this.#fromClient(chunk),
@@ -48,6 +48,7 @@ export class ReplicationSession {
       closed: (error) => this.#finish(error?.message ?? 'server closed the connection'),
     };
     if (backlog.length > 0) this.#fromClient(backlog);
+    if (ended) this.#clientGone();
   }
 
   /** Another connection asks to cancel what runs here. */

@@ -21,7 +21,9 @@ export type Subject =
   | { readonly kind: 'unknown'; readonly name: string }
   /** The statement's result is of another shape than the client was told: the server's error is made PostgreSQL's. */
   | { readonly kind: 'stale'; readonly before: Buffer }
-  /** A statement too many: the server's error is made this one. */
+  /** Describe of a statement that the server has not, answered for a stand-in: its parameters are these. */
+  | { readonly kind: 'told'; readonly parameters: Buffer }
+  /** The server is not to do this, or cannot say why not: its error is made this one. */
   | { readonly kind: 'refused'; readonly error: ErrorFields };
 
 /** The client's own name of the statement that a message speaks of, where the server knows it by another (latin1). */

@@ -54,6 +54,9 @@ interface LinkPool {
 
 const NOTHING_OWED = new AnswerQueue();
 
+/** What a client's session is doing (client-session.ts). */
+export type SessionState = 'idle' | 'waiting' | 'active' | 'leaving' | 'closed';
+
 /**
  * What the two directions of a client's session share: the client, the server connection it has at the moment, and what
  * is followed of the client's own session state wherever it runs.
@@ -63,10 +66,12 @@ export class SessionLink {
   /** The process id that the client was told. */
   readonly processId: number;
   readonly pool: LinkPool;
+  state: SessionState = 'idle';
   /** Those of its pool. */
   readonly statistics: PoolStatistics;
   readonly statements: ClientStatements;
   recorder: TransactionRecorder | undefined;
+  #openRecorder: ((settings: ParameterSet) => TransactionRecorder | undefined) | undefined;
   server: Server | undefined;
   /** What the linked server owes; an empty queue without one. */
   answers: AnswerQueue = NOTHING_OWED;
@@ -122,6 +127,18 @@ export class SessionLink {
   set settings(settings: ParameterSet) {
     this.#settings = settings;
     if (this.recorder !== undefined) this.recorder.settings = settings;
+  }
+
+  /** A client that is not recorded will be, from the next call of `startRecording` on. */
+  recordLater(openRecorder: (settings: ParameterSet) => TransactionRecorder | undefined): void {
+    if (this.recorder === undefined) this.#openRecorder = openRecorder;
+  }
+
+  /** To be called between transactions. */
+  startRecording(): void {
+    if (this.#openRecorder === undefined) return;
+    this.recorder = this.#openRecorder(this.#settings);
+    this.#openRecorder = undefined;
   }
 
   link(server: Server): void {

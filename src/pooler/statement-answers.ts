@@ -83,7 +83,11 @@ export class StatementAnswers {
   }
 
   parameterDescription(server: Server, bytes: Buffer, at: number, end: number): Buffer | undefined {
-    if (!server.state.answers.headInjected) return undefined;
+    const { answers } = server.state;
+    if (!answers.headInjected) {
+      const subject = answers.headSubject as Subject | undefined;
+      return subject?.kind === 'told' ? subject.parameters : undefined;
+    }
     this.#described = Buffer.from(bytes.subarray(at, end));
     return NOTHING;
   }

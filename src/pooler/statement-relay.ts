@@ -1,13 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import { bindAbsent, close, describe, parse, query } from '../protocol/frontend-messages.ts';
-import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
+import { Frontend, HEADER_LENGTH, Target, TransactionStatus } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
 import { toldParameters } from '../session/result-shape.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
 import { deallocatedName } from '../session/deallocated-name.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
-import type { PreparedText } from '../session/statement-names.ts';
 import { quoteIdentifier } from '../util/sql-quote.ts';
 import { mustShowStatements, takeOwnNames, tellNamed } from './own-statements.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
@@ -16,6 +15,8 @@ import { mustForgetSequences } from './sequence-values.ts';
 import { TOO_MANY_BYTES } from './session-errors.ts';
 import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
+import { StatementPreparation } from './statement-preparation.ts';
+import { isDescribedAnywhere, wrongValues } from './without-statement.ts';
 
 const NOTHING = Buffer.alloc(0);
 const UNNAMED_CLOSED = { kind: 'unnamed', deallocates: undefined } as const;
@@ -43,8 +44,7 @@ export class StatementRelay {
   readonly #link: SessionLink;
   readonly #output: RequestOutput;
   readonly #options: StatementRelayOptions;
-  /** The statement that was just prepared anew and described: if its shape still differs, it is stale. */
-  #preparedAnew: ClientStatement | undefined;
+  readonly #preparation: StatementPreparation;
   /** What the unnamed portal was bound to last, and each named one. */
   #bound: Executed | undefined;
   #portals: Map<string, Executed> | undefined;
@@ -53,17 +53,18 @@ export class StatementRelay {
     this.#link = link;
     this.#output = output;
     this.#options = options;
+    this.#preparation = new StatementPreparation(link, output, options.preparedLimit);
   }
 
   /** An error ended the oldest unanswered segment: what it would have prepared or closed was skipped. */
   segmentFailed(): void {
-    this.#preparedAnew = undefined;
+    this.#preparation.reset();
     this.#link.statements.segmentFailed(this.#output.answeredSegments);
   }
 
   /** The link is given up. */
   reset(): void {
-    this.#preparedAnew = undefined;
+    this.#preparation.reset();
     this.#bound = undefined;
     this.#portals = undefined;
   }
@@ -134,7 +135,7 @@ export class StatementRelay {
   #named(server: Server, owed: number, bytes: Buffer, range: NamedMessage): boolean {
     if (!this.#options.prepared) return this.#asItIs(server, bytes, range.start, range.end);
     const statement = this.#link.statements.find(bytes, range.nameStart, range.nameEnd - 1);
-    if (statement !== undefined && this.#undecided(statement)) return false;
+    if (statement !== undefined && this.#preparation.isUndecided(statement)) return false;
     if (statement === undefined || statement.closing) {
       this.#unknown(server, owed, bytes, range);
       return true;
@@ -143,13 +144,15 @@ export class StatementRelay {
     if (owed === Owed.Bind && mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
     if (owed === Owed.Bind && this.#mustShow(server, touches, statement.text)) return false;
     // Parsed in this very segment: the server has it, or skips this message too.
-    if (statement.ready && !this.#isThere(server, statement)) {
-      const there = server.state.prepared.get(statement.text);
-      const stale = this.#preparedAnew === statement && there !== undefined;
-      if (!stale || server.state.prepared.isUnsettled(statement.text)) return false;
+    if (statement.ready && !this.#preparation.isThere(server, statement)) {
+      const without = this.#withoutServer(server, owed, bytes, range, statement);
+      if (without !== undefined) return without;
+      if (!this.#preparation.takeStale(server, statement)) {
+        this.#preparation.provide(server, statement);
+        return false;
+      }
       // Describe tells the parameters before it finds out that the plan is stale.
       const before = owed === Owed.Describe ? toldParameters(statement.shape ?? '') : NOTHING;
-      this.#preparedAnew = undefined;
       this.#output.beginRequest();
       this.#output.rename(server, owed, bytes, range, this.#absent, { kind: 'stale', before });
       return true;
@@ -166,63 +169,42 @@ export class StatementRelay {
   }
 
   /**
-   * Whether the server has a confirmed statement, in the shape that its client was told; otherwise it is prepared there
-   * first, and the client's message waits.
+   * Bind or Describe of a statement that the server lacks, and that PostgreSQL would answer even in a failed transaction,
+   * in which nothing can be prepared. `undefined`: it is no such message.
    */
-  #isThere(server: Server, statement: ClientStatement): boolean {
-    if (!this.#isSettled(server, statement.text)) return false;
-    const there = server.state.prepared.use(statement.text);
-    // Parsed in a way that was not described at once: it is told now.
-    statement.shape ??= there?.shape;
-    if (there !== undefined && there.shape === statement.shape) {
-      this.#preparedAnew = undefined;
+  #withoutServer(
+    server: Server,
+    owed: number,
+    bytes: Buffer,
+    range: NamedMessage,
+    statement: ClientStatement,
+  ): boolean | undefined {
+    if (owed === Owed.Bind) {
+      const error = wrongValues(bytes, range, statement);
+      if (error === undefined) return undefined;
+      this.#output.beginRequest();
+      this.#output.replace(server, Owed.Bind, bindAbsent(this.#options.absentName), { kind: 'refused', error });
       return true;
     }
-    if (there === undefined || this.#preparedAnew !== statement) this.#prepare(server, statement);
-    return false;
+    if (!isDescribedAnywhere(statement)) return undefined;
+    const { requests, copyIn } = server.state.answers;
+    if (requests > 0) return copyIn ? undefined : false;
+    if (server.status !== TransactionStatus.Failed) return undefined;
+    const parameters = toldParameters(statement.shape ?? '');
+    this.#output.beginRequest();
+    const standIn = this.#standIn(server);
+    const message = describe(Target.Statement, standIn);
+    this.#output.replace(server, Owed.Describe, message, { kind: 'told', parameters });
+    this.#output.inject(server, Owed.Close, close(Target.Statement, standIn), undefined);
+    return true;
   }
 
-  /** Whether the server's answers tell if it has the text; otherwise it is made to answer. */
-  #isSettled(server: Server, text: PreparedText): boolean {
-    if (!server.state.prepared.isUnsettled(text)) return true;
-    this.#output.hurry(server);
-    return false;
-  }
-
-  /** Prepares a statement on a server that lacks it, or has it in another shape. */
-  #prepare(server: Server, statement: ClientStatement): void {
-    const { text } = statement;
-    this.#preparedAnew = statement;
-    this.#link.statistics.serverParses++;
-    this.#makeRoom(server, text);
-    server.state.prepared.sent(text);
-    this.#output.inject(server, Owed.Parse, text.parseMessage(), { kind: 'prepare', text });
-    this.#describe(server, text, undefined);
-    this.#output.hurry(server);
-  }
-
-  /** Asks for the shape of a statement that was just prepared. */
-  #describe(server: Server, text: PreparedText, statement: ClientStatement | undefined): void {
-    server.state.prepared.sent(text);
-    const subject = { kind: 'describe', text, statement } as const;
-    this.#output.inject(server, Owed.Describe, describe(Target.Statement, text.name), subject);
-  }
-
-  /**
-   * Closes what is in the way of a statement: those beyond the limit, and itself. Whether the server has it or not:
-   * closing what is not there is no error.
-   */
-  #makeRoom(server: Server, text: PreparedText): void {
-    const { prepared } = server.state;
-    // Of a client that has its own names on the server, all are seen there: none goes, and none is in the way unnoticed.
-    const others = prepared.has(text) || text.isOwn ? [] : prepared.beyond(this.#options.preparedLimit);
-    if (prepared.has(text) || !text.isOwn) others.push(text);
-    for (const each of others) this.#drop(server, each);
-  }
-
-  /** Whether what the name means depends on a segment that has not been answered, other than the one being sent. */
-  #undecided(statement: ClientStatement): boolean {
-    return (!statement.ready || statement.closing) && statement.segment !== this.#output.segment;
+  /** Puts a statement in the place of one that the server lacks: one that can be prepared in a failed transaction, too. */
+  #standIn(server: Server): string {
+    const name = `${this.#options.absentName}_stand_in`;
+    this.#output.inject(server, Owed.Close, close(Target.Statement, name), undefined);
+    this.#output.inject(server, Owed.Parse, parse(name, Buffer.from('ROLLBACK\0\0\0')), undefined);
+    return name;
   }
 
   parse(server: Server, bytes: Buffer, start: number, end: number): boolean {
@@ -233,7 +215,7 @@ export class StatementRelay {
     if (!this.#options.prepared) return this.#asItIs(server, bytes, start, end);
     const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
     const existing = this.#link.statements.find(bytes, nameStart, nameEnd);
-    if (existing !== undefined && this.#undecided(existing)) return false;
+    if (existing !== undefined && this.#preparation.isUndecided(existing)) return false;
     if (existing !== undefined && !existing.closing) return this.#parseAgain(server, bytes, range, existing);
     // PostgreSQL refuses it.
     if (!this.#isEncoded(bytes, nameStart, nameEnd)) return this.#asItIs(server, bytes, start, end);
@@ -253,11 +235,11 @@ export class StatementRelay {
     this.#link.statistics.serverParses++;
     const statement = this.#link.statements.parsing(name, bytes.subarray(nameEnd + 1, end), this.#output.segment);
     const text = statement.text;
-    this.#makeRoom(server, text);
+    this.#preparation.makeRoom(server, text);
     server.state.prepared.sent(text);
     const subject = { kind: 'parse', statement } as const;
     this.#output.rename(server, Owed.Parse, bytes, range, text.nameBytes, subject, text.mirrorNameBytes);
-    this.#describe(server, text, statement);
+    this.#preparation.describe(server, text, statement);
     return true;
   }
 
@@ -269,7 +251,7 @@ export class StatementRelay {
   /** Parse of the unnamed statement, whose text begins at `textStart`. */
   #parseUnnamed(server: Server, bytes: Buffer, start: number, textStart: number, end: number): boolean {
     const statement = this.#deallocatedBy(bytes, textStart, end);
-    if (statement !== undefined && !this.#isHere(server, statement)) return false;
+    if (statement !== undefined && !this.#preparation.isHere(server, statement)) return false;
     const touches = touchesOf(bytes, textStart, end);
     if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
     if (touches !== 0 && this.#mustShow(server, touches, new StatementText(bytes, textStart, end))) return false;
@@ -301,24 +283,26 @@ export class StatementRelay {
     return statement?.closing === true ? undefined : statement;
   }
 
-  /** Whether what the statement means is decided, and the server has it; where it has not, it is prepared first. */
-  #isHere(server: Server, statement: ClientStatement): boolean {
-    if (this.#undecided(statement)) return false;
-    if (!statement.ready) return true;
-    if (!this.#isSettled(server, statement.text)) return false;
-    if (server.state.prepared.use(statement.text) !== undefined) return true;
-    this.#prepare(server, statement);
-    return false;
-  }
-
   /** Parse under a name that is taken: the server itself is to refuse it, and so must have that name. */
   #parseAgain(server: Server, bytes: Buffer, range: NamedMessage, existing: ClientStatement): boolean {
-    if (!this.#isHere(server, existing)) return false;
+    const { answers, prepared } = server.state;
+    let { nameBytes } = existing.text;
+    const isThere = prepared.use(existing.text) !== undefined && !prepared.isUnsettled(existing.text);
+    const needsStandIn = existing.ready && !isThere && !answers.copyIn;
+    // Whatever was sent may have the server forget the name, or have it prepared.
+    if (needsStandIn && answers.length > 0) {
+      this.#output.hurry(server);
+      return false;
+    }
     this.#output.beginRequest();
+    if (needsStandIn) {
+      nameBytes = Buffer.from(`${this.#standIn(server)}\0`);
+      // It stays, for what is sent behind the error is skipped: nobody is to see it.
+      server.state.unclean = true;
+    }
     const definition = Buffer.from(bytes.subarray(range.nameEnd, range.end));
     const subject = { kind: 'parse again', statement: existing, definition } as const;
-    const { nameBytes, mirrorNameBytes } = existing.text;
-    this.#output.rename(server, Owed.Parse, bytes, range, nameBytes, subject, mirrorNameBytes);
+    this.#output.rename(server, Owed.Parse, bytes, range, nameBytes, subject, existing.text.mirrorNameBytes);
     return true;
   }
 
@@ -335,7 +319,7 @@ export class StatementRelay {
     }
     if (!this.#options.prepared) return this.#asItIs(server, bytes, start, end);
     const statement = this.#link.statements.find(bytes, nameStart, nameEnd);
-    if (statement !== undefined && this.#undecided(statement)) return false;
+    if (statement !== undefined && this.#preparation.isUndecided(statement)) return false;
     const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
     if (statement === undefined || statement.closing) {
       this.#unknown(server, Owed.Close, bytes, range);
@@ -361,12 +345,12 @@ export class StatementRelay {
 
   /** SQL's DEALLOCATE of a statement that was prepared by message, under the name that it has on the server. */
   deallocate(server: Server, statement: ClientStatement): boolean {
-    if (!this.#isHere(server, statement)) return false;
+    if (!this.#preparation.isHere(server, statement)) return false;
     this.#output.beginRequest();
     if (statement.text.isOwn) this.#link.recorder?.namesStatements();
     else this.#link.recorder?.usesStatement(statement.text);
     const message = query(`DEALLOCATE ${quoteIdentifier(statement.text.name)}`);
-    this.#link.statements.closing(statement, this.#output.segment);
+    this.#link.statements.closing(statement, this.#output.segment, true);
     server.state.prepared.sent(statement.text);
     this.#output.pass(server, Frontend.Query, message, 0, message.length, { kind: 'deallocate', statement });
     this.#output.requestSent(true);
@@ -392,14 +376,9 @@ export class StatementRelay {
   /** Has the server hold the client's statements under its own names, and no others. */
   #show(server: Server): void {
     const { closed, missing } = takeOwnNames(this.#link, server);
-    for (const text of closed) this.#drop(server, text);
-    for (const statement of missing) this.#prepare(server, statement);
+    for (const text of closed) this.#preparation.drop(server, text);
+    for (const statement of missing) this.#preparation.prepare(server, statement);
     this.#output.hurry(server);
-  }
-
-  #drop(server: Server, text: PreparedText): void {
-    server.state.prepared.sent(text);
-    this.#output.inject(server, Owed.Close, close(Target.Statement, text.name), { kind: 'drop', text });
   }
 
   /** Makes the server's unnamed statement the client's own: it must never be another client's. False: not now. */

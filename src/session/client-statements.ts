@@ -116,10 +116,10 @@ export class ClientStatements {
     this.#confirmed(statement, 'parse');
   }
 
-  /** A Close was sent. */
-  closing(statement: ClientStatement, segment: number): void {
+  /** A Close was sent; or, `mayFail`, a Query that does the same: what comes behind it is not skipped where it fails. */
+  closing(statement: ClientStatement, segment: number, mayFail = false): void {
     statement.closing = true;
-    statement.segment = segment;
+    statement.segment = mayFail ? NaN : segment;
     this.#unconfirmed.push({ statement, action: 'close', segment });
   }
 

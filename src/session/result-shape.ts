@@ -22,9 +22,18 @@ export function resultShape(parameterDescription: Buffer, rowDescription: Buffer
   return shape;
 }
 
+/** How many parameters a statement of this shape has. */
+export function parameterCount(shape: string): number {
+  return (shape.charCodeAt(0) << 8) | shape.charCodeAt(1);
+}
+
+/** Whether it returns rows. */
+export function hasResult(shape: string): boolean {
+  return shape[2 + 4 * parameterCount(shape)] === '+';
+}
+
 /** The ParameterDescription that a shape begins with. */
 export function toldParameters(shape: string): Buffer {
-  const count = (shape.charCodeAt(0) << 8) | shape.charCodeAt(1);
-  const body = Buffer.from(shape.slice(0, 2 + 4 * count), 'latin1');
+  const body = Buffer.from(shape.slice(0, 2 + 4 * parameterCount(shape)), 'latin1');
   return new MessageWriter(Backend.ParameterDescription).bytes(body).finish();
 }

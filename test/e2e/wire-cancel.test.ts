@@ -4,9 +4,9 @@ import { after, before, describe, it } from 'node:test';
 import { bind, errorFields, execute, parse, query, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { describeMessage } from './wire/dialogue.ts';
 
@@ -16,9 +16,7 @@ describe('A CancelRequest', () => {
   let comparison: Comparison;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
     comparison = await Comparison.start(cleanup, server, { default_pool_size: 1, checkout_timeout: 20_000 });
   });
 

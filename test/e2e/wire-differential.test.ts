@@ -1,8 +1,8 @@
 import { after, before, describe, it } from 'node:test';
 
 import { inReverse } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
-import { machinePostgres, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { machinePostgres, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { copyCases } from './wire/copy-cases.ts';
 import { nameCases } from './wire/name-cases.ts';
@@ -34,9 +34,7 @@ for (const { name, options, skip } of servers) {
     let server: RunningPostgres;
 
     before(async () => {
-      const leaks = new LeakWatch();
-      cleanup.after(async () => leaks.assertNone());
-      server = await startTestPostgres(cleanup, options);
+      server = await startWatchedPostgres(cleanup, options);
     });
 
     for (const configuration of configurations) {

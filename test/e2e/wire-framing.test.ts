@@ -4,9 +4,9 @@ import { after, before, describe, it } from 'node:test';
 import { bind, execute, parse, query, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import type { WireClient } from '../support/wire-client.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { copyData, copyDone } from './wire/copy-messages.ts';
 
@@ -18,9 +18,7 @@ describe('Messages longer than any buffer', () => {
   let comparison: Comparison;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
     comparison = await Comparison.start(cleanup, server, { default_pool_size: 1 });
   });
 

@@ -16,9 +16,9 @@ import {
 } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import type { WireClient } from '../support/wire-client.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { restore } from './wire/schema.ts';
 
@@ -97,9 +97,7 @@ suite('What one client does to its session', () => {
   let comparison: Comparison;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
     comparison = await Comparison.start(cleanup, server, { default_pool_size: 1, pinned_pool_size: 2 });
   });
   beforeEach(async () => comparison.prepare(restore));
@@ -325,9 +323,7 @@ suite('A statement that a server connection lacks', () => {
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
   });
 
   it('is prepared again without a word', async (t) => {
@@ -422,9 +418,7 @@ suite('A configuration of the server that has changed', () => {
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
   });
 
   it('is what a client is told that logs in, and what RESET brings back', async (t) => {

@@ -4,9 +4,9 @@ import { after, before, describe, it } from 'node:test';
 import { bind, errorFields, execute, flush, parse, query, rowValues, sync, type Message } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import type { WireClient } from '../support/wire-client.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { copyData } from './wire/copy-messages.ts';
 import { describeMessage, typesOf } from './wire/dialogue.ts';
@@ -50,9 +50,7 @@ describe('When a server connection is killed', () => {
   let comparison: Comparison;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
     comparison = await Comparison.start(cleanup, server, { default_pool_size: 1, pinned_pool_size: 1 });
   });
 

@@ -14,9 +14,9 @@ import {
 } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import type { WireClient } from '../support/wire-client.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { copyData, copyDone, functionCall } from './wire/copy-messages.ts';
 
@@ -28,9 +28,7 @@ describe('What pgmirror itself has to say', () => {
   let comparison: Comparison;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
     comparison = await Comparison.start(cleanup, server, { default_pool_size: 1, checkout_timeout: 200 });
   });
 
@@ -121,9 +119,7 @@ describe('What a server connection says while it is idle', () => {
   let comparison: Comparison;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
     comparison = await Comparison.start(cleanup, server, { default_pool_size: 1 });
   });
 

@@ -3,8 +3,8 @@ import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 
 import { inReverse } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { sequence } from './wire/operations.ts';
 import { RandomSequences } from './wire/random-sequences.ts';
@@ -29,18 +29,17 @@ const configurations = [
 
 const splits = fc.array(fc.nat(600), { maxLength: 4 });
 
-describe('pgmirror answers any sequence of messages as PostgreSQL does', () => {
+// One configuration waits for answers where another works.
+describe('pgmirror answers any sequence of messages as PostgreSQL does', { concurrency: 2 }, () => {
   const cleanup = inReverse({ after });
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
   });
 
   for (const [index, { name, share, general }] of configurations.entries()) {
-    it(`with ${name}`, { timeout: 600_000 }, async (t) => {
+    it(`with ${name}`, { timeout: 600_000 + runs * 20 }, async (t) => {
       const undo = inReverse(t);
       const startOne = async (): Promise<Comparison> =>
         Comparison.start(undo, server, { ...general, pinned_pool_size: 1_000, checkout_timeout: 2_000 });

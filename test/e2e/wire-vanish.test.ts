@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe as suite, it } from 'node:test';
 
-import { bind, describe, execute, flush, parse, query, rowValues, sync } from '../support/bytes.ts';
+import { bind, describe, execute, flush, parse, query, rowValues, startup, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { MeddlingProxy } from '../support/meddling-proxy.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { createDatabase, query as past, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { createDatabase, query as past, type RunningPostgres } from '../support/postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { copyData, functionCall } from './wire/copy-messages.ts';
 import { restore } from './wire/schema.ts';
@@ -203,9 +203,7 @@ suite('When a client vanishes, what it left is undone and the next client is ser
   let comparison: Comparison;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
     comparison = await Comparison.start(cleanup, server, { default_pool_size: 1, pinned_pool_size: 1 });
   });
   beforeEach(async () => comparison.prepare(restore));
@@ -287,6 +285,19 @@ suite('When a client vanishes, what it left is undone and the next client is ser
     inBlock.socket.end();
     await inBlock.expect('C', 'Z', 'T', 'D', 'C', 'Z');
     await inBlock.waitForClose();
+    assert.deepEqual(await comparison.ask('SELECT id FROM t WHERE id > 99'), [{ id: 100 }]);
+  });
+
+  it('and one that stops sending right behind its login is answered, too', async () => {
+    await comparison.killConnections(); // Its login waits for another.
+    const { host, port } = comparison.pgmirror;
+    const client = await WireClient.connect({ host, port });
+    client.send(startup({ user: 'alice', database: 'app' }), query(insert));
+    client.socket.end();
+    const messages = await client.readUntil('C');
+    assert.match(messages.map(({ type }) => type).join(''), /^RS+KZC$/);
+    await client.expect('Z');
+    await client.waitForClose();
     assert.deepEqual(await comparison.ask('SELECT id FROM t WHERE id > 99'), [{ id: 100 }]);
   });
 

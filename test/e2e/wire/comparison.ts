@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { Client, type QueryResultRow } from 'pg';
 import type { TomlTable } from 'smol-toml';
 
+import { readOnWhenUnwritable } from '../../../src/net/reading-socket.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { query as queryMessage } from '../../support/bytes.ts';
 import { Pgmirror, databaseEntry } from '../../support/pgmirror.ts';
@@ -96,13 +97,13 @@ export class Comparison {
   /** A client of PostgreSQL itself. */
   async direct(parameters: Readonly<Record<string, string>> = {}): Promise<WireClient> {
     const { host, port, user, password } = this.server;
-    return WireClient.login({ host, port }, { user, password, database: this.#directName, parameters });
+    return reader(await WireClient.login({ host, port }, { user, password, database: this.#directName, parameters }));
   }
 
   /** A client of pgmirror. */
   async pooled(parameters: Readonly<Record<string, string>> = {}): Promise<WireClient> {
     const { host, port } = this.pgmirror;
-    return WireClient.login({ host, port }, { user: 'alice', database: 'app', parameters });
+    return reader(await WireClient.login({ host, port }, { user: 'alice', database: 'app', parameters }));
   }
 
   /** Asks the database behind pgmirror, past it. */
@@ -163,4 +164,10 @@ export class Comparison {
       await client.end().catch(() => client.destroy());
     }
   }
+}
+
+/** A client that writes on after the other end has closed (PostgreSQL resets the connection then) reads the last words all the same. */
+function reader(client: WireClient): WireClient {
+  readOnWhenUnwritable(client.socket);
+  return client;
 }

@@ -1,6 +1,6 @@
 import { bind, describe, execute, flush, parse, query, sync } from '../../support/bytes.ts';
 import { copyData, copyDone, copyFail, functionCall } from './copy-messages.ts';
-import { says, type Dialogue } from './dialogue.ts';
+import { once, run, says, type Dialogue } from './dialogue.ts';
 
 const copy = 'COPY c FROM STDIN';
 
@@ -50,52 +50,44 @@ export const copyCases: readonly Dialogue[] = [
       says('EZTDCZ', query('COPY nowhere FROM STDIN'), copyData('1\n'), copyDone, query('SELECT 1')),
       says('EZ', query('COPY nowhere FROM STDIN')),
       says('', copyData('1\n'), copyDone),
-      says(
-        '12EZ',
-        parse('', 'COPY c FROM STDIN WITH (FORMAT text, DELIMITER $$ab$$)'),
-        bind('', ''),
-        execute(''),
-        copyData('1\n'),
-        copyDone,
-        sync,
-      ),
+      says('12EZ', once('COPY c FROM STDIN WITH (FORMAT text, DELIMITER $$ab$$)'), copyData('1\n'), copyDone, sync),
       says('Z', sync),
     ],
   },
   {
     name: '20: COPY by the extended protocol, its Sync before the data',
     steps: [
-      says('12G', parse('', copy), bind('', ''), execute(''), sync),
+      says('12G', once(copy), sync),
       says('CZ', copyData('1\n'), copyDone, sync),
-      says('12GCZ', parse('', copy), bind('', ''), execute(''), sync, copyData('2\n'), copyDone, sync),
+      says('12GCZ', once(copy), sync, copyData('2\n'), copyDone, sync),
       says('TDCZ', query('SELECT count(*) FROM c')),
     ],
   },
   {
     name: '20: COPY by the extended protocol without a Sync before the data',
     steps: [
-      says('12G', parse('', copy), bind('', ''), execute(''), flush),
+      says('12G', once(copy), flush),
       says('', copyData('1\n'), flush, copyData('2\n')),
       says('CZ', copyDone, sync),
-      says('12GC', parse('cp', copy), bind('', 'cp'), execute(''), copyData('2\n'), copyDone, flush),
-      says('12DCZ', parse('', 'SELECT count(*) FROM c'), bind('', ''), execute(''), sync),
+      says('12GC', parse('cp', copy), run('cp'), copyData('2\n'), copyDone, flush),
+      says('12DCZ', once('SELECT count(*) FROM c'), sync),
     ],
   },
   {
     name: '20: COPY by the extended protocol fails in its data',
     steps: [
-      says('12G', parse('', copy), bind('', ''), execute(''), flush),
+      says('12G', once(copy), flush),
       says('E', copyData('x\n')),
       says('', copyData('1\n'), copyDone),
       says('Z', sync),
-      says('12GEZ', parse('', copy), bind('', ''), execute(''), copyData('x\n'), copyDone, sync),
+      says('12GEZ', once(copy), copyData('x\n'), copyDone, sync),
       says('TDCZ', query('SELECT count(*) FROM c')),
     ],
   },
   {
     name: '20: the same with Sync before the data: is the Sync in the data its own?',
     steps: [
-      says('12G', parse('', copy), bind('', ''), execute(''), sync),
+      says('12G', once(copy), sync),
       says('E', copyData('x\n')),
       says('', copyDone),
       says('Z', sync),
@@ -105,7 +97,7 @@ export const copyCases: readonly Dialogue[] = [
   {
     name: '20: the same in one write',
     steps: [
-      says('12GEZ', parse('', copy), bind('', ''), execute(''), sync, copyData('x\n'), copyDone, sync),
+      says('12GEZ', once(copy), sync, copyData('x\n'), copyDone, sync),
       says('TDCZ', query('SELECT count(*) FROM c')),
     ],
   },
@@ -115,10 +107,7 @@ export const copyCases: readonly Dialogue[] = [
       {
         send: [
           parse('', copy),
-          Buffer.concat([
-            ...[bind('', ''), execute(''), copyDone, bind('', ''), execute('')],
-            ...[copyData('x\n'), query(copy), sync, copyDone],
-          ]),
+          Buffer.concat([...[run(''), copyDone, run('')], ...[copyData('x\n'), query(copy), sync, copyDone]]),
         ],
         answer: '12GC2GEZ',
       },
@@ -129,19 +118,19 @@ export const copyCases: readonly Dialogue[] = [
   {
     name: '20: of the Syncs amid data those behind its error are answered',
     steps: [
-      says('12G', parse('', copy), bind('', ''), execute(''), flush),
+      says('12G', once(copy), flush),
       says('', copyData('4'), sync),
       says('E', copyData('x\n')),
       says('', query('SELECT 1'), copyDone),
       says('Z', sync),
-      says('2G', bind('', ''), execute(''), flush),
+      says('2G', run(''), flush),
       says('EZ', copyData('x\n'), sync, copyDone),
       says('Z', sync),
-      says('12GEZZZ', parse('', copy), bind('', ''), execute(''), copyData('x\n'), sync, sync, copyDone, sync),
-      says('2GEZTDCZ', bind('', ''), execute(''), copyData('x\n'), sync, query('SELECT 1')),
-      says('12GEZ1Z', parse('', copy), bind('', ''), execute(''), copyData('x\n'), sync, parse('', 'SELECT 1'), sync),
+      says('12GEZZZ', once(copy), copyData('x\n'), sync, sync, copyDone, sync),
+      says('2GEZTDCZ', run(''), copyData('x\n'), sync, query('SELECT 1')),
+      says('12GEZ1Z', once(copy), copyData('x\n'), sync, parse('', 'SELECT 1'), sync),
       says('CZ', query('BEGIN')),
-      says('12GEZZ', parse('', copy), bind('', ''), execute(''), copyData('x\n'), sync, sync),
+      says('12GEZZ', once(copy), copyData('x\n'), sync, sync),
       says('CZ', query('ROLLBACK')),
     ],
   },
@@ -157,16 +146,13 @@ export const copyCases: readonly Dialogue[] = [
   },
   {
     name: '20: a Query behind a Sync amid the data ends the connection',
-    steps: [
-      says('12G', parse('', copy), bind('', ''), execute(''), sync),
-      says('EE!', copyData('1\n'), sync, query('SELECT 1')),
-    ],
+    steps: [says('12G', once(copy), sync), says('EE!', copyData('1\n'), sync, query('SELECT 1'))],
   },
   {
     name: '20: CopyFail by the extended protocol',
     steps: [
-      says('12GEZ', parse('', copy), bind('', ''), execute(''), copyData('1\n'), copyFail('no'), sync),
-      says('12GEZ', parse('', copy), bind('', ''), execute(''), sync, copyFail('no'), sync),
+      says('12GEZ', once(copy), copyData('1\n'), copyFail('no'), sync),
+      says('12GEZ', once(copy), sync, copyFail('no'), sync),
       says('TDCZ', query('SELECT count(*) FROM c')),
     ],
   },
@@ -176,11 +162,11 @@ export const copyCases: readonly Dialogue[] = [
   },
   {
     name: 'COPY: a Bind behind the command ends the connection',
-    steps: [says('GEE!', query(copy), bind('', ''), execute(''), sync)],
+    steps: [says('GEE!', query(copy), run(''), sync)],
   },
   {
     name: 'COPY: a Bind behind the second of two commands ends the connection',
-    steps: [says('GCGEE!', query(`${copy}; ${copy}`), copyData('1\n'), copyDone, bind('', ''), execute(''), sync)],
+    steps: [says('GCGEE!', query(`${copy}; ${copy}`), copyData('1\n'), copyDone, run(''), sync)],
   },
   {
     name: 'COPY: a Parse amid the data of a simple query ends the connection',
@@ -188,7 +174,7 @@ export const copyCases: readonly Dialogue[] = [
   },
   {
     name: 'COPY: a Bind amid the data of the extended protocol ends the connection',
-    steps: [says('12G', parse('', copy), bind('', ''), execute(''), flush), says('EE!', bind('', ''))],
+    steps: [says('12G', once(copy), flush), says('EE!', bind('', ''))],
   },
   {
     name: 'COPY: a FunctionCall amid the data ends the connection',
@@ -241,7 +227,7 @@ export const copyCases: readonly Dialogue[] = [
   {
     name: 'COPY out by the extended protocol, and COPY TO beside other statements',
     steps: [
-      says('12HddcCZ', parse('', 'COPY (SELECT 1 UNION ALL SELECT 2) TO STDOUT'), bind('', ''), execute(''), sync),
+      says('12HddcCZ', once('COPY (SELECT 1 UNION ALL SELECT 2) TO STDOUT'), sync),
       says('12nHdcCZ', parse('', 'COPY (SELECT 1) TO STDOUT'), bind('', ''), describe('P', ''), execute('', 1), sync),
       says('EZ', query('COPY (SELECT 1 / 0) TO STDOUT')),
     ],

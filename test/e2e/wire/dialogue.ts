@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { errorFields, firstText, rowValues, type Message } from '../../support/bytes.ts';
+import { bind, errorFields, execute, firstText, parse, rowValues, type Message } from '../../support/bytes.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { WireClient } from '../../support/wire-client.ts';
 
@@ -32,6 +32,16 @@ const atAnyMoment = new Set(['N', 'A', 'S']);
 
 /** So long nothing may come where nothing is to come. */
 const silenceMs = 40;
+
+/** Bind and Execute of a statement, by the unnamed portal. */
+export function run(name: string): Buffer {
+  return Buffer.concat([bind('', name), execute('')]);
+}
+
+/** Parse, Bind and Execute, all unnamed. */
+export function once(text: string): Buffer {
+  return Buffer.concat([parse('', text), run('')]);
+}
 
 /** Bytes sent in one write, and what answers them. */
 export function says(answer: string, ...parts: readonly Buffer[]): Step {

@@ -12,7 +12,7 @@ import {
   query,
   sync,
 } from '../../support/bytes.ts';
-import { says, saysByteByByte, type Dialogue } from './dialogue.ts';
+import { once, run, says, saysByteByByte, type Dialogue } from './dialogue.ts';
 
 const five = 'SELECT n FROM generate_series(1, 5) AS n';
 
@@ -26,8 +26,8 @@ export const nameCases: readonly Dialogue[] = [
     steps: [
       says(
         '12DCEZ12C2DCZ',
-        ...[parse('b', 'SELECT 1'), bind('', 'b'), execute(''), parse('a', 'SELEC'), bind('', 'a'), execute(''), sync],
-        ...[parse('a', "SET application_name = 'x'"), bind('', 'a'), execute(''), bind('', 'b'), execute(''), sync],
+        ...[parse('b', 'SELECT 1'), run('b'), parse('a', 'SELEC'), run('a'), sync],
+        ...[parse('a', "SET application_name = 'x'"), run('a'), run('b'), sync],
       ),
     ],
   },
@@ -36,16 +36,8 @@ export const nameCases: readonly Dialogue[] = [
     steps: [
       says(
         '12EZ12DC2EZ',
-        ...[
-          parse('b', 'RELEASE s'),
-          bind('', 'b'),
-          execute(''),
-          parse('', number),
-          bind('', '', '1'),
-          execute(''),
-          sync,
-        ],
-        ...[parse('', number), bind('', '', '1'), execute(''), bind('', 'b'), bind('', ''), execute('')],
+        ...[parse('b', 'RELEASE s'), run('b'), parse('', number), bind('', '', '1'), execute(''), sync],
+        ...[parse('', number), bind('', '', '1'), execute(''), bind('', 'b'), run('')],
         ...[parse('', 'SELECT 1'), sync],
       ),
     ],
@@ -53,31 +45,27 @@ export const nameCases: readonly Dialogue[] = [
   {
     name: '10: an unnamed statement that was skipped is not there for the next segment',
     steps: [
-      says('EZEZ', bind('', 'nobody'), parse('', 'SELECT 2'), sync, bind('', ''), execute(''), sync),
-      says('EZ1Z2DCZ', parse('', 'SELEC'), sync, parse('', 'SELECT 3'), sync, bind('', ''), execute(''), sync),
+      says('EZEZ', bind('', 'nobody'), parse('', 'SELECT 2'), sync, run(''), sync),
+      says('EZ1Z2DCZ', parse('', 'SELEC'), sync, parse('', 'SELECT 3'), sync, run(''), sync),
     ],
   },
   {
     name: '10: a Query on its way destroys the unnamed statement, wherever that is brought back',
     steps: [
       says('1Z', parse('', "SET statement_timeout = '7s'"), sync),
-      says('2CZ', bind('', ''), execute(''), sync),
-      says('EZEZ', query('DEALLOCATE nothing'), bind('', ''), execute(''), sync),
+      says('2CZ', run(''), sync),
+      says('EZEZ', query('DEALLOCATE nothing'), run(''), sync),
     ],
   },
   {
     name: '14: an error names the statement that its message named',
     steps: [
-      says('112DCEZ', parse('b', one), parse('a', one), bind('', 'a'), execute(''), parse('a', 'SELECT 2'), sync),
+      says('112DCEZ', parse('b', one), parse('a', one), run('a'), parse('a', 'SELECT 2'), sync),
       says('1EZ', parse('c', number), bind('', 'c'), sync),
       says('1EZ', parse('d', number), bind('', 'd'), describe('S', 'd'), sync),
       says('CZ', query('DISCARD ALL')),
       says('12CEZ', parse('a', 'DISCARD ALL'), bind('p', 'a'), execute('p'), bind('q', 'a'), execute('q'), sync),
-      says(
-        '12C12CEZ',
-        ...[parse('a', 'BEGIN'), bind('', 'a'), execute(''), parse('', 'DEALLOCATE ALL'), bind('', ''), execute('')],
-        ...[bind('', 'a'), execute(''), sync],
-      ),
+      says('12C12CEZ', ...[parse('a', 'BEGIN'), run('a'), once('DEALLOCATE ALL')], ...[run('a'), sync]),
       says('CZ', query('ROLLBACK')),
     ],
   },
@@ -86,39 +74,21 @@ export const nameCases: readonly Dialogue[] = [
     steps: [
       says('EZ', parse('a', 'SELECT * FROM missing'), sync),
       says('CZ', query('CREATE TABLE missing (id int)')),
-      says('12CZ', parse('a', 'SELECT * FROM missing'), bind('', 'a'), execute(''), sync),
+      says('12CZ', parse('a', 'SELECT * FROM missing'), run('a'), sync),
       says('CZ', query('DROP TABLE missing')),
     ],
   },
   {
     name: '12: a named Parse that fails, then another in the same write',
-    steps: [
-      says(
-        'EZ1Z2DCZ',
-        parse('a', 'SELECT * FROM missing'),
-        sync,
-        parse('a', 'SELECT 1'),
-        sync,
-        bind('', 'a'),
-        execute(''),
-        sync,
-      ),
-    ],
+    steps: [says('EZ1Z2DCZ', parse('a', 'SELECT * FROM missing'), sync, parse('a', 'SELECT 1'), sync, run('a'), sync)],
   },
   {
     name: '12: a Parse that fails destroys the old unnamed statement',
-    steps: [
-      says('1Z', parse('', 'SELECT 1'), sync),
-      says('EZ', parse('', 'SELEC'), sync),
-      says('EZ', bind('', ''), execute(''), sync),
-    ],
+    steps: [says('1Z', parse('', 'SELECT 1'), sync), says('EZ', parse('', 'SELEC'), sync), says('EZ', run(''), sync)],
   },
   {
     name: '14: the same name twice in one segment',
-    steps: [
-      says('1EZ', parse('a', 'SELECT 1'), parse('a', 'SELECT 2'), sync),
-      says('2DCZ', bind('', 'a'), execute(''), sync),
-    ],
+    steps: [says('1EZ', parse('a', 'SELECT 1'), parse('a', 'SELECT 2'), sync), says('2DCZ', run('a'), sync)],
   },
   {
     name: '14: the same name twice in two segments',
@@ -126,7 +96,7 @@ export const nameCases: readonly Dialogue[] = [
       says('1Z', parse('a', 'SELECT 1'), sync),
       says('EZ', parse('a', 'SELECT 2'), sync),
       says('EZ', parse('a', 'SELECT 1'), sync),
-      says('2DCZ', bind('', 'a'), execute(''), sync),
+      says('2DCZ', run('a'), sync),
       says('EZEZ', parse('a', 'SELECT 1'), sync, parse('a', 'SELEC'), sync),
     ],
   },
@@ -154,16 +124,16 @@ export const nameCases: readonly Dialogue[] = [
       says('EZ', describe('S', 'nobody'), sync),
       says('3Z', close('S', 'nobody'), sync),
       says('EZ', parse('', 'SELECT 1'), sync),
-      says('12CZ', parse('', 'ROLLBACK'), bind('', ''), execute(''), sync),
+      says('12CZ', once('ROLLBACK'), sync),
     ],
   },
   {
     name: '14: Close frees a name, in the same segment too',
     steps: [
-      says('12DCZ', parse('a', 'SELECT 1'), bind('', 'a'), execute(''), sync),
-      says('312DCZ', close('S', 'a'), parse('a', 'SELECT 2'), bind('', 'a'), execute(''), sync),
+      says('12DCZ', parse('a', 'SELECT 1'), run('a'), sync),
+      says('312DCZ', close('S', 'a'), parse('a', 'SELECT 2'), run('a'), sync),
       says('3Z', close('S', 'a'), sync),
-      says('EZ', bind('', 'a'), execute(''), sync),
+      says('EZ', run('a'), sync),
       says(
         '1313EZ',
         parse('a', 'SELECT 3'),
@@ -180,9 +150,9 @@ export const nameCases: readonly Dialogue[] = [
     steps: [
       says('1Z', parse('a', 'SELECT 1'), sync),
       says('EZ', execute('nobody'), close('S', 'a'), parse('a', 'SELECT 2'), sync),
-      says('2DCZ', bind('', 'a'), execute(''), sync),
+      says('2DCZ', run('a'), sync),
       says('3EZ', close('S', 'a'), parse('a', 'SELEC'), sync),
-      says('EZ', bind('', 'a'), execute(''), sync),
+      says('EZ', run('a'), sync),
     ],
   },
   {
@@ -190,7 +160,7 @@ export const nameCases: readonly Dialogue[] = [
     steps: [
       says('1Z', parse('a', 'SELECT 1'), sync),
       says('3EZ', close('S', 'a'), execute('nobody'), parse('a', 'SELECT 2'), sync),
-      says('EZ', bind('', 'a'), execute(''), sync),
+      says('EZ', run('a'), sync),
     ],
   },
   {
@@ -199,11 +169,11 @@ export const nameCases: readonly Dialogue[] = [
       says('CZ', query('BEGIN')),
       says('1Z', parse('a', 'SELECT 1'), sync),
       says('CZ', query('ROLLBACK')),
-      says('2DCZ', bind('', 'a'), execute(''), sync),
+      says('2DCZ', run('a'), sync),
       says('CZ', query('BEGIN')),
       says('3Z', close('S', 'a'), sync),
       says('CZ', query('ROLLBACK')),
-      says('EZ', bind('', 'a'), execute(''), sync),
+      says('EZ', run('a'), sync),
     ],
   },
   {
@@ -219,7 +189,7 @@ export const nameCases: readonly Dialogue[] = [
   },
   {
     name: '14: a name with what SQL would have to quote',
-    steps: [says('12DCZ', parse('"; DROP', 'SELECT 1'), bind('', '"; DROP'), execute(''), sync)],
+    steps: [says('12DCZ', parse('"; DROP', 'SELECT 1'), run('"; DROP'), sync)],
   },
   {
     name: '14: a name that is not in the client encoding',
@@ -241,7 +211,7 @@ export const nameCases: readonly Dialogue[] = [
       says('2DsE', bind('a', 'a'), execute('a', 1), bind('a', 'a'), flush),
       says('Z', sync),
       says('23EZ', bind('a', 'a'), close('P', 'a'), execute('a'), sync),
-      says('2DDDDDCZ', bind('', 'a'), execute(''), sync),
+      says('2DDDDDCZ', run('a'), sync),
     ],
   },
   {
@@ -257,7 +227,7 @@ export const nameCases: readonly Dialogue[] = [
     steps: [
       says('1tnZ', parse('', ''), describe('S', ''), sync),
       says('2nIZ', bind('', ''), describe('P', ''), execute(''), sync),
-      says('12IZ', parse('e', ' -- nothing\n'), bind('', 'e'), execute(''), sync),
+      says('12IZ', parse('e', ' -- nothing\n'), run('e'), sync),
       says('tnZ', describe('S', 'e'), sync),
     ],
   },
@@ -283,7 +253,7 @@ export const nameCases: readonly Dialogue[] = [
     name: 'cheap: too few and too many values',
     steps: [
       says('1Z', parse('a', 'SELECT $1::int'), sync),
-      says('EZ', bind('', 'a'), execute(''), sync),
+      says('EZ', run('a'), sync),
       says('EZ', bind('', 'a', '1', '2'), execute(''), sync),
       says('EZ', bind('', 'a', 'x'), execute(''), sync),
       says('2DCZ', bind('', 'a', '1'), execute(''), sync),
@@ -325,6 +295,34 @@ export const nameCases: readonly Dialogue[] = [
       saysByteByByte('12TDCZ', parse('a', 'SELECT $1'), bind('p', 'a', 'x'), describe('P', 'p'), execute('p'), sync),
       saysByteByByte('TDCZ', query('SELECT 1')),
       saysByteByByte('2DCZ', bind('', 'a', 'x'), execute(''), sync),
+    ],
+  },
+  {
+    name: '15: DEALLOCATE in a failed block leaves the statement, for what is sent right behind it, too',
+    steps: [
+      says('1Z', parse('a', 'SELECT 1'), sync),
+      says('CZEZEZEZ', query('BEGIN'), query('SELECT 1 / 0'), query('DEALLOCATE a'), run('a'), sync),
+      says('CZ', query('ROLLBACK')),
+      says('2DCZ', run('a'), sync),
+    ],
+  },
+  {
+    name: '14: a failed block knows statements that could not be prepared in it',
+    steps: [
+      says('11Z', parse('a', 'SELECT $1::int'), parse('b', 'INSERT INTO t VALUES ($1)'), sync),
+      says('1Z', parse('c', 'SELECT 3'), sync),
+      says('CZEZ', query('BEGIN'), query('SELECT 1 / 0')),
+      says('EZ', bind('', 'a', '1', '2'), sync),
+      says('EZ', bind('', 'a', '1'), sync),
+      says('tnZ', describe('S', 'b'), sync),
+      says('EZ', describe('S', 'a'), sync),
+      says('EZ', parse('a', 'ROLLBACK'), sync),
+      says('EZ', parse('a', 'SELECT 1'), sync),
+      says('EZ', parse('a', 'SELEC'), sync),
+      says('CZ', query('ROLLBACK')),
+      says('2DCZ', bind('', 'a', '1'), execute(''), sync),
+      says('CZEZtnEZ', query('BEGIN'), query('SELECT 1 / 0'), describe('S', 'b'), parse('b', 'COMMIT'), sync),
+      says('CCZEZEZ', query('ROLLBACK; BEGIN'), query('SELECT 1 / 0'), parse('a', 'COMMIT'), sync),
     ],
   },
 ];

@@ -12,10 +12,10 @@ import {
   sync,
   terminate,
 } from '../../support/bytes.ts';
-import { says, type Dialogue } from './dialogue.ts';
+import { once, run, says, type Dialogue } from './dialogue.ts';
 
 const five = 'SELECT n FROM generate_series(1, 5) AS n';
-const one = (text: string): Buffer => Buffer.concat([parse('', text), bind('', ''), execute(''), sync]);
+const one = (text: string): Buffer => Buffer.concat([once(text), sync]);
 
 /** Portals and the unnamed statement over Flush; many Syncs; errors and what is skipped behind them (cases 6 to 11). */
 export const pipelineCases: readonly Dialogue[] = [
@@ -108,12 +108,12 @@ export const pipelineCases: readonly Dialogue[] = [
     name: '7: the unnamed statement survives a statement with a name, and errors',
     steps: [
       says('1Z', parse('', 'SELECT 1'), sync),
-      says('12DCZ', parse('a', 'SELECT 2'), bind('', 'a'), execute(''), sync),
-      says('2DCZ', bind('', ''), execute(''), sync),
+      says('12DCZ', parse('a', 'SELECT 2'), run('a'), sync),
+      says('2DCZ', run(''), sync),
       says('EZ', bind('', 'unknown'), sync),
-      says('2DCZ', bind('', ''), execute(''), sync),
+      says('2DCZ', run(''), sync),
       says('3Z', close('S', ''), sync),
-      says('EZ', bind('', ''), execute(''), sync),
+      says('EZ', run(''), sync),
     ],
   },
   {
@@ -129,7 +129,7 @@ export const pipelineCases: readonly Dialogue[] = [
     steps: [
       says('1Z', parse('', 'SELECT 1'), sync),
       says('EZ', bind('', 'unknown'), parse('', 'SELECT 2'), sync),
-      says('2DCZ', bind('', ''), execute(''), sync),
+      says('2DCZ', run(''), sync),
     ],
   },
   {
@@ -137,16 +137,16 @@ export const pipelineCases: readonly Dialogue[] = [
     steps: [
       says('1Z', parse('', 'SELECT 1'), sync),
       says('EZ', bind('', 'unknown'), close('S', ''), sync),
-      says('2DCZ', bind('', ''), execute(''), sync),
+      says('2DCZ', run(''), sync),
     ],
   },
   {
     name: '7: the unnamed statement outlives DEALLOCATE ALL',
     steps: [
       says('1Z', parse('', 'SELECT 1'), sync),
-      says('12CZ', parse('d', 'DEALLOCATE ALL'), bind('', 'd'), execute(''), sync),
-      says('2DCZ', bind('', ''), execute(''), sync),
-      says('EZ', bind('', 'd'), execute(''), sync),
+      says('12CZ', parse('d', 'DEALLOCATE ALL'), run('d'), sync),
+      says('2DCZ', run(''), sync),
+      says('EZ', run('d'), sync),
     ],
   },
   {
@@ -202,37 +202,13 @@ export const pipelineCases: readonly Dialogue[] = [
   },
   {
     name: '10: an error in the middle, and what follows it is skipped up to Sync',
-    steps: [
-      says(
-        '12DCEZ',
-        parse('', 'SELECT 1'),
-        bind('', ''),
-        execute(''),
-        parse('', 'SELEC 2'),
-        bind('', ''),
-        execute(''),
-        parse('', 'SELECT 3'),
-        bind('', ''),
-        execute(''),
-        sync,
-      ),
-      says('TDCZ', query('SELECT 4')),
-    ],
+    steps: [says('12DCEZ', once('SELECT 1'), once('SELEC 2'), once('SELECT 3'), sync), says('TDCZ', query('SELECT 4'))],
   },
   {
     name: '10: the same with a Sync that comes late',
     steps: [
-      says(
-        '12DCE',
-        parse('', 'SELECT 1'),
-        bind('', ''),
-        execute(''),
-        parse('', 'SELEC 2'),
-        bind('', ''),
-        execute(''),
-        flush,
-      ),
-      says('', parse('', 'SELECT 3'), bind('', ''), execute(''), describe('S', ''), close('S', 'a')),
+      says('12DCE', once('SELECT 1'), once('SELEC 2'), flush),
+      says('', once('SELECT 3'), describe('S', ''), close('S', 'a')),
       says('Z', sync),
       says('Z', sync),
     ],
@@ -241,25 +217,16 @@ export const pipelineCases: readonly Dialogue[] = [
     name: '10: named statements in a segment that fails are as if never parsed',
     steps: [
       says('1EZ', parse('before', 'SELECT 1'), parse('bad', 'SELEC'), parse('behind', 'SELECT 2'), sync),
-      says('2DCZ', bind('', 'before'), execute(''), sync),
-      says('EZ', bind('', 'bad'), execute(''), sync),
-      says('EZ', bind('', 'behind'), execute(''), sync),
-      says('12DCZ', parse('behind', 'SELECT 3'), bind('', 'behind'), execute(''), sync),
+      says('2DCZ', run('before'), sync),
+      says('EZ', run('bad'), sync),
+      says('EZ', run('behind'), sync),
+      says('12DCZ', parse('behind', 'SELECT 3'), run('behind'), sync),
     ],
   },
   {
     name: '10: an implicit transaction of several statements is rolled back as a whole',
     steps: [
-      says(
-        '12C1EZ',
-        parse('', "INSERT INTO t VALUES (100, 'x')"),
-        bind('', ''),
-        execute(''),
-        parse('', 'SELECT 1 / 0'),
-        bind('', ''),
-        execute(''),
-        sync,
-      ),
+      says('12C1EZ', once("INSERT INTO t VALUES (100, 'x')"), once('SELECT 1 / 0'), sync),
       says('TDCZ', query('SELECT count(*) FROM t')),
     ],
   },

@@ -13,7 +13,7 @@ import {
   terminate,
 } from '../../support/bytes.ts';
 import { copyData, copyDone, copyFail, functionCall } from './copy-messages.ts';
-import { says, type Dialogue } from './dialogue.ts';
+import { once, run, says, type Dialogue } from './dialogue.ts';
 
 const copy = 'COPY c FROM STDIN';
 
@@ -37,7 +37,7 @@ export const queryCases: readonly Dialogue[] = [
       says('CZ', query('ROLLBACK')),
       says('1Z', parse('', 'SELECT 1'), sync),
       says('VZ', functionCall(1397, '-3')),
-      says('2DCZ', bind('', ''), execute(''), sync),
+      says('2DCZ', run(''), sync),
       says('12', parse('', 'SELECT 1'), bind('', ''), flush),
       says('VZ', functionCall(1397, '-3')),
       says('EZ', execute(''), sync),
@@ -71,10 +71,10 @@ export const queryCases: readonly Dialogue[] = [
     steps: [
       says('12TDCZ', parse('', 'SELECT 1'), bind('', ''), query('SELECT 2')),
       says('EZ', execute(''), sync),
-      says('12DCTDCZ', parse('a', 'SELECT 1'), bind('', 'a'), execute(''), query('SELECT 2')),
-      says('2DCZ', bind('', 'a'), execute(''), sync),
+      says('12DCTDCZ', parse('a', 'SELECT 1'), run('a'), query('SELECT 2')),
+      says('2DCZ', run('a'), sync),
       says('1Z', parse('b', "INSERT INTO t VALUES (60, 'x')"), sync),
-      says('2CEZ', bind('', 'b'), execute(''), query('SELECT 1 / 0')),
+      says('2CEZ', run('b'), query('SELECT 1 / 0')),
       says('TDCZ', query('SELECT count(*) FROM t')),
     ],
   },
@@ -83,7 +83,7 @@ export const queryCases: readonly Dialogue[] = [
     steps: [
       says('TDCZ', query('SELECT notices()')),
       says('CZ', query('CALL committing()')),
-      says('12CZ', parse('', 'CALL committing()'), bind('', ''), execute(''), sync),
+      says('12CZ', once('CALL committing()'), sync),
       says('CZ', query('BEGIN')),
       says('EZ', query('CALL committing()')),
       says('CZ', query('ROLLBACK')),
@@ -97,18 +97,8 @@ export const queryCases: readonly Dialogue[] = [
       says('CZ', query('BEGIN')),
       says('CZ', query('INSERT INTO deferred VALUES (1), (1)')),
       says('EZ', query('COMMIT')),
-      says('12CEZ', parse('', 'INSERT INTO deferred VALUES (1), (1)'), bind('', ''), execute(''), sync),
-      says(
-        '12CEZ12DCZ',
-        parse('', 'INSERT INTO deferred VALUES (1), (1)'),
-        bind('', ''),
-        execute(''),
-        sync,
-        parse('', 'SELECT 1'),
-        bind('', ''),
-        execute(''),
-        sync,
-      ),
+      says('12CEZ', once('INSERT INTO deferred VALUES (1), (1)'), sync),
+      says('12CEZ12DCZ', once('INSERT INTO deferred VALUES (1), (1)'), sync, once('SELECT 1'), sync),
     ],
   },
   {
@@ -131,7 +121,7 @@ export const queryCases: readonly Dialogue[] = [
   },
   {
     name: '25: an extended segment and Terminate: nothing is answered',
-    steps: [says('!', parse('', "INSERT INTO t VALUES (70, 'x')"), bind('', ''), execute(''), terminate)],
+    steps: [says('!', once("INSERT INTO t VALUES (70, 'x')"), terminate)],
   },
   {
     name: '25: an INSERT and Terminate in one write commits',
@@ -182,8 +172,8 @@ export const queryCases: readonly Dialogue[] = [
   {
     name: '23: texts and values that are long',
     steps: [
-      says('12DCZ', parse('a', `SELECT '${'x'.repeat(40_000)}'`), bind('', 'a'), execute(''), sync),
-      says('12DCZ', parse('', `SELECT '${'y'.repeat(200_000)}'`), bind('', ''), execute(''), sync),
+      says('12DCZ', parse('a', `SELECT '${'x'.repeat(40_000)}'`), run('a'), sync),
+      says('12DCZ', parse('', `SELECT '${'y'.repeat(200_000)}'`), run(''), sync),
       says('TDCZ', query(`SELECT '${'z'.repeat(1_000_000)}'`)),
       says('12DCZ', parse('v', 'SELECT length($1)'), bind('', 'v', 'w'.repeat(3_000_000)), execute(''), sync),
       says('2DCZ', bind('', 'v', 'w'.repeat(3_000_000)), execute(''), sync),

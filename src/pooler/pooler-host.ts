@@ -1,0 +1,37 @@
+import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
+import type { ClientSocket } from '../net/client-socket.ts';
+import type { PoolBudget } from '../pool/pool-budget.ts';
+import type { StatementRegistry } from '../session/statement-names.ts';
+import type { ClientKey } from './clients.ts';
+import type { LoginRequest } from './startup.ts';
+
+/** Something other than PostgreSQL that serves a logged-in client: the admin database. */
+export interface SpecialDatabase {
+  /** Takes the client over. `ended` is called once, when it is gone. */
+  serve(client: ClientSocket, request: LoginRequest, key: ClientKey, backlog: Buffer, ended: () => void): void;
+}
+
+/** What the thread's surroundings do for a pooler. */
+export interface PoolerHost {
+  readonly thread: number;
+  readonly registry: StatementRegistry;
+  readonly mockSecret: Buffer;
+  /** Names this pgmirror among all. */
+  readonly instance: string;
+  /** Whether mirrors of a source lead back to a pgmirror of the trail, which has come to look at it. */
+  readonly isCircle: (source: string, trail: readonly string[]) => Promise<boolean>;
+  readonly desk: RecordingDesk;
+  readonly special: SpecialDatabase;
+  readonly budget: (key: string, shared: boolean) => Promise<PoolBudget>;
+  /** Counts a client connection of the process: false, there are too many. */
+  readonly clientArrived: (limit: number) => boolean;
+  readonly clientLeft: () => void;
+  /** The same for connections that have not logged in yet. */
+  readonly loginArrived: (limit: number) => boolean;
+  readonly loginLeft: () => void;
+  /** Tells the other threads that a login from there failed. */
+  readonly loginFailed: (address: string) => void;
+  /** A CancelRequest for a client of another thread. */
+  readonly cancelElsewhere: (key: ClientKey) => void;
+  readonly log: (level: 'debug' | 'info' | 'warn', message: string, fields: object) => void;
+}
