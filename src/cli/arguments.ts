@@ -42,7 +42,8 @@ Usage:
                   [--fail-on CONDITION]… [--min-calls N] [--explain FINGERPRINT]
       What a running pgmirror found: which queries became slower, fail, or answer differently.
   pgmirror demo [--seconds N]
-      A source and a mirror of its own with sample traffic, for 20 seconds unless told (1 to 86400).
+      A source and a mirror of its own with sample traffic, for 20 seconds unless told (1 to 86400);
+      up to 30 more where too little has been measured by then.
   pgmirror --help | --version
 
 Options:

@@ -47,8 +47,9 @@ function startDemo(t: TestContext, seconds: number): RunningDemo {
 describe('the demo', () => {
   it('ends with status 0 when both databases hold the same rows, and leaves nothing behind', async (t) => {
     const leaks = new LeakWatch();
-    const demo = startDemo(t, 8);
-    const [status] = await within(demo.exited, 60_000, 'the demo to end');
+    // Too few for a report: it goes on until one query is known to be slower.
+    const demo = startDemo(t, 1);
+    const [status] = await within(demo.exited, 120_000, 'the demo to end');
     assert.equal(status, 0, demo.output());
     assert.match(demo.output(), /Both databases hold the same rows\./);
     assert.match(demo.output(), /replayed on the mirror +[\d ]+ 100\.0 %/);
