@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { HttpHost, MirrorFigures, PoolFigures, Readiness } from '../http/http-host.ts';
+import { permittedTexts } from '../mirror/report/permitted-texts.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
 import type { MirrorState, MirrorTargetStatus } from '../mirror/replay/mirror-process-messages.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
@@ -68,7 +69,9 @@ export class TrafficView implements HttpHost {
 
   async queries(): Promise<readonly QueryReport[]> {
     this.#queries = (await this.#from.mirrorChild()?.queries()) ?? this.#queries;
-    return this.#queries;
+    // What was told last may have been told while more was permitted.
+    const statements = this.#from.config().general.log_statements;
+    return this.#queries.map((query) => permittedTexts(query, statements));
   }
 
   /** RESET STATS: nothing is known any more. */
