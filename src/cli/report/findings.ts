@@ -75,7 +75,7 @@ function verdict(
     parts.push(
       open === 0
         ? 'no query is slower on the mirror'
-        : `no query is known to be slower on the mirror (${open} of ${queries.length} ran too seldom or unevenly to tell)`,
+        : `no query is known to be slower on the mirror (${open} of ${queries.length} ran too seldom, late or unevenly to tell)`,
     );
   }
   parts.push(

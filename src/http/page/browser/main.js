@@ -77,8 +77,8 @@ function verdict(mirrors, queries) {
   if (away.length > 0 || found.length > 0) return `${[...away, ...found].join(', ')}.`;
   if (queries.length === 0) return 'Nothing has been replayed yet.';
   const open = queries.filter(({ change }) => change === 'unknown').length;
-  return open === queries.length
-    ? `Nothing is known to be slower, failing or different on the mirror${verified(mirrors)}. All queries ran too seldom to tell.`
+  return open > 0
+    ? `Nothing is known to be slower, failing or different on the mirror${verified(mirrors)}. ${open} of ${counted(queries.length)} ran too seldom, late or unevenly to tell.`
     : `${mirrors.length === 1 ? 'The mirror does' : 'The mirrors do'} as well as the source${verified(mirrors)}.`;
 }
 
