@@ -7,10 +7,10 @@ const MIN_IN_SLICE = 8;
 const MIN_SLICES = 3;
 const MIN_SHARE = 0.75;
 
-/** Latencies from 16 µs to 16 s, eight cells for each doubling. */
+/** Latencies from 16 µs to more than an hour, eight cells for each doubling: beyond them both sides would look alike. */
 const PER_DOUBLING = 8;
 const LOWEST = 4;
-const CELLS = 20 * PER_DOUBLING;
+const CELLS = 28 * PER_DOUBLING;
 const MAX_IN_SLICE = 65_535;
 
 /** Latencies of both sides within some time. */

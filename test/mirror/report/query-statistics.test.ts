@@ -123,6 +123,14 @@ describe('QueryStatistics', () => {
     );
   });
 
+  it('knows what is slower by a minute, too', () => {
+    const minute = 60_000_000;
+    const rows = Array.from({ length: 60 }, () => request({ sourceTime: minute, mirrorTime: 2 * minute }));
+    assert.equal(reportOf(...rows).change, 'slower');
+    const faster = Array.from({ length: 60 }, () => request({ sourceTime: 2 * minute, mirrorTime: minute }));
+    assert.equal(reportOf(...faster).change, 'faster');
+  });
+
   it('does not take for the mirror’s what this process was too busy to look at', () => {
     const busy = Array.from({ length: 200 }, () => request({ mirrorTime: 9_000, mirrorTimeAtLeast: 900 }));
     const row = reportOf(...busy);
