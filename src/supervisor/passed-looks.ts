@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Looks are passed on with this pause between them at least: each is a connection to every mirror of a source. */
+/** Looks at a source are passed on with this pause between them at least: each is a connection to every mirror of it. */
 const PAUSE_MS = 200;
 /** Longer than this nobody waits. */
 const LONGEST_WAIT_MS = 1_000;
@@ -11,7 +11,8 @@ const LONGEST_WAIT_MS = 1_000;
  */
 export class PassedLooks {
   readonly #pass: (source: string, trail: readonly string[]) => Promise<boolean>;
-  #nextAt = -Infinity;
+  /** By source: whoever mirrors many looks at all of them at once. */
+  readonly #nextAt = new Map<string, number>();
 
   /** `pass`: whether the mirrors of the source lead back to a pgmirror of the trail. */
   constructor(pass: (source: string, trail: readonly string[]) => Promise<boolean>) {
@@ -21,9 +22,9 @@ export class PassedLooks {
   /** The same, when its turn has come; false where that would be too late for whoever looks. Never rejects. */
   async isCircle(source: string, trail: readonly string[]): Promise<boolean> {
     const now = performance.now();
-    const at = Math.max(now, this.#nextAt);
+    const at = Math.max(now, this.#nextAt.get(source) ?? now);
     if (at - now > LONGEST_WAIT_MS) return false;
-    this.#nextAt = at + PAUSE_MS;
+    this.#nextAt.set(source, at + PAUSE_MS);
     if (at > now) await delay(at - now);
     return this.#pass(source, trail).catch(() => false);
   }

@@ -18,6 +18,12 @@ describe('Looks of other pgmirrors', () => {
     assert.equal(answers.filter((isCircle) => isCircle).length, passed);
   });
 
+  it('at one source do not wait for those at others', async () => {
+    const looks = new PassedLooks(async () => Promise.resolve(true));
+    const answers = await Promise.all(Array.from({ length: 50 }, async (_, n) => looks.isCircle(`app ${n}`, ['a'])));
+    assert.equal(answers.filter((isCircle) => isCircle).length, 50);
+  });
+
   it('find nothing where they cannot be passed on', async () => {
     const looks = new PassedLooks(async () => Promise.reject(new Error('no mirror process')));
     assert.equal(await looks.isCircle('app', ['a']), false);
