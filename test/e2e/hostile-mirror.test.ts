@@ -131,7 +131,7 @@ describe('A mirror that', () => {
       const said = mirrored.pgmirror.log.lines.slice(from).filter(({ level }) => Number(level) >= 40);
       assert.ok(said.length <= 6, said.map((line) => JSON.stringify(line).slice(0, 200)).join('\n'));
       assert.deepEqual(
-        said.map(({ msg: text }) => String(text)).filter((text) => !reports.has(text)),
+        said.map(({ msg: text }) => text).filter((text) => !reports.has(text)),
         [],
       );
     });
