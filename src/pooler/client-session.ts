@@ -252,6 +252,8 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
 
   forgetSequences(server: Server): void {
     this.link.foreignSequences = false;
+    // As with #release: the message is shown again when the client has taken what there is.
+    if (this.#output.paused) return;
     this.link.state = 'waiting';
     runTask(server, 'DISCARD SEQUENCES', this.options.limits.rollbackTimeoutMs, (result) => {
       if (result.outcome === 'lost') {
@@ -264,7 +266,8 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
   }
 
   showStatements(server: Server): void {
-    this.link.statementsAsked = 'shown';
+    this.link.statementsAsked = this.#output.paused ? 'no' : 'shown';
+    if (this.#output.paused) return;
     this.link.state = 'waiting';
     showStatements(this.link, server, this.options.limits.rollbackTimeoutMs, (lost) => {
       if (lost !== undefined) this.#ending.serverGone(lost.lastWords ?? errorResponse(serverLostError(lost.reason)));

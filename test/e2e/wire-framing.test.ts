@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
-import { bind, execute, parse, query, sync } from '../support/bytes.ts';
+import { bind, execute, parse, query, rowValues, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
 import type { RunningPostgres } from '../support/postgres.ts';
-import type { WireClient } from '../support/wire-client.ts';
+import { TemporaryFiles } from '../support/temporary-files.ts';
+import { WireClient } from '../support/wire-client.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { copyData, copyDone } from './wire/copy-messages.ts';
@@ -61,6 +63,37 @@ describe('Messages longer than any buffer', () => {
     slow.socket.resume();
     await within(count.reached(300_000_000), 30_000, 'all rows');
     await Promise.all([slow.end(), other.end()]);
+  });
+
+  it('are taken by the client before its session is asked or changed for what comes next', async (t) => {
+    const cleaned = inReverse(t);
+    const { folder } = await TemporaryFiles.start(cleaned);
+    const local = await Comparison.start(cleaned, server, { default_pool_size: 1, unix_socket_dir: folder });
+    const row = 'x'.repeat(30_000);
+    // Of so many answers, more or less, the last is what the socket's buffers do not take.
+    for (let count = 6; count < 16; count += 1) {
+      const client = await WireClient.login(
+        { host: folder, port: local.pgmirror.port },
+        { user: 'alice', database: 'app' },
+      );
+      client.send(parse('a', "SELECT 'a'"), sync, query('BEGIN'));
+      await client.expect('1', 'Z', 'C', 'Z');
+      client.socket.pause();
+      for (let sent = 0; sent < count; sent += 1) {
+        client.send(query(`SELECT '${row}'`));
+        await delay(10);
+      }
+      await delay(30);
+      client.send(query('EXECUTE a'));
+      await delay(50);
+      client.socket.resume();
+      for (let read = 0; read < count; read += 1) {
+        const [, message] = await client.expect('T', 'D', 'C', 'Z');
+        assert.ok(message !== undefined && rowValues(message)[0] === row);
+      }
+      await client.expect('T', 'D', 'C', 'Z');
+      await client.end();
+    }
   });
 
   it('are what a server may report at login', async (t) => {
