@@ -155,9 +155,14 @@ export class ClientInput {
 
   #forward(server: Server, type: number, bytes: Buffer, start: number, end: number): boolean {
     if (this.#requests.forward(server, type, bytes, start, end)) return true;
+    this.#prepareServer(server);
+    return false;
+  }
+
+  /** What a message that was not passed on needs of the server's session before. */
+  #prepareServer(server: Server): void {
     if (this.#link.foreignSequences) this.#owner.forgetSequences(server);
     else if (this.#link.statementsAsked === 'wanted') this.#owner.showStatements(server);
-    return false;
   }
 
   #longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {
@@ -167,7 +172,10 @@ export class ClientInput {
       server = this.#owner.checkout();
       if (server === undefined) return false;
     }
-    return this.#owner.isActive && this.#requests.forwardLong(server, type, bytes, start, end, length);
+    if (!this.#owner.isActive) return false;
+    const taken = this.#requests.forwardLong(server, type, bytes, start, end, length);
+    if (taken === false) this.#prepareServer(server);
+    return taken;
   }
 
   #piece(bytes: Buffer, start: number, end: number, last: boolean): void {

@@ -54,10 +54,14 @@ export class StatementAnswers {
     return injected ? NOTHING : undefined;
   }
 
-  /** The name was free after all (a DEALLOCATE ALL sent ahead of it was run): the server has another text under it. */
+  /** The name was free after all (a DEALLOCATE sent ahead of it was run): the server has another text under it. */
   #parsedAgain(server: Server, former: ClientStatement, definition: Buffer): void {
+    const { prepared } = server.state;
+    if (former.text.isOwn) prepared.closed(former.text);
+    this.#link.statements.closed(former);
     const statement = this.#link.statements.parsing(former.name, definition, former.segment);
     this.#link.statements.parsed(statement);
+    if (statement.text.isOwn) prepared.prepared(statement.text);
     server.state.unclean = true;
   }
 

@@ -368,17 +368,18 @@ export class StatementRelay {
       case 'alone':
         return true;
       case 'amid':
-        this.#show(server);
-        return true;
+        return this.#show(server);
     }
   }
 
-  /** Has the server hold the client's statements under its own names, and no others. */
-  #show(server: Server): void {
+  /** Has the server hold the client's statements under its own names, and no others. False: it does already. */
+  #show(server: Server): boolean {
     const { closed, missing } = takeOwnNames(this.#link, server);
+    if (closed.length === 0 && missing.length === 0) return false;
     for (const text of closed) this.#preparation.drop(server, text);
     for (const statement of missing) this.#preparation.prepare(server, statement);
     this.#output.hurry(server);
+    return true;
   }
 
   /** Makes the server's unnamed statement the client's own: it must never be another client's. False: not now. */

@@ -7,6 +7,7 @@ import {
   describe,
   errorFields,
   execute,
+  flush,
   parse,
   query,
   rowValues,
@@ -271,9 +272,10 @@ suite('What one client does to its session', () => {
       simple: [query("SELECT currval('counted')")],
       unnamed: [parse('', 'SELECT lastval()'), bind('', ''), execute(''), sync],
       named: [bind('', 'last'), execute(''), sync],
+      long: [bind('', 'long', 'x'.repeat(200_000)), execute(''), sync],
     };
-    b.send(parse('last', 'SELECT lastval()'), sync);
-    await b.expect('1', 'Z');
+    b.send(parse('last', 'SELECT lastval()'), parse('long', 'SELECT lastval(), length($1::text)'), sync);
+    await b.expect('1', '1', 'Z');
     for (const messages of Object.values(last)) {
       a.send(query('BEGIN'), next, query('SELECT lastval()'), query('COMMIT')); // not what keeps a connection
       await a.expect('C', 'Z', 'T', 'D', 'C', 'Z', 'T', 'D', 'C', 'Z', 'C', 'Z');
@@ -334,6 +336,19 @@ suite('A statement that a server connection lacks', () => {
     await comparison.killConnections();
     client.send(bind('', 'a', '1'), execute(''), describe('S', 'a'), sync);
     await client.expect('2', 'D', 'C', 't', 'T', 'Z');
+    await client.end();
+  });
+
+  it('does not keep SQL from asking what is prepared, though its name is too long to be shown', async (t) => {
+    const comparison = await Comparison.start(inReverse(t), server, { default_pool_size: 1 });
+    const client = await comparison.pooled();
+    client.send(parse('a'.repeat(70), 'SELECT 1'), sync);
+    await client.expect('1', 'Z');
+    await comparison.killConnections();
+    client.send(parse('', 'SELECT 1'), flush);
+    await client.expect('1');
+    client.send(parse('', 'SELECT name FROM pg_prepared_statements'), bind('', ''), execute(''), sync);
+    await client.expect('1', '2', 'C', 'Z');
     await client.end();
   });
 

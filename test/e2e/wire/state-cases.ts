@@ -162,6 +162,25 @@ export const stateCases: readonly Dialogue[] = [
     ],
   },
   {
+    name: '15: SQL asks what is prepared with a value longer than a chunk',
+    steps: [
+      says('1Z', parse('long', 'SELECT name, length($1::text) FROM pg_prepared_statements'), sync),
+      says('2DCZ', bind('', 'long', 'x'.repeat(200_000)), execute(''), sync),
+      says('TDCZ', query(prepared)),
+    ],
+  },
+  {
+    name: '15: a name that was deallocated among other statements is free again',
+    steps: [
+      says('1Z', parse('p', 'SELECT 1'), sync),
+      says('CTDCZ', query('DEALLOCATE p; SELECT 5')),
+      says('1Z', parse('p', 'SELECT 2'), sync),
+      says('2DCZ', bind('', 'p'), execute(''), sync),
+      says('TDCZ', query('EXECUTE p')),
+      says('TDCZ', query(prepared)),
+    ],
+  },
+  {
     name: '15: SQL asks what is prepared where one of it cannot be prepared any more',
     steps: [
       says('CZ', query('CREATE TABLE altered (id int)')),
