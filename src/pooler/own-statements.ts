@@ -1,10 +1,11 @@
 import { Backend, Target, TransactionStatus } from '../protocol/message-types.ts';
-import { close, describe, sync } from '../protocol/frontend-messages.ts';
+import { close, describe, runNamed, sync } from '../protocol/frontend-messages.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
 import { resultShape } from '../session/result-shape.ts';
 import type { TextSource } from '../session/state-watch.ts';
 import { Touch, statementNamesIn } from '../session/state-touches.ts';
 import type { PreparedText } from '../session/statement-names.ts';
+import { quoteIdentifier } from '../util/sql-quote.ts';
 import { notified } from './notifier.ts';
 import { runMessages } from './server-task.ts';
 import type { LostServer, TaskResult } from './server-task.ts';
@@ -102,21 +103,33 @@ export function showStatements(
     };
     return;
   }
-  const { prepared } = server.state;
   const { closed: foreign, missing } = takeOwnNames(link, server);
+  const before = (type: number, message: Buffer): boolean => notified(link, server, type, message);
+  // In a transaction block, one that cannot be prepared must not be the end of it.
+  const inBlock = server.status === TransactionStatus.InTransaction && missing.length > 0;
+  const savepoint = `${link.statements.prefix}savepoint`;
+  const command = (verb: string, then: () => void): void => {
+    const told = (result: TaskResult): void => (result.outcome === 'lost' ? done(result) : then());
+    runMessages(server, runNamed(savepoint, `${verb} ${quoteIdentifier(savepoint)}`), timeoutMs, told, { before });
+  };
   const next = (): void => {
     const text = missing.shift()?.text;
-    if (text === undefined) done(undefined);
-    else if (!isUsable(server)) next();
-    else prepareOwn(link, server, text, timeoutMs, (lost) => (lost === undefined ? next() : done(lost)));
+    if (text !== undefined) prepareOwn(link, server, text, timeoutMs, prepared);
+    else if (inBlock) command('RELEASE', () => done(undefined));
+    else done(undefined);
+  };
+  const prepared = (lost: LostServer | undefined): void => {
+    if (lost !== undefined) done(lost);
+    else if (isUsable(server)) next();
+    else command('ROLLBACK TO', next);
   };
   const closes = foreign.map((text) => close(Target.Statement, text.name));
   const closed = (result: TaskResult): void => {
-    for (const text of foreign) prepared.closed(text);
+    for (const text of foreign) server.state.prepared.closed(text);
     if (result.outcome === 'lost') done(result);
+    else if (inBlock) command('SAVEPOINT', next);
     else next();
   };
-  const before = (type: number, message: Buffer): boolean => notified(link, server, type, message);
   runMessages(server, Buffer.concat([...closes, sync()]), timeoutMs, closed, { before });
 }
 

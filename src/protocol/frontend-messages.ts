@@ -62,6 +62,18 @@ export function close(target: (typeof Target)[keyof typeof Target], name: string
   return new MessageWriter(Frontend.Close).int8(target).string(name).finish();
 }
 
+/** Runs a statement that returns nothing, by the extended flow and under a name: what is unnamed stays as it is. */
+export function runNamed(name: string, text: string): Buffer {
+  return Buffer.concat([
+    serialize.parse({ name, text }),
+    serialize.bind({ portal: name, statement: name }),
+    serialize.execute({ portal: name }),
+    serialize.close({ type: 'P', name }),
+    serialize.close({ type: 'S', name }),
+    sync(),
+  ]);
+}
+
 /** A Bind of a statement without parameters, to the unnamed portal. */
 export function bindAbsent(statement: string): Buffer {
   return serialize.bind({ statement });

@@ -181,6 +181,21 @@ export const stateCases: readonly Dialogue[] = [
     ],
   },
   {
+    name: '15: SQL asks in a transaction block what is prepared where one of it cannot be prepared any more',
+    steps: [
+      says('CZ', query('CREATE TABLE altered (id int)')),
+      says('11Z', parse('a', 'SELECT * FROM altered'), parse('b', 'SELECT 1'), sync),
+      says('CZ', query('DROP TABLE altered')),
+      says('CZ', query('BEGIN')),
+      says('12Ds', ...[parse('', 'SELECT n FROM generate_series(1, 3) AS n'), bind('', ''), execute('', 1), flush]),
+      says('Z', sync),
+      says('12DCZ', ...[parse('c', 'EXECUTE b'), bind('p', 'c'), execute('p'), sync]),
+      says('DsZ', execute('', 1), sync),
+      says('TDCZ', query('EXECUTE b')),
+      says('CZ', query('COMMIT')),
+    ],
+  },
+  {
     name: '15: SQL asks what is prepared where one of it cannot be prepared any more',
     steps: [
       says('CZ', query('CREATE TABLE altered (id int)')),
