@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import type { HttpHost, MirrorFigures, PoolFigures, Readiness } from '../http/http-host.ts';
 import { permittedTexts } from '../mirror/report/permitted-texts.ts';
@@ -10,6 +11,9 @@ import { mirrorFigures, sourceDatabases } from './mirror-figures.ts';
 import { exposureOf } from './mirrors.ts';
 import type { MirrorIds, MirrorOverrides } from './mirrors.ts';
 import { SourceReach } from './source-reach.ts';
+
+/** Whoever asks whether clients are served does not wait longer than this for what is to be told of mirrors. */
+const MIRRORS_MS = 500;
 
 /** Where the view looks. */
 export interface TrafficSources {
@@ -95,11 +99,17 @@ export class TrafficView implements HttpHost {
   }
 
   async readiness(): Promise<Readiness> {
-    const [sources, told] = await Promise.all([
+    const told = this.#from
+      .mirrorChild()
+      ?.status()
+      .then((statuses) => {
+        for (const status of statuses ?? []) this.#statuses.set(status.id, status);
+      });
+    const inTime = delay(MIRRORS_MS, undefined, { ref: false });
+    const [sources] = await Promise.all([
       this.#reach.of(sourceDatabases(this.#from.config())),
-      this.#from.mirrorChild()?.status(),
+      Promise.race([told, inTime]),
     ]);
-    for (const status of told ?? []) this.#statuses.set(status.id, status);
     const config = this.#from.config();
     // Those of the configuration: one that has moved since was another.
     const refused = config.mirroring.flatMap((mirror) => {

@@ -8,6 +8,7 @@ import type { MirrorChild } from '../../src/supervisor/mirror-child.ts';
 import { MirrorIds } from '../../src/supervisor/mirrors.ts';
 import { TrafficView } from '../../src/supervisor/traffic-view.ts';
 import { load } from '../config/config-files.ts';
+import { within } from '../support/eventually.ts';
 
 const config = (mirrorPort: number): string => `
 [[databases]]
@@ -58,6 +59,16 @@ describe('what /readyz tells of mirrors', () => {
     current = after;
     told = [{ id: idOf(), state: 'up', reason: '' }];
     assert.deepEqual(await refused(), {}, 'another place is another mirror');
+  });
+});
+
+describe('an answer of /readyz', () => {
+  it('does not wait for a mirror process that hangs', async (t) => {
+    const current = load(t, config(1));
+    const never = new Promise<undefined>(() => undefined);
+    const view = viewOf(() => current, { status: () => never } as unknown as MirrorChild);
+    const { refused } = await within(view.readiness(), 5_000, 'the answer');
+    assert.deepEqual(refused, {});
   });
 });
 
