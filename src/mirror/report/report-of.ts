@@ -113,7 +113,9 @@ function changeOf(tail: Ratios, median: Ratios, count: number, strictness: numbe
   if (seems) return 'unknown';
   const isFaster = (ratios: Ratios, bound: number, surely: number): boolean =>
     ratios.value <= 1 / bound && ratios.high < 1 / surely && ratios.lasts((own) => own <= 2 / (1 + bound));
-  if (isFaster(tail, TAIL, 1) || isFaster(median, MIDDLE, 1.2)) return 'faster';
+  if (isFaster(tail, TAIL, 1)) return 'faster';
+  // What is mostly quicker, and now and then takes longer, is neither.
+  if (isFaster(median, MIDDLE, 1.2)) return tail.value < TAIL ? 'faster' : 'unknown';
   return 'none';
 }
 

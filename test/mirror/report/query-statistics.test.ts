@@ -96,6 +96,11 @@ describe('QueryStatistics', () => {
       'none',
       'three of fifty',
     );
+    assert.equal(
+      change(50, (n) => (n % 17 === 0 ? 3_000 : 400)),
+      'unknown',
+      'mostly faster, and three of fifty are not',
+    );
   });
 
   it('calls slower or faster only what is so at one time and at another', () => {
