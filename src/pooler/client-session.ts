@@ -240,8 +240,9 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
 
   #settingsPrepared(server: Server): void {
     if (this.link.state !== 'waiting') {
+      server.state.unclean ||= this.keepsServer;
       this.unlink();
-      this.options.pool.release(server);
+      this.handBack(server);
       this.#ending.finish();
       return;
     }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe as suite, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { bind, describe, execute, flush, parse, query, rowValues, startup, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
@@ -259,6 +260,39 @@ suite('When a client vanishes, what it left is undone and the next client is ser
       async () => JSON.stringify(await states()) === JSON.stringify([{ state: 'idle', wait_event: 'ClientRead' }]),
     );
     assert.equal(requests, 2);
+  });
+
+  it('while the session that it keeps is given its settings again: nobody finds what is in it', async (t) => {
+    const cleaning = inReverse(t);
+    const database = await createDatabase(server);
+    const proxy = await MeddlingProxy.start(cleaning, server);
+    const entry = { ...databaseEntry('app', server, database), port: proxy.port };
+    const users = [{ name: 'alice', database: 'app', password: 'alice-password' }];
+    const general = { default_pool_size: 1 };
+    const { host, port } = await Pgmirror.start(cleaning, { general, databases: [entry], users });
+    const login = { user: 'alice', password: 'alice-password', database: 'app' };
+    const client = await WireClient.login({ host, port }, { ...login, parameters: { DateStyle: 'SQL, DMY' } });
+    const next = await WireClient.login({ host, port }, login);
+    await client.query('SELECT 1');
+    const settings = Promise.withResolvers<void>();
+    proxy.corrupt((chunk, direction) => {
+      if (direction === 'toServer' && chunk.includes("set_config('datestyle'")) {
+        proxy.stall('toClient');
+        settings.resolve();
+      }
+      return chunk;
+    });
+    client.send(query('CREATE TEMP TABLE mine (id int); RESET ALL'));
+    await settings.promise;
+    await client.reset();
+    await delay(200);
+    proxy.corrupt(undefined);
+    proxy.resume();
+    await delay(300);
+    next.send(query("SELECT to_regclass('pg_temp.mine')"));
+    const [, answer] = await next.expect('T', 'D', 'C', 'Z');
+    assert.deepEqual(answer && rowValues(answer), [null]);
+    await next.end();
   });
 
   it('which waits for its connection already', async () => {
