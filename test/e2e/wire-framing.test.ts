@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import { bind, execute, parse, query, rowValues, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
@@ -79,13 +78,9 @@ describe('Messages longer than any buffer', () => {
       client.send(parse('a', "SELECT 'a'"), sync, query('BEGIN'));
       await client.expect('1', 'Z', 'C', 'Z');
       client.socket.pause();
-      for (let sent = 0; sent < count; sent += 1) {
-        client.send(query(`SELECT '${row}'`));
-        await delay(10);
-      }
-      await delay(30);
-      client.send(query('EXECUTE a'));
-      await delay(50);
+      client.send(...Array.from({ length: count }, () => query(`SELECT '${row}'`)), query('EXECUTE a'));
+      // All is answered, or as much as may be answered before the client reads.
+      await eventually(async () => (await local.connections()).every(({ state }) => state === 'idle in transaction'));
       client.socket.resume();
       for (let read = 0; read < count; read += 1) {
         const [, message] = await client.expect('T', 'D', 'C', 'Z');

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe as suite, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import { bind, describe, execute, flush, parse, query, rowValues, startup, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
@@ -269,7 +268,8 @@ suite('When a client vanishes, what it left is undone and the next client is ser
     const entry = { ...databaseEntry('app', server, database), port: proxy.port };
     const users = [{ name: 'alice', database: 'app', password: 'alice-password' }];
     const general = { default_pool_size: 1 };
-    const { host, port } = await Pgmirror.start(cleaning, { general, databases: [entry], users });
+    const pgmirror = await Pgmirror.start(cleaning, { general, databases: [entry], users });
+    const { host, port } = pgmirror;
     const login = { user: 'alice', password: 'alice-password', database: 'app' };
     const client = await WireClient.login({ host, port }, { ...login, parameters: { DateStyle: 'SQL, DMY' } });
     const next = await WireClient.login({ host, port }, login);
@@ -284,11 +284,13 @@ suite('When a client vanishes, what it left is undone and the next client is ser
     });
     client.send(query('CREATE TEMP TABLE mine (id int); RESET ALL'));
     await settings.promise;
+    const isLeaving = async (): Promise<boolean> =>
+      (await pgmirror.admin('SHOW CLIENTS')).some(({ state }) => state === 'leaving');
     await client.reset();
-    await delay(200);
+    await eventually(isLeaving);
     proxy.corrupt(undefined);
     proxy.resume();
-    await delay(300);
+    await eventually(async () => !(await isLeaving()));
     next.send(query("SELECT to_regclass('pg_temp.mine')"));
     const [, answer] = await next.expect('T', 'D', 'C', 'Z');
     assert.deepEqual(answer && rowValues(answer), [null]);
