@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
@@ -18,8 +18,8 @@ import { startTestPostgres, withClient } from '../support/postgres.ts';
 const schema = `CREATE TABLE item (id integer PRIMARY KEY, owner integer) WITH (parallel_workers = 0);
   INSERT INTO item SELECT n, n % 5000 FROM generate_series(1, 200000) n; CREATE INDEX item_owner ON item (owner); ANALYZE`;
 const hostile = `SELECT '</script><script>window.hacked = 1</script>' AS "<img src=x onerror=alert(1)>"`;
-/** Where pictures of the page stay for whoever wants to look at it. */
-const pictures = join(tmpdir(), 'pgmirror-page');
+/** Where pictures of the page stay for whoever wants to look at it; the folder of another user could not be written to. */
+const pictures = join(tmpdir(), `pgmirror-page-${userInfo().username}`);
 
 describe('The page', { skip: skipWithoutBrowser }, () => {
   const cleanup = inReverse({ after });
