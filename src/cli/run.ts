@@ -1,6 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
+import { withoutNeedlessPasswords } from '../supervisor/needless-passwords.ts';
 import { notifyServiceManager, takeListenFds } from '../supervisor/service-manager.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { ExitStatus } from './exit-status.ts';
@@ -13,8 +16,9 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
  * SIGINT lets clients finish, a second ends everything at once; SIGHUP reloads.
  */
 export async function run(options: { readonly config: string; readonly users: string }): Promise<number> {
-  const load = (): ReturnType<typeof loadConfig> => loadConfig(options, process.env);
-  const config = load();
+  const mockSecret = randomBytes(32);
+  const load = async (): Promise<Config> => withoutNeedlessPasswords(loadConfig(options, process.env), mockSecret);
+  const config = await load();
   const logger = pino(
     { level: config.general.log_level, base: { process: 'supervisor' } },
     pino.destination({ fd: 1, sync: true }),
@@ -22,7 +26,8 @@ export async function run(options: { readonly config: string; readonly users: st
   const stop = new StopSignal();
   const version = packageVersion();
   const listenFds = takeListenFds(process.env, process.pid);
-  const supervisor = new Supervisor({ config, load, logger, version, listenFds, onShutdown: () => stop.ask() });
+  const onShutdown = (): void => stop.ask();
+  const supervisor = new Supervisor({ config, load, mockSecret, logger, version, listenFds, onShutdown });
   // A reload that is refused has said so in the log.
   const reload = (): void => void supervisor.reload().catch(() => undefined);
   for (const signal of SIGNALS) process.on(signal, stop.ask);

@@ -10,5 +10,11 @@ export const adminSchema = z.strictObject({
   password: text().optional(),
 });
 
-/** `[admin]` with its defaults. */
-export type AdminConfig = Resolved<typeof adminSchema>;
+/** What is kept of the admin's password, to check logins in either way: a SCRAM verifier, and an MD5 hash. */
+export interface AdminHashes {
+  readonly scram: string;
+  readonly md5: string;
+}
+
+/** `[admin]` with its defaults; a running pgmirror has `hashes` in place of `password`. */
+export type AdminConfig = Resolved<typeof adminSchema> & { readonly hashes?: AdminHashes | undefined };

@@ -8,6 +8,7 @@ const atStartAdmin = ['name', 'user', 'password'] as const;
 export function differences(before: Config, after: Config): { needsRestart: string[] } {
   const general = atStart.filter((key) => before.general[key] !== after.general[key]);
   const admin = atStartAdmin.filter((key) => before.admin[key] !== after.admin[key]);
+  if (before.admin.hashes?.scram !== after.admin.hashes?.scram) admin.push('password');
   return { needsRestart: [...general.map((key) => `general.${key}`), ...admin.map((key) => `admin.${key}`)] };
 }
 

@@ -9,7 +9,8 @@ export function readTomlFile(path: string, accepted: string): TomlFile {
   const text = readText(path, accepted);
   if ('problem' in text) return text;
   try {
-    return { tables: parse(text.content) };
+    // The parser's strings are parts of the whole text, and would keep it in memory, with the passwords in it.
+    return { tables: structuredClone(parse(text.content)) };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     return { problem: `${path}:${error.line}:${error.column}: ${syntaxReason(error)}` };

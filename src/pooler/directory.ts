@@ -1,5 +1,5 @@
 import { ServerPassword } from '../auth/server-password.ts';
-import { saltOfUser } from '../auth/scram-verifier.ts';
+import { parseScramVerifier, saltOfUser } from '../auth/scram-verifier.ts';
 import { UserSecret, deriveUserSecret } from '../auth/user-secret.ts';
 import type { UserSecretSource } from '../auth/user-secret.ts';
 import type { PoolerDatabase, PoolerOptions, PoolerRoute, PoolerUser, UserLookupOptions } from './pooler-options.ts';
@@ -46,11 +46,8 @@ export class Directory {
     const derived = await Promise.all(
       [...sources].map(async ([key, source]) => [key, await deriveUserSecret(source)] as const),
     );
-    const { password, user } = options.admin;
-    const admin =
-      password === undefined
-        ? undefined
-        : await deriveUserSecret({ userName: user, password, salt: saltOfUser(mockSecret, user) });
+    const { hashes } = options.admin;
+    const admin = hashes && new UserSecret({ scramVerifier: parseScramVerifier(hashes.scram), md5Hash: hashes.md5 });
     return new Directory(options, new Map(derived), admin);
   }
 

@@ -15,7 +15,12 @@ export interface PoolerOptions {
   readonly tlsRequired: boolean;
   readonly users: readonly PoolerUser[];
   readonly databases: readonly PoolerDatabase[];
-  readonly admin: { readonly names: readonly string[]; readonly user: string; readonly password: string | undefined };
+  readonly admin: {
+    readonly names: readonly string[];
+    readonly user: string;
+    /** Of its password, for either way of asking: a SCRAM verifier and an MD5 hash. */
+    readonly hashes: { readonly scram: string; readonly md5: string } | undefined;
+  };
   readonly limits: PoolerLimits;
   readonly logConnections: boolean;
 }

@@ -63,7 +63,7 @@ export class PoolerThreads {
   readonly #counters: CounterBook;
   readonly #logger: Logger;
   readonly #memory: SharedMemory;
-  readonly #mockSecret = randomBytes(32);
+  readonly #mockSecret: Buffer;
   readonly #instance: string;
   readonly #prefix = `pgmirror_${randomBytes(4).toString('hex')}`;
   readonly #threads: (RunningThread | undefined)[] = [];
@@ -80,6 +80,7 @@ export class PoolerThreads {
     readonly count: number;
     readonly listen: (thread: number) => readonly ListenAddress[];
     readonly config: ThreadConfig;
+    readonly mockSecret: Buffer;
     readonly instance: string;
     readonly host: PoolerThreadsHost;
     readonly counters: CounterBook;
@@ -88,6 +89,7 @@ export class PoolerThreads {
     this.#count = options.count;
     this.#listen = options.listen;
     this.#config = options.config;
+    this.#mockSecret = options.mockSecret;
     this.#instance = options.instance;
     this.#host = options.host;
     this.#counters = options.counters;

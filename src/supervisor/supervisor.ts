@@ -30,8 +30,10 @@ import type { ListenAddress, ThreadConfig } from './thread-messages.ts';
 
 export interface SupervisorOptions {
   readonly config: Config;
-  /** Reads both files again; throws ConfigError. */
-  readonly load: () => Config;
+  /** Reads both files again; rejects with a ConfigError. */
+  readonly load: () => Promise<Config>;
+  /** Makes the salts that clients are shown. */
+  readonly mockSecret: Buffer;
   readonly logger: Logger;
   readonly version: string;
   /** SHUTDOWN was asked for, or clients cannot be let in any more. */
@@ -48,7 +50,7 @@ export class Supervisor implements AdminHost {
   readonly version: string;
   readonly #startedAt = performance.now();
   readonly #logger: Logger;
-  readonly #load: () => Config;
+  readonly #load: () => Promise<Config>;
   readonly #onShutdown: () => void;
   readonly #listenFds: readonly number[];
   readonly #counters = new CounterBook();
@@ -67,6 +69,8 @@ export class Supervisor implements AdminHost {
   #state: Readiness['state'] = 'starting';
   /** Changes of the configuration are made one after the other. */
   #changing: Promise<void> = Promise.resolve();
+  /** The files are read one time after the other: what is applied last was read last. */
+  #reloading: Promise<void> = Promise.resolve();
 
   constructor(options: SupervisorOptions) {
     this.#config = options.config;
@@ -80,6 +84,7 @@ export class Supervisor implements AdminHost {
       count: options.config.general.workers,
       listen: (thread) => this.#listenAddresses(thread),
       config: this.#threadConfig(),
+      mockSecret: options.mockSecret,
       instance: this.#instance,
       host: {
         admin: (command) => runAdminCommand(this, command),
@@ -146,9 +151,18 @@ export class Supervisor implements AdminHost {
    * the reason why nothing was changed.
    */
   async reload(): Promise<readonly string[]> {
+    const reloaded = this.#reloading.then(() => this.#reload());
+    this.#reloading = reloaded.then(
+      () => undefined,
+      () => undefined,
+    );
+    return reloaded;
+  }
+
+  async #reload(): Promise<readonly string[]> {
     let after: Config;
     try {
-      after = this.#load();
+      after = await this.#load();
     } catch (error) {
       this.#logger.error({ reason: String(error instanceof Error ? error.message : error) }, 'not reloaded');
       throw error;

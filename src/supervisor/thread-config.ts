@@ -13,7 +13,7 @@ import type {
 
 /** Under these names the admin database answers: PgBouncer's own, too, for the tools that were made for it. */
 function adminNames(config: Config): readonly string[] {
-  return config.admin.password === undefined ? [] : [config.admin.name, 'pgbouncer'];
+  return config.admin.hashes === undefined ? [] : [config.admin.name, 'pgbouncer'];
 }
 
 /** The configuration as a pooler needs it. */
@@ -24,7 +24,7 @@ export function poolerOptions(config: Config): PoolerOptions {
     tlsRequired: config.general.tls_client_required,
     users: poolerUsers(config),
     databases: config.databases.map((database) => poolerDatabase(config, database)),
-    admin: { names: adminNames(config), user: config.admin.user, password: config.admin.password },
+    admin: { names: adminNames(config), user: config.admin.user, hashes: config.admin.hashes },
     limits: poolerLimits(config),
     logConnections: config.general.log_connections,
   };

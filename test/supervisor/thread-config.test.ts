@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { withoutNeedlessPasswords } from '../../src/supervisor/needless-passwords.ts';
 import { poolerOptions } from '../../src/supervisor/thread-config.ts';
 import { load, TWO_DATABASES } from '../config/config-files.ts';
 
@@ -93,9 +95,11 @@ pooler_mode = "transaction"
     assert.deepEqual([app?.parameters, other?.parameters], [{ lock_timeout: '2s', statement_timeout: '5000' }, {}]);
   });
 
-  it('opens the admin database under its name and that of PgBouncer, where it has a password', (t) => {
-    assert.deepEqual(poolerOptions(load(t, TWO_DATABASES)).admin.names, []);
-    const { admin } = poolerOptions(load(t, `[admin]\nname = "ops"\npassword = "secret"\n${TWO_DATABASES}`));
+  it('opens the admin database under its name and that of PgBouncer, where it has a password', async (t) => {
+    const adminOf = async (text: string) =>
+      poolerOptions(await withoutNeedlessPasswords(load(t, text), randomBytes(32))).admin;
+    assert.deepEqual((await adminOf(TWO_DATABASES)).names, []);
+    const admin = await adminOf(`[admin]\nname = "ops"\npassword = "secret"\n${TWO_DATABASES}`);
     assert.deepEqual([admin.names, admin.user], [['ops', 'pgbouncer'], 'admin']);
   });
 
