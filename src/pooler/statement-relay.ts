@@ -1,12 +1,13 @@
 import { isUtf8 } from 'node:buffer';
-import { bindAbsent, close, describe, parse, query } from '../protocol/frontend-messages.ts';
-import { Frontend, HEADER_LENGTH, Target, TransactionStatus } from '../protocol/message-types.ts';
+import { bindAbsent, close, parse, query } from '../protocol/frontend-messages.ts';
+import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
 import { toldParameters } from '../session/result-shape.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
 import { deallocatedName } from '../session/deallocated-name.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
+import type { TextSource } from '../session/state-watch.ts';
 import { quoteIdentifier } from '../util/sql-quote.ts';
 import { mustShowStatements, takeOwnNames, tellNamed } from './own-statements.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
@@ -16,7 +17,7 @@ import { TOO_MANY_BYTES } from './session-errors.ts';
 import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import { StatementPreparation } from './statement-preparation.ts';
-import { isDescribedAnywhere, wrongValues } from './without-statement.ts';
+import { answerWithout, passUnknown, putStandIn, refuseUnnamed } from './without-statement.ts';
 
 const NOTHING = Buffer.alloc(0);
 const UNNAMED_CLOSED = { kind: 'unnamed', deallocates: undefined } as const;
@@ -44,6 +45,7 @@ export class StatementRelay {
   readonly #link: SessionLink;
   readonly #output: RequestOutput;
   readonly #options: StatementRelayOptions;
+  readonly #absent: string;
   readonly #preparation: StatementPreparation;
   /** What the unnamed portal was bound to last, and each named one. */
   #bound: Executed | undefined;
@@ -53,6 +55,7 @@ export class StatementRelay {
     this.#link = link;
     this.#output = output;
     this.#options = options;
+    this.#absent = options.absentName;
     this.#preparation = new StatementPreparation(link, output, options.preparedLimit);
   }
 
@@ -76,12 +79,17 @@ export class StatementRelay {
     if (portalEnd < 0 || portalEnd >= end || nameEnd < 0 || nameEnd >= end)
       return this.#malformed(server, bytes, start, end, size);
     if (nameEnd === nameStart) {
-      const unnamed = this.#link.unnamed.latest;
-      if (unnamed !== undefined && this.#mustShow(server, unnamed.touches, unnamed)) return false;
-      if (!this.#needUnnamed(server)) return false;
       const executed = this.#link.unnamed.latest;
       const touches = executed?.touches ?? 0;
-      if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
+      if (this.#mustPrepare(server, touches, executed)) return false;
+      const isThere = this.#unnamedIsThere(server);
+      if (isThere === undefined) return false;
+      if (!isThere) {
+        const range = { start, end, size, nameStart, nameEnd: nameEnd + 1 };
+        if (executed !== undefined && refuseUnnamed(this.#output, server, bytes, range, executed, this.#absent))
+          return true;
+        this.#bringUnnamed(server);
+      }
       this.#portalBound(bytes, start + 5, portalEnd, executed, touches);
       this.#output.pass(server, Frontend.Bind, bytes, start, end, undefined, size - (end - start));
       return true;
@@ -97,7 +105,9 @@ export class StatementRelay {
         const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
         return this.#named(server, Owed.Describe, bytes, range);
       }
-      if (!this.#needUnnamed(server)) return false;
+      const isThere = this.#unnamedIsThere(server);
+      if (isThere === undefined) return false;
+      if (!isThere) this.#bringUnnamed(server);
     }
     this.#output.beginRequest();
     this.#output.pass(server, Frontend.Describe, bytes, start, end);
@@ -137,15 +147,14 @@ export class StatementRelay {
     const statement = this.#link.statements.find(bytes, range.nameStart, range.nameEnd - 1);
     if (statement !== undefined && this.#preparation.isUndecided(statement)) return false;
     if (statement === undefined || statement.closing) {
-      this.#unknown(server, owed, bytes, range);
+      passUnknown(this.#output, server, { owed, bytes, range }, this.#absent);
       return true;
     }
     const { touches } = statement.text;
-    if (owed === Owed.Bind && mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
-    if (owed === Owed.Bind && this.#mustShow(server, touches, statement.text)) return false;
+    if (owed === Owed.Bind && this.#mustPrepare(server, touches, statement.text)) return false;
     // Parsed in this very segment: the server has it, or skips this message too.
     if (statement.ready && !this.#preparation.isThere(server, statement)) {
-      const without = this.#withoutServer(server, owed, bytes, range, statement);
+      const without = answerWithout(this.#output, server, { owed, bytes, range, statement }, this.#absent);
       if (without !== undefined) return without;
       if (!this.#preparation.takeStale(server, statement)) {
         this.#preparation.provide(server, statement);
@@ -154,7 +163,7 @@ export class StatementRelay {
       // Describe tells the parameters before it finds out that the plan is stale.
       const before = owed === Owed.Describe ? toldParameters(statement.shape ?? '') : NOTHING;
       this.#output.beginRequest();
-      this.#output.rename(server, owed, bytes, range, this.#absent, { kind: 'stale', before });
+      this.#output.rename(server, owed, bytes, range, this.#absentBytes, { kind: 'stale', before });
       return true;
     }
     this.#output.beginRequest();
@@ -166,45 +175,6 @@ export class StatementRelay {
     const { nameBytes, mirrorNameBytes } = statement.text;
     this.#output.rename(server, owed, bytes, range, nameBytes, statement, mirrorNameBytes);
     return true;
-  }
-
-  /**
-   * Bind or Describe of a statement that the server lacks, and that PostgreSQL would answer even in a failed transaction,
-   * in which nothing can be prepared. `undefined`: it is no such message.
-   */
-  #withoutServer(
-    server: Server,
-    owed: number,
-    bytes: Buffer,
-    range: NamedMessage,
-    statement: ClientStatement,
-  ): boolean | undefined {
-    if (owed === Owed.Bind) {
-      const error = wrongValues(bytes, range, statement);
-      if (error === undefined) return undefined;
-      this.#output.beginRequest();
-      this.#output.replace(server, Owed.Bind, bindAbsent(this.#options.absentName), { kind: 'refused', error });
-      return true;
-    }
-    if (!isDescribedAnywhere(statement)) return undefined;
-    const { requests, copyIn } = server.state.answers;
-    if (requests > 0) return copyIn ? undefined : false;
-    if (server.status !== TransactionStatus.Failed) return undefined;
-    const parameters = toldParameters(statement.shape ?? '');
-    this.#output.beginRequest();
-    const standIn = this.#standIn(server);
-    const message = describe(Target.Statement, standIn);
-    this.#output.replace(server, Owed.Describe, message, { kind: 'told', parameters });
-    this.#output.inject(server, Owed.Close, close(Target.Statement, standIn), undefined);
-    return true;
-  }
-
-  /** Puts a statement in the place of one that the server lacks: one that can be prepared in a failed transaction, too. */
-  #standIn(server: Server): string {
-    const name = `${this.#options.absentName}_stand_in`;
-    this.#output.inject(server, Owed.Close, close(Target.Statement, name), undefined);
-    this.#output.inject(server, Owed.Parse, parse(name, Buffer.from('ROLLBACK\0\0\0')), undefined);
-    return name;
   }
 
   parse(server: Server, bytes: Buffer, start: number, end: number): boolean {
@@ -220,15 +190,15 @@ export class StatementRelay {
     // PostgreSQL refuses it.
     if (!this.#isEncoded(bytes, nameStart, nameEnd)) return this.#asItIs(server, bytes, start, end);
     const touches = touchesOf(bytes, nameEnd + 1, end);
-    if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
-    if (touches !== 0 && this.#mustShow(server, touches, new StatementText(bytes, nameEnd + 1, end))) return false;
+    const touching = touches === 0 ? undefined : new StatementText(bytes, nameEnd + 1, end);
+    if (this.#mustPrepare(server, touches, touching)) return false;
     const name = bytes.toString('latin1', nameStart, nameEnd);
     this.#output.beginRequest();
-    if (touches !== 0) tellNamed(this.#link, touches, new StatementText(bytes, nameEnd + 1, end));
+    if (touching !== undefined) tellNamed(this.#link, touches, touching);
     if (this.#link.statements.bytes + end - nameEnd > this.#options.preparedBytes) {
       // Binding what does not exist fails where the Parse would: in its place among the answers.
       const subject = { kind: 'refused', error: TOO_MANY_BYTES } as const;
-      this.#output.replace(server, Owed.Parse, bindAbsent(this.#options.absentName), subject);
+      this.#output.replace(server, Owed.Parse, bindAbsent(this.#absent), subject);
       return true;
     }
     this.#link.statistics.clientParses++;
@@ -253,11 +223,11 @@ export class StatementRelay {
     const statement = this.#deallocatedBy(bytes, textStart, end);
     if (statement !== undefined && !this.#preparation.isHere(server, statement)) return false;
     const touches = touchesOf(bytes, textStart, end);
-    if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
-    if (touches !== 0 && this.#mustShow(server, touches, new StatementText(bytes, textStart, end))) return false;
+    const touching = touches === 0 ? undefined : new StatementText(bytes, textStart, end);
+    if (this.#mustPrepare(server, touches, touching)) return false;
     server.state.ending = endsTransaction(bytes, textStart);
     this.#output.beginRequest();
-    if (touches !== 0) tellNamed(this.#link, touches, new StatementText(bytes, textStart, end));
+    if (touching !== undefined) tellNamed(this.#link, touches, touching);
     let message = bytes.subarray(start, end);
     if (statement?.text.isOwn === true) this.#link.recorder?.namesStatements();
     if (statement !== undefined) {
@@ -296,7 +266,7 @@ export class StatementRelay {
     }
     this.#output.beginRequest();
     if (needsStandIn) {
-      nameBytes = Buffer.from(`${this.#standIn(server)}\0`);
+      nameBytes = Buffer.from(`${putStandIn(this.#output, server, this.#absent)}\0`);
       // It stays, for what is sent behind the error is skipped: nobody is to see it.
       server.state.unclean = true;
     }
@@ -322,24 +292,17 @@ export class StatementRelay {
     if (statement !== undefined && this.#preparation.isUndecided(statement)) return false;
     const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
     if (statement === undefined || statement.closing) {
-      this.#unknown(server, Owed.Close, bytes, range);
+      passUnknown(this.#output, server, { owed: Owed.Close, bytes, range }, this.#absent);
       return true;
     }
     this.#output.beginRequest();
     // The text stays prepared for others: what is closed is a name that does not exist, which PostgreSQL confirms too.
-    const { text } = statement;
+    const { isOwn, nameBytes, mirrorNameBytes } = statement.text;
     this.#link.statements.closing(statement, this.#output.segment);
-    if (text.isOwn) server.state.prepared.sent(text);
-    const name = text.isOwn ? text.nameBytes : this.#absent;
-    this.#output.rename(
-      server,
-      Owed.Close,
-      bytes,
-      range,
-      name,
-      { kind: 'close', statement },
-      text.isOwn ? text.mirrorNameBytes : name,
-    );
+    if (isOwn) server.state.prepared.sent(statement.text);
+    const subject = { kind: 'close', statement } as const;
+    const [name, onMirrors] = isOwn ? [nameBytes, mirrorNameBytes] : [this.#absentBytes, this.#absentBytes];
+    this.#output.rename(server, Owed.Close, bytes, range, name, subject, onMirrors);
     return true;
   }
 
@@ -357,8 +320,10 @@ export class StatementRelay {
     return true;
   }
 
-  /** Whether the client's statements have to be there under its own names before a text is parsed or bound. */
-  #mustShow(server: Server, touches: number, text: Executed): boolean {
+  /** Whether something has to be done in the server's session before a text that touches it is parsed or bound. */
+  #mustPrepare(server: Server, touches: number, text: TextSource | undefined): boolean {
+    if (touches === 0 || text === undefined) return false;
+    if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return true;
     switch (mustShowStatements(this.#link, server, touches, text, this.#output.requestOpen)) {
       case 'no':
         return false;
@@ -382,20 +347,29 @@ export class StatementRelay {
     return true;
   }
 
-  /** Makes the server's unnamed statement the client's own: it must never be another client's. False: not now. */
-  #needUnnamed(server: Server): boolean {
+  /**
+   * Begins a request that needs the unnamed statement. False: the server has another, and is to be brought the client's,
+   * for it must never be another client's; `undefined`: not now.
+   */
+  #unnamedIsThere(server: Server): boolean | undefined {
     const { unnamed } = this.#link;
     const isOn = unnamed.isOn(server.state, this.#link, this.#output.segment);
     // A simple query on its way destroys what would be brought back here; one in COPY has done so.
     const { requests, copyIn } = server.state.answers;
-    if (isOn === 'unknown' || (!isOn && requests > 0 && !copyIn)) return false;
+    if (isOn === 'unknown' || (!isOn && requests > 0 && !copyIn)) return undefined;
     this.#output.beginRequest();
     const { latest, latestRequest } = unnamed;
     // Parsed by an earlier request it may come from an earlier transaction, which a mirror may not have got.
     if (latest !== undefined && latestRequest !== this.#output.requests) {
       this.#link.recorder?.usesUnnamed(latest.bytes, latest.start, latest.end);
     }
-    if (isOn || requests > 0) return true;
+    return isOn || requests > 0;
+  }
+
+  /** Makes the server's unnamed statement the client's own. */
+  #bringUnnamed(server: Server): void {
+    const { unnamed } = this.#link;
+    const { latest, latestRequest } = unnamed;
     const subject = { kind: 'unnamed', deallocates: latest?.deallocates } as const;
     if (latest === undefined) {
       this.#output.inject(server, Owed.Close, close(Target.Statement, ''), subject);
@@ -404,24 +378,11 @@ export class StatementRelay {
       this.#output.inject(server, Owed.Parse, parse('', definition), subject);
     }
     unnamed.changing(latest, this.#output.segment, latestRequest);
-    return true;
   }
 
   /** Made when it is needed: hardly any client asks for what is not there. */
-  get #absent(): Buffer {
-    return Buffer.from(`${this.#options.absentName}\0`);
-  }
-
-  /** A message with a name that the client never prepared. The server is not to see one that pgmirror gave. */
-  #unknown(server: Server, owed: number, bytes: Buffer, range: NamedMessage): void {
-    this.#output.beginRequest();
-    const prefix = this.#absent.subarray(0, this.#options.absentName.lastIndexOf('_'));
-    const name = bytes.subarray(range.nameStart, range.nameEnd);
-    const hidden = name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix);
-    const subject = hidden
-      ? ({ kind: 'unknown', name: name.toString('latin1', 0, name.length - 1) } as const)
-      : undefined;
-    this.#output.rename(server, owed, bytes, range, hidden ? this.#absent : name, subject);
+  get #absentBytes(): Buffer {
+    return Buffer.from(`${this.#absent}\0`);
   }
 
   /** The client's names are the server's own (`prepared_statements = false`). */

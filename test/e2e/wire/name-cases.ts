@@ -325,4 +325,22 @@ export const nameCases: readonly Dialogue[] = [
       says('CCZEZEZ', query('ROLLBACK; BEGIN'), query('SELECT 1 / 0'), parse('a', 'COMMIT'), sync),
     ],
   },
+  {
+    name: '13: a wrong number of values for the unnamed statement is what is said, where it could not be parsed anew either',
+    steps: [
+      says('CZ', query('CREATE TABLE passing (id int)')),
+      says(
+        '12C12CZ',
+        parse('', 'INSERT INTO passing VALUES ($1)'),
+        bind('', '', '1'),
+        execute(''),
+        parse('a', 'SET search_path = pg_catalog'),
+        run('a'),
+        sync,
+      ),
+      says('EZ', bind('', ''), sync),
+      says('EZ', bind('', '', '1', '2'), sync),
+      says('EZ', bind('', '', '1'), sync),
+    ],
+  },
 ];
