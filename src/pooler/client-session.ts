@@ -2,7 +2,6 @@ import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { ServerUser } from '../pool/server-connection.ts';
 import type { CheckoutError, Waiter } from '../pool/waiting-line.ts';
-import { errorResponse } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import type { ServerSession } from '../session/server-session.ts';
@@ -10,18 +9,17 @@ import { AnswerRelay } from './answer-relay.ts';
 import { sendCancel } from './cancel.ts';
 import { ClientInput } from './client-input.ts';
 import type { InputOwner } from './client-input.ts';
-import { giveClientSettings, hasClientSettings } from './client-settings.ts';
 import { handBack } from './hand-back.ts';
-import { showStatements } from './own-statements.ts';
 import { RequestRelay } from './request-relay.ts';
-import { runTask } from './server-task.ts';
-import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED, serverLostError } from './session-errors.ts';
+import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED } from './session-errors.ts';
 import { SessionEnding } from './session-ending.ts';
 import type { EndingOwner } from './session-ending.ts';
 import { auditSession } from './session-findings.ts';
 import { SessionLink } from './session-link.ts';
 import type { Server, SessionState } from './session-link.ts';
 import type { ClientSessionOptions } from './session-options.ts';
+import { SessionPreparation } from './session-preparation.ts';
+import type { PreparationOwner } from './session-preparation.ts';
 import { SessionTimeouts, whatIsWaitedFor } from './session-timeouts.ts';
 import type { WaitsFor } from './session-timeouts.ts';
 import { SlowOutput } from './slow-output.ts';
@@ -41,7 +39,7 @@ import { countTransactions, mirrorsNeedSession, takeOverSets } from './transacti
  *
  * A client that has only closed its sending half is served to the end of what it has sent.
  */
-export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingOwner {
+export class ClientSession implements Waiter<ServerSession>, InputOwner, PreparationOwner, EndingOwner {
   readonly options: ClientSessionOptions;
   readonly link: SessionLink;
   readonly #client: ClientSocket;
@@ -50,6 +48,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
   readonly #answers: AnswerRelay;
   readonly #output: SlowOutput;
   readonly #ending: SessionEnding;
+  readonly #preparation: SessionPreparation;
   readonly #timeouts: SessionTimeouts;
   #closeWhenIdle: ErrorFields | undefined;
   /** One for all its transactions: it listens to the server that is linked. */
@@ -62,8 +61,6 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
   readonly connectedAt = Date.now();
   #hasAsked = false;
   #waitingSince = 0;
-  /** When the current transaction got its server connection. */
-  #startedAt = 0;
 
   constructor(options: ClientSessionOptions) {
     this.options = options;
@@ -81,6 +78,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
     this.#output = new SlowOutput(this.link, () => this.#progress());
     const parts = { link: this.link, input: this.#input, answers: this.#answers, output: this.#output };
     this.#ending = new SessionEnding(options, parts, this);
+    this.#preparation = new SessionPreparation({ ...parts, ending: this.#ending }, this, limits.rollbackTimeoutMs);
   }
 
   get isActive(): boolean {
@@ -116,7 +114,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
   cancel(): void {
     if (this.link.state === 'waiting' && this.link.server === undefined) {
       this.options.pool.leave(this);
-      this.#refuse(CANCELLED);
+      this.refuse(CANCELLED);
       return;
     }
     const server = this.link.server;
@@ -179,12 +177,12 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
 
   granted(server: Server): void {
     this.link.statistics.waitTime += performance.now() - this.#waitingSince;
-    this.#link(server);
-    if (this.#prepareSettings(server)) this.#input.resume();
+    this.#assigned(server);
+    if (this.#preparation.giveSettings(server)) this.#input.resume();
   }
 
   refused(error: CheckoutError): void {
-    this.#refuse({ severity: 'ERROR', code: error.code, message: error.message });
+    this.refuse({ severity: 'ERROR', code: error.code, message: error.message });
   }
 
   /** The client sends no more: it is served to the end of what it has sent, as far as that has one. */
@@ -211,73 +209,38 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
       this.#waitingSince = performance.now();
       return undefined;
     }
-    this.#link(server);
-    return this.#prepareSettings(server) ? server : undefined;
+    this.#assigned(server);
+    return this.#preparation.giveSettings(server) ? server : undefined;
   }
 
-  #link(server: Server): void {
-    this.#startedAt = performance.now();
+  /** The pool has given it a server connection. */
+  #assigned(server: Server): void {
     this.link.statistics.assignments++;
+    this.#link(server);
+  }
+
+  /** Takes the server connection over, from the pool or from what pgmirror did on it for the client. */
+  #link(server: Server): void {
     this.link.link(server);
     this.link.state = 'active';
     server.setUser(this.#serverUser);
   }
 
-  /** Gives the server the client's settings where it has others. False: that takes a while; input waits. */
-  #prepareSettings(server: Server): boolean {
-    if (hasClientSettings(this.link, server)) return true;
-    this.link.state = 'waiting';
-    giveClientSettings(this.link, server, this.options.limits.rollbackTimeoutMs, (error) => {
-      if (error === undefined) {
-        this.#settingsPrepared(server);
-        return;
-      }
-      this.link.unlink();
-      this.#refuse(error);
-    });
-    return false;
-  }
-
-  #settingsPrepared(server: Server): void {
-    if (this.link.state !== 'waiting') {
-      server.state.unclean ||= this.keepsServer;
-      this.unlink();
-      this.handBack(server);
-      this.#ending.finish();
-      return;
-    }
+  prepared(server: Server): void {
     this.#link(server);
     this.#input.resume();
     if (this.keepsServer && this.link.server === server) this.#progress();
   }
 
   forgetSequences(server: Server): void {
-    this.link.foreignSequences = false;
-    // As with #release: the message is shown again when the client has taken what there is.
-    if (this.#output.paused) return;
-    this.link.state = 'waiting';
-    runTask(server, 'DISCARD SEQUENCES', this.options.limits.rollbackTimeoutMs, (result) => {
-      if (result.outcome === 'lost') {
-        this.#ending.serverGone(result.lastWords ?? errorResponse(serverLostError(result.reason)));
-        return;
-      }
-      server.state.sequencesOf = this.link.statements;
-      this.#settingsPrepared(server);
-    });
+    this.#preparation.forgetSequences(server);
   }
 
   showStatements(server: Server): void {
-    this.link.statementsAsked = this.#output.paused ? 'no' : 'shown';
-    if (this.#output.paused) return;
-    this.link.state = 'waiting';
-    showStatements(this.link, server, this.options.limits.rollbackTimeoutMs, (lost) => {
-      if (lost !== undefined) this.#ending.serverGone(lost.lastWords ?? errorResponse(serverLostError(lost.reason)));
-      else if (this.link.state === 'waiting') this.#settingsPrepared(server);
-      else this.#ending.abandon(server);
-    });
+    this.#preparation.showStatements(server);
   }
 
-  #refuse(error: ErrorFields): void {
+  refuse(error: ErrorFields): void {
     if (this.link.state === 'leaving' || this.link.state === 'closed') {
       this.#ending.finish();
       return;
@@ -321,7 +284,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
   #transactionEnded(server: Server): void {
     if (this.#output.paused || this.link.state !== 'active') return;
     server.state.sequencesOf = this.link.statements;
-    this.#startedAt = countTransactions(this.link, server, this.#startedAt);
+    countTransactions(this.link, server);
     if (this.link.watch.auditDue) {
       this.#audit(server);
       return;
@@ -340,7 +303,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
       timeoutMs: this.options.limits.rollbackTimeoutMs,
     };
     auditSession(this.link, server, options, (lost) => {
-      if (lost !== undefined) this.#ending.serverGone(lost.lastWords ?? errorResponse(serverLostError(lost.reason)));
+      if (lost !== undefined) this.#ending.taskLost(lost);
       else this.#audited(server, wasPinned);
     });
   }
@@ -348,13 +311,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
   #audited(server: Server, wasPinned: boolean): void {
     const pinned = this.link.pins.length > 0;
     this.link.recorder?.concluded(mirrorsNeedSession(this.link));
-    if (this.link.state !== 'waiting') {
-      server.state.unclean ||= this.keepsServer;
-      this.unlink();
-      this.handBack(server);
-      this.#ending.finish();
-      return;
-    }
+    if (this.#ending.hasLeft(server)) return;
     this.#link(server);
     if (!this.keepsServer) {
       // What waits gets a connection anew: this one may have lost the client's settings (RESET).
@@ -366,7 +323,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, EndingO
       this.abort(TOO_MANY_PINNED);
       return;
     }
-    if (!this.#prepareSettings(server)) return;
+    if (!this.#preparation.giveSettings(server)) return;
     this.#input.resume();
     if (this.link.server === server) this.#progress();
   }

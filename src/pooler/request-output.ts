@@ -75,7 +75,7 @@ export class RequestOutput {
     if (this.#requestOpen) return;
     this.#requestOpen = true;
     this.#requests++;
-    if (this.#link.answers.length === 0) this.#link.busySince = performance.now();
+    if (this.#link.answers.length === 0) this.#link.becomesBusy();
     this.#link.recorder?.requestStarts();
   }
 

@@ -6,6 +6,7 @@ import type { AnswerRelay } from './answer-relay.ts';
 import type { ClientInput } from './client-input.ts';
 import { Departure, rollBack } from './departure.ts';
 import { HalfClosed } from './half-closed.ts';
+import type { LostServer } from './server-task.ts';
 import { serverLostError } from './session-errors.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import type { ClientSessionOptions } from './session-options.ts';
@@ -118,17 +119,22 @@ export class SessionEnding {
 
   /** The server connection was lost; it may have said why itself. */
   serverLost(reason: string): void {
-    this.serverGone(this.#answers.fatal ? undefined : errorResponse(serverLostError(reason)));
+    this.#serverGone(this.#answers.fatal ? undefined : errorResponse(serverLostError(reason)));
+  }
+
+  /** The server connection was lost while pgmirror did something on it for the client. */
+  taskLost({ reason, lastWords }: LostServer): void {
+    this.#serverGone(lastWords ?? errorResponse(serverLostError(reason)));
   }
 
   /** The server broke the protocol. */
   serverFailed({ code, message }: ProtocolError): void {
     this.#link.server?.close('protocol_error');
-    this.serverGone(errorResponse({ severity: 'FATAL', code, message }));
+    this.#serverGone(errorResponse({ severity: 'FATAL', code, message }));
   }
 
   /** The server connection is gone. `lastWords`: what the client is still to be told. */
-  serverGone(lastWords: Buffer | undefined): void {
+  #serverGone(lastWords: Buffer | undefined): void {
     const link = this.#link;
     link.recorder?.aborted();
     this.#owner.unlink();
@@ -169,6 +175,16 @@ export class SessionEnding {
     this.#link.client.end(errorResponse(reason));
     this.#reason = reason.message;
     this.finish();
+  }
+
+  /** Whether the client went while it waited for what was done on the server: then that goes back, and the session ends. */
+  hasLeft(server: Server): boolean {
+    if (this.#link.state === 'waiting') return false;
+    server.state.unclean ||= this.#owner.keepsServer;
+    this.#owner.unlink();
+    this.#owner.handBack(server);
+    this.finish();
+    return true;
   }
 
   /** The session has no server connection any more. */

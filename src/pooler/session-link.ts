@@ -1,6 +1,7 @@
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import type { ServerConnection } from '../pool/server-connection.ts';
+import { TransactionStatus } from '../protocol/message-types.ts';
 import { AnswerQueue } from '../session/answer-queue.ts';
 import { ClientStatements } from '../session/client-statements.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
@@ -93,8 +94,9 @@ export class SessionLink {
   foreignSequences = false;
   /** Which statements are prepared is about to be asked: those of the client, under its own names, are to be there. */
   statementsAsked: 'no' | 'wanted' | 'shown' = 'no';
-  /** When the server was given something to do after it had nothing. */
+  /** When the server was given something to do after it had nothing, and when that began a transaction. */
   busySince = 0;
+  transactionSince = 0;
   /** The client cannot be written to any more. */
   clientGone = false;
 
@@ -149,6 +151,12 @@ export class SessionLink {
     server.state.lastClient = this.processId;
     this.server = server;
     this.answers = server.state.answers;
+  }
+
+  /** The server, which owes nothing, is about to be given a request. */
+  becomesBusy(): void {
+    this.busySince = performance.now();
+    if (this.server?.status === TransactionStatus.Idle) this.transactionSince = this.busySince;
   }
 
   unlink(): void {

@@ -1,15 +1,13 @@
 import { PinReason } from '../session/session-audit.ts';
 import type { Server, SessionLink } from './session-link.ts';
 
-/** Counts the transactions that have ended on a server connection; returns since when the next one has it. */
-export function countTransactions(link: SessionLink, server: Server, startedAt: number): number {
+/** Counts the transactions that have ended on a server connection. */
+export function countTransactions(link: SessionLink, server: Server): void {
   const transactions = server.state.answers.takeTransactions();
-  if (transactions === 0) return startedAt;
-  const now = performance.now();
+  if (transactions === 0) return;
   link.statistics.transactions += transactions;
-  link.statistics.transactionTime += now - startedAt;
+  link.statistics.transactionTime += performance.now() - link.transactionSince;
   server.transactions += transactions;
-  return now;
 }
 
 /** Takes over the settings that a transaction made for certain. */

@@ -1,0 +1,89 @@
+import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { giveClientSettings, hasClientSettings } from './client-settings.ts';
+import { showStatements } from './own-statements.ts';
+import { runTask } from './server-task.ts';
+import type { SessionEnding } from './session-ending.ts';
+import type { Server, SessionLink } from './session-link.ts';
+import type { SlowOutput } from './slow-output.ts';
+
+/** What the preparation of a server connection needs of the session it is for. */
+export interface PreparationOwner {
+  /** The connection is as the client knows it: what waits is passed on. */
+  prepared(server: Server): void;
+  /** It cannot be made so, and is gone: the client's request is refused. */
+  refuse(error: ErrorFields): void;
+}
+
+/**
+ * Makes a server connection what its client takes it for, before anything of the client's is sent on it: with its
+ * settings, without the numbers that sequences gave others, with its prepared statements where SQL looks at them. The
+ * session is `waiting` meanwhile.
+ */
+export class SessionPreparation {
+  readonly #link: SessionLink;
+  readonly #output: SlowOutput;
+  readonly #ending: SessionEnding;
+  readonly #owner: PreparationOwner;
+  readonly #timeoutMs: number;
+
+  /** `timeoutMs`: for each thing that is asked of the server. */
+  constructor(
+    parts: { readonly link: SessionLink; readonly output: SlowOutput; readonly ending: SessionEnding },
+    owner: PreparationOwner,
+    timeoutMs: number,
+  ) {
+    this.#link = parts.link;
+    this.#output = parts.output;
+    this.#ending = parts.ending;
+    this.#owner = owner;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Gives the server the client's settings where it has others. False: that takes a while; input waits. */
+  giveSettings(server: Server): boolean {
+    if (hasClientSettings(this.#link, server)) return true;
+    this.#link.state = 'waiting';
+    giveClientSettings(this.#link, server, this.#timeoutMs, (error) => {
+      if (error === undefined) {
+        this.#done(server);
+        return;
+      }
+      this.#link.unlink();
+      this.#owner.refuse(error);
+    });
+    return false;
+  }
+
+  /** Has the server forget what sequences gave another client. */
+  forgetSequences(server: Server): void {
+    this.#link.foreignSequences = false;
+    // The last answer lies in the server's read buffer: the message is shown again when the client has taken it.
+    if (this.#output.paused) return;
+    this.#link.state = 'waiting';
+    runTask(server, 'DISCARD SEQUENCES', this.#timeoutMs, (result) => {
+      if (result.outcome === 'lost') {
+        this.#ending.taskLost(result);
+        return;
+      }
+      server.state.sequencesOf = this.#link.statements;
+      this.#done(server);
+    });
+  }
+
+  /** Has the server hold the client's prepared statements, and no others, under its own names. */
+  showStatements(server: Server): void {
+    this.#link.statementsAsked = this.#output.paused ? 'no' : 'shown';
+    if (this.#output.paused) return;
+    this.#link.state = 'waiting';
+    showStatements(this.#link, server, this.#timeoutMs, (lost) => {
+      if (lost !== undefined) this.#ending.taskLost(lost);
+      else if (this.#link.state === 'waiting') this.#owner.prepared(server);
+      // It may be amid a transaction block of the client's, which has gone.
+      else this.#ending.abandon(server);
+    });
+  }
+
+  #done(server: Server): void {
+    if (!this.#ending.hasLeft(server)) this.#owner.prepared(server);
+  }
+}
