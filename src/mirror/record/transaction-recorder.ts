@@ -242,7 +242,9 @@ export class TransactionRecorder {
     if (request.recorded) {
       const doneSequence = this.#desk.nextSequence();
       request.complete({ statusBefore, statusAfter: status, answeredAt: now, doneSequence });
-      if (request.digested && this.#digest !== undefined && this.#take(DIGEST_LENGTH)) request.addDigest(this.#digest);
+      // Nothing is given up for want of room for a digest: without it the answer is not compared.
+      const digest = request.digested ? this.#digest : undefined;
+      if (digest !== undefined && this.bytes.take(DIGEST_LENGTH)) request.addDigest(digest);
     }
     this.#digest?.reset();
     this.#answered.add(request, status === TransactionStatus.Idle);

@@ -9,6 +9,8 @@ import { ByteBudget } from '../../../src/mirror/record/byte-budget.ts';
 import { DROP_REASONS } from '../../../src/mirror/record/drop-reason-names.ts';
 import { allocateCounters, MirrorCounters } from '../../../src/mirror/record/mirror-counters.ts';
 import type { MirrorCounts } from '../../../src/mirror/record/mirror-counters.ts';
+import { DIGEST_LENGTH } from '../../../src/mirror/compare/digest-format.ts';
+import { RequestFlag } from '../../../src/mirror/record/record-stream.ts';
 import type { DropReason, Outcome, TargetState } from '../../../src/mirror/record/record-stream.ts';
 import { RecordStreamReader } from '../../../src/mirror/record/record-stream-reader.ts';
 import type { RecordedTransaction } from '../../../src/mirror/record/record-stream-reader.ts';
@@ -60,7 +62,7 @@ export function requestsOf({ recording, requestCount }: RecordedTransaction): Re
       messages,
       types: typesOf(messages),
     });
-    at += 49 + length;
+    at += 49 + length + ((recording.readUInt16LE(at + 30) & RequestFlag.Digest) === 0 ? 0 : DIGEST_LENGTH);
   }
   assert.equal(requests.length, requestCount);
   return requests;

@@ -505,6 +505,40 @@ describe('a transaction that is not mirrored', () => {
     assert.equal(bench.counts().queueLength, 1);
   });
 
+  it('is whole, and has no digest, where there is no room for that', async (t) => {
+    // Just enough for the three requests with their headers, and the digests of two.
+    const length = 3 * 49 + BEGIN.length + INSERT.length + COMMIT.length;
+    const bench = await RecordingBench.start(t, {
+      limit: 4 * (length + 2 * 144),
+      routes: [route({ compareSample: 1 })],
+    });
+    // A client alone has three quarters of all.
+    bench.bytes.limit = Math.ceil(((length + 2 * 144) * 4) / 3);
+    const client = bench.client();
+    for (const [status, message] of [
+      ['T', BEGIN],
+      ['T', INSERT],
+      ['I', COMMIT],
+    ] as const) {
+      client.send(message);
+      client.recorder.digest?.suspended(0x49);
+      client.ready(status);
+    }
+    client.run('I', SELECT);
+    const [block] = await bench.mirror.received(1);
+    assert.equal(block!.requestCount, 3);
+    assert.deepEqual(
+      requestsOf(block!).map(({ messages, flags }) => [messages, (flags & RequestFlag.Digest) !== 0]),
+      [
+        [BEGIN, true],
+        [INSERT, true],
+        [COMMIT, false],
+      ],
+    );
+    await bench.acknowledgeAll();
+    assert.deepEqual([bench.drops(), bench.bytes.used], [{ bytes_full: 1 }, 0]);
+  });
+
   it('does not take the one sent ahead of its answer with it by halves: no transaction without its head', async (t) => {
     const bench = await RecordingBench.start(t, { limit: 500 });
     const client = bench.client();
