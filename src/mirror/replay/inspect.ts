@@ -154,7 +154,7 @@ class Inspector {
         return true;
       }
       // It needs a block and had none: it fails on the mirror as it did on the source, and in a block it would not.
-      if (cursor.sqlstate === '25P01') return false;
+      if (cursor.sqlstate === '25P01' && !this.#isPipeline()) return false;
       return this.#forceErrored();
     }
     // The tag ROLLBACK without an error is that of a client's own ROLLBACK, unless the block had failed before.
@@ -174,6 +174,10 @@ class Inspector {
       this.#unsafe ||= statements.some(({ words }) => controlOf(words) !== Control.None || refusesBlock(words));
       this.#treat({ kind: 'wrap' });
       return this.#unsafe;
+    }
+    if (leavesMore(statements) || (cursor.isSimple && movesSavepoints(statements))) {
+      this.#unsafe = true;
+      return true;
     }
     const controls = statements.filter(({ words }) => controlOf(words) !== Control.None);
     if (!controls.some(({ words }) => commits(words))) return false;
@@ -202,9 +206,31 @@ class Inspector {
     return cursor.statusAfter === TransactionStatus.InTransaction;
   }
 
+  /** Several statements by the extended protocol: some versions of PostgreSQL make a block of them, and others do not. */
+  #isPipeline(): boolean {
+    if (cursor.isSimple) return false;
+    const statements = this.#statements();
+    return statements.length > 1 && statements.every(({ words }) => controlOf(words) === Control.None);
+  }
+
   #statements(): ExecutedStatement[] {
     return executedStatements(cursor, this.#tracker, this.#standardConformingStrings);
   }
+}
+
+/** What follows a ROLLBACK in a failed request is a transaction of its own: on the mirror it would perhaps commit. */
+function leavesMore(statements: readonly ExecutedStatement[]): boolean {
+  const rollback = statements.findIndex(({ words }) => controlOf(words) === Control.Rollback);
+  return rollback >= 0 && rollback < statements.length - 1;
+}
+
+/**
+ * A savepoint that stands behind what perhaps failed in one query: the source may not have come to it, and a later
+ * ROLLBACK TO would lead the mirror to another one than the source.
+ */
+function movesSavepoints(statements: readonly ExecutedStatement[]): boolean {
+  const first = statements.findIndex(({ words }) => controlOf(words) === Control.None);
+  return first >= 0 && statements.slice(first).some(({ words }) => controlOf(words) === Control.Savepoint);
 }
 
 function commits(words: readonly string[]): boolean {

@@ -65,6 +65,32 @@ describe('outcome forcing', () => {
     ['a COMMIT before what failed', ['unsafe'], [simple('COMMIT; SELECT 1/0', 'TI', '22012')]],
     ['a SAVEPOINT besides the COMMIT', ['unsafe'], [simple('SAVEPOINT a; COMMIT', 'TI', '23503')]],
     ['a whole block that failed', ['unsafe'], [simple('BEGIN; SELECT 1/0; COMMIT', 'IE', '22012')]],
+    [
+      'a ROLLBACK before what failed',
+      ['unsafe'],
+      [simple('ROLLBACK; INSERT INTO t VALUES (1); SELECT 1/0', 'TI', '22012')],
+    ],
+    [
+      'a ROLLBACK between what failed and others',
+      ['unsafe'],
+      [simple('BEGIN; SELECT 1/0; ROLLBACK; INSERT INTO t VALUES (1)', 'IE', '22012')],
+    ],
+    ['a SAVEPOINT before what failed', ['send'], [simple('BEGIN; SAVEPOINT a; SELECT 1/0', 'IE', '22012')]],
+    ['a SAVEPOINT behind what failed', ['unsafe'], [simple('SELECT 1/0; SAVEPOINT a', 'TE', '22012')]],
+    ['a RELEASE behind what failed', ['unsafe'], [simple('SELECT 1/0; RELEASE a', 'TE', '22012')]],
+    [
+      'a pipeline that needs a block',
+      ['wrap'],
+      [
+        {
+          messages: ['INSERT INTO t VALUES (1)', 'LOCK TABLE t']
+            .flatMap((text) => [parse('', text), bind('', ''), execute('')])
+            .concat(sync),
+          statuses: 'II',
+          sqlstate: '25P01',
+        },
+      ],
+    ],
     ['BEGIN with what failed', ['send'], [simple('BEGIN; SELECT 1/0', 'IE', '22012')]],
     ['CALL that failed', ['unsafe'], [simple('CALL p()', 'II', '22012')]],
     ['DO that failed', ['unsafe'], [simple('DO $$ $$', 'II', '22012')]],

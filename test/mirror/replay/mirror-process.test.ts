@@ -324,6 +324,19 @@ describe('what cannot be forced or must not be replayed is dropped', () => {
       client: (s) => s.queries('BEGIN; INSERT INTO t VALUES (2); INSERT INTO t VALUES (1); COMMIT', 'ROLLBACK'),
       ...dropped,
     },
+    'a failed request that begins with the end of a block': {
+      client: (s) => s.queries('BEGIN', 'ROLLBACK; INSERT INTO t VALUES (2); INSERT INTO t VALUES (1)'),
+      mirrorDiffers: 'DELETE FROM t',
+      rows: [],
+      ...dropped,
+    },
+    'a failed request with a savepoint behind what failed': {
+      client: (s) =>
+        s.queries('BEGIN', 'SAVEPOINT a', 'INSERT INTO t VALUES (1); SAVEPOINT a', 'ROLLBACK TO a', 'COMMIT'),
+      mirrorDiffers: 'DELETE FROM t',
+      rows: [],
+      ...dropped,
+    },
     'a failed DO': { client: (s) => s.queries('DO $$ BEGIN INSERT INTO t VALUES (1); END $$'), ...dropped },
     'a failed VACUUM': { client: (s) => s.queries('VACUUM missing'), ...dropped },
     'LISTEN alone': { client: (s) => s.queries('LISTEN a'), ...dropped },
