@@ -12,6 +12,12 @@ export function differences(before: Config, after: Config): { needsRestart: stri
   return { needsRestart: [...general.map((key) => `general.${key}`), ...admin.map((key) => `admin.${key}`)] };
 }
 
+/** The new configuration with the keys that take effect at a start as they were at this one. */
+export function keepingWhatNeedsRestart(before: Config, after: Config): Config {
+  const kept = Object.fromEntries(atStart.map((key) => [key, before.general[key]]));
+  return { ...after, general: { ...after.general, ...kept }, admin: before.admin };
+}
+
 /** Whether a change of the key of [general] takes effect without a restart. */
 export function isReloadable(key: string): boolean {
   return !(atStart as readonly string[]).includes(key);

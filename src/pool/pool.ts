@@ -234,20 +234,15 @@ export class Pool<State> {
   sweep(): void {
     const now = monotonicNow();
     const { idleTimeoutMs, lifetimeMs, minSize } = this.#options;
-    for (const server of [...this.#idle]) {
-      if (lifetimeMs > 0 && now - server.connectedAt > lifetimeMs * server.patience) server.close('server_lifetime');
-      else if (
-        idleTimeoutMs > 0 &&
-        now - server.idleSince > idleTimeoutMs * server.patience &&
-        this.#budget.open > minSize
-      ) {
-        server.close('idle_timeout');
-      }
+    const isOver = ({ patience }: ServerConnection<State>, since: number, limitMs: number): boolean =>
+      limitMs > 0 && now - since > limitMs * patience;
+    for (const server of this.#open) {
+      if (isOver(server, server.connectedAt, lifetimeMs)) server.retired = true;
     }
-    if (lifetimeMs > 0) {
-      for (const server of this.#open) {
-        if (now - server.connectedAt > lifetimeMs * server.patience) server.retired = true;
-      }
+    for (const server of [...this.#idle]) {
+      if (server.retired) server.close('server_lifetime');
+      else if (this.#budget.open > minSize && isOver(server, server.idleSince, idleTimeoutMs))
+        server.close('idle_timeout');
     }
     const mayOpen = this.#connecting === 0 && now >= this.#retryAt && !this.#closed && !this.#paused;
     if (this.#budget.open < minSize && mayOpen) this.#openOne();

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { runAdminCommand } from '../admin/admin-commands.ts';
 import type { AdminHost, MirrorView, Plans } from '../admin/admin-host.ts';
 import type { Config } from '../config/config.ts';
-import { differences } from '../config/differences.ts';
+import { differences, keepingWhatNeedsRestart } from '../config/differences.ts';
 import { HttpServer } from '../http/http-server.ts';
 import type { Readiness } from '../http/http-host.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
@@ -389,14 +389,4 @@ async function within(promise: Promise<unknown>, milliseconds: number): Promise<
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** The new configuration with the keys that take effect at a start as they were at this one. */
-function keepingWhatNeedsRestart(before: Config, after: Config): Config {
-  const { host, port, unix_socket_dir, workers, reuse_port, http_host, http_port } = before.general;
-  return {
-    ...after,
-    general: { ...after.general, host, port, unix_socket_dir, workers, reuse_port, http_host, http_port },
-    admin: before.admin,
-  };
 }

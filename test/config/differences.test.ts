@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { differences } from '../../src/config/differences.ts';
+import { differences, keepingWhatNeedsRestart } from '../../src/config/differences.ts';
 import { DATABASE, load } from './config-files.ts';
 
 describe('differences', () => {
@@ -36,6 +36,9 @@ describe('differences', () => {
     ];
     assert.deepEqual(differences(before, after), { needsRestart });
     assert.deepEqual(differences(after, before), { needsRestart });
+    const kept = keepingWhatNeedsRestart(before, after);
+    assert.deepEqual(differences(before, kept), { needsRestart: [] });
+    assert.deepEqual(kept.databases, after.databases);
   });
 
   it('names nothing when only reloadable keys changed', (t) => {
