@@ -97,6 +97,22 @@ describe('Answers compared', () => {
     });
   });
 
+  it('are judged from the first of a session on, and what an error on the mirror entails is none of its own', async () => {
+    const compared = await startCompared(cleanup, server, { schema: faultSchema });
+    const { mirrored, port } = compared;
+    await mirrored.onMirror('CREATE TABLE surplus (id integer); DROP TABLE gone');
+    await mirrored.query('SELECT id FROM surplus').catch(() => undefined);
+    await withClient(mirrored.url, async (client) => {
+      for (const sql of ['BEGIN', 'SELECT id FROM gone', 'SAVEPOINT here', 'ROLLBACK TO here', 'COMMIT'])
+        await client.query(sql);
+    });
+    const classes = new Map((await judged(compared)).map((one) => [one.query, one.classes]));
+    assert.deepEqual(classes.get('SELECT id FROM surplus'), { error_missing: 1 });
+    assert.deepEqual(classes.get('SELECT id FROM gone'), { error_new: 1 });
+    assert.deepEqual([classes.get('SAVEPOINT here'), classes.get('ROLLBACK TO here')], [{}, {}]);
+    assert.equal((await askMirrors(port))[0]?.comparison.mismatch, 2);
+  });
+
   it('differ on the control mirror, too, where they are noise', async () => {
     const compared = await startCompared(cleanup, server, { schema: faultSchema });
     const { mirrored, port } = compared;

@@ -89,6 +89,11 @@ export class Comparison {
     else this.#judge(request, { judged: false, answerClass: 'unverified' });
   }
 
+  /** Answers are not the same, and nobody can say that they ought to be. */
+  leave(answerClass: 'ambiguous' | 'unverified', judge: ComparedRequest['judge']): void {
+    this.#judge({ judge }, { judged: false, answerClass });
+  }
+
   /** Judges what has waited long enough. `toldUntil`: all that ended on the source before has been told of. */
   sweep(now: number, toldUntil: number): void {
     if (this.#pending.length === 0) return;
@@ -144,7 +149,7 @@ export class Comparison {
     });
   }
 
-  #judge(request: ComparedRequest, verdict: Verdict): void {
+  #judge(request: Pick<ComparedRequest, 'judge'>, verdict: Verdict): void {
     const { answerClass, judged } = verdict;
     if (answerClass === undefined) this.#counts.match++;
     else {

@@ -74,7 +74,11 @@ export class MirrorComparison {
     if (digests === undefined || timedOut || isTainted) return false;
     const place = placeOf(transaction, request.index);
     const isInBlock = place.before !== TransactionStatus.Idle;
-    if (place.isCancelled || (isForced && isInBlock)) return false;
+    if (place.isCancelled || (isForced && isInBlock)) {
+      if (request.sourceError === request.mirrorError) return false;
+      this.comparison.leave(place.isCancelled ? 'ambiguous' : 'unverified', judge);
+      return true;
+    }
     const readsOn = asked.isResumed || factsOf(asked.query).readsEarlier;
     const seesTransaction = open.oneSnapshot || readsOn;
     const needsSession = (transaction.recorded.flags & TransactionFlag.NeedsSession) !== 0;

@@ -243,8 +243,7 @@ export class TransactionRecorder {
       const doneSequence = this.#desk.nextSequence();
       request.complete({ statusBefore, statusAfter: status, answeredAt: now, doneSequence });
       // Nothing is given up for want of room for a digest: without it the answer is not compared.
-      const digest = request.digested ? this.#digest : undefined;
-      if (digest !== undefined && this.bytes.take(DIGEST_LENGTH)) request.addDigest(digest);
+      if (request.digested && this.bytes.take(DIGEST_LENGTH)) request.addDigest((this.#digest ??= new AnswerDigest()));
     }
     this.#digest?.reset();
     this.#answered.add(request, status === TransactionStatus.Idle);

@@ -39,7 +39,7 @@ export interface CountedRequest {
   /** SQLSTATEs of the first errors, or empty. */
   readonly sourceError: string;
   readonly mirrorError: string;
-  /** The mirror's error only follows from an earlier one of the transaction. */
+  /** An earlier request of its block erred on the mirror alone: what is other in this answer only follows from that. */
   readonly isConsequence: boolean;
   readonly timedOut: boolean;
   /** Answers were compared, and this is what came of it: `answerClass` is undefined where they are the same. */

@@ -166,7 +166,7 @@ export class TrafficReport {
       query: asked.query,
       isCall: asked.isCall,
       rows: request.digests?.mirror.readDoubleLE(DigestOffset.Rows) ?? 0,
-      isConsequence: request.isTainted && request.mirrorError === '25P02',
+      isConsequence: request.isTainted,
       verdict,
       example: (named) => this.#example(request, named, asked.text),
     });

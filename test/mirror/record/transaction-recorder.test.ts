@@ -505,6 +505,16 @@ describe('a transaction that is not mirrored', () => {
     assert.equal(bench.counts().queueLength, 1);
   });
 
+  it('has a digest also where nothing was answered but an error', async (t) => {
+    const bench = await RecordingBench.start(t, { routes: [route({ compareSample: 1 })] });
+    bench.client().run('I', SELECT);
+    const [first] = await bench.mirror.received(1);
+    assert.deepEqual(
+      requestsOf(first!).map(({ flags }) => flags & RequestFlag.Digest),
+      [RequestFlag.Digest],
+    );
+  });
+
   it('is whole, and has no digest, where there is no room for that', async (t) => {
     // Just enough for the three requests with their headers, and the digests of two.
     const length = 3 * 49 + BEGIN.length + INSERT.length + COMMIT.length;
