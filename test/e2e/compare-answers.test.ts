@@ -15,7 +15,7 @@ import { seed, workloads, workloadSchema } from './compare/workloads.ts';
 const isLong = process.env.PGMIRROR_COMPARE_TRANSACTIONS !== undefined;
 const transactions = Number(process.env.PGMIRROR_COMPARE_TRANSACTIONS ?? 1000);
 /** Share of the answers to judge of those that were not ambiguous: a busy mirror does more in another order. */
-const judgedShare = isLong ? 0.8 : 0.5;
+const judgedShare = isLong ? 0.83 : 0.5;
 const rounds = isLong ? 128 : 32;
 const noMismatches = new Set(['generated', 'order_only']);
 

@@ -119,16 +119,15 @@ export class Comparison {
     const { answerClass } = difference;
     const noise = isNoise ? { answerClass: noiseOf(answerClass), judged: false, spoils: true } : undefined;
     const excuse = excuseOf(request, difference, facts, this.#knowledge) ?? noise;
+    const order = excuse?.judged === true ? 'clear' : this.#orderOf(request, answerClass, facts);
     // From here on its relations are known not to be alike: what follows from that is no finding of its own.
-    const spoilt = (): void => this.#knowledge.spoilt(facts, request.sentAt);
-    if (excuse !== undefined) {
-      if (excuse.spoils) spoilt();
-      return this.#judge(request, { judged: excuse.judged, answerClass: excuse.answerClass });
-    }
-    const order = this.#orderOf(request, answerClass, facts);
-    spoilt();
-    if (order !== 'clear') return this.#judge(request, { judged: false, answerClass: order });
-    this.#judge(request, { judged: true, answerClass });
+    if (excuse?.spoils !== false) this.#knowledge.spoilt(facts, request.sentAt);
+    if (order === 'clear')
+      return this.#judge(request, { judged: excuse?.judged ?? true, answerClass: excuse?.answerClass ?? answerClass });
+    this.#judge(request, {
+      judged: false,
+      answerClass: order === 'ambiguous' ? order : (excuse?.answerClass ?? order),
+    });
   }
 
   #orderOf(request: ComparedRequest, answerClass: AnswerClass, facts: StatementFacts): Order {

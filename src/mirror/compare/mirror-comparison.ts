@@ -10,6 +10,8 @@ import { ControlNotes } from './control-notes.ts';
 import { MirrorCatalog } from './mirror-catalog.ts';
 import type { AskCatalog } from './mirror-catalog.ts';
 import { MirrorKnowledge } from './mirror-knowledge.ts';
+import { SourceOrder } from './source-order.ts';
+import type { Underway } from './source-order.ts';
 import { factsOf } from './statement-facts.ts';
 import type { StatementFacts } from './statement-facts.ts';
 import type { LoggedWrite, WriteScope } from './write-log.ts';
@@ -20,6 +22,7 @@ const cursor = new RequestCursor();
 /** A transaction of this mirror that has not ended there. */
 interface Open {
   readonly write: LoggedWrite | undefined;
+  readonly underway: Underway<MirroredTransaction>;
   /** Its requests all see what was committed when the first was sent. */
   readonly oneSnapshot: boolean;
   readonly sentAt: number;
@@ -35,6 +38,7 @@ export class MirrorComparison {
   readonly #knowledge: MirrorKnowledge;
   readonly #catalog: MirrorCatalog;
   readonly #queries: RequestQueries;
+  readonly #order = new SourceOrder<MirroredTransaction>();
   readonly #open = new Map<MirroredTransaction, Open>();
   /** What the control mirror answered, which may come later than the mirror's own answers. */
   readonly #controls = new WeakMap<MirroredTransaction, ControlNotes>();
@@ -51,6 +55,7 @@ export class MirrorComparison {
     if (hasControl) this.#controls.set(transaction, new ControlNotes());
     const open = this.#lookAt(transaction);
     if (open.write !== undefined) this.#knowledge.writes.add(open.write);
+    this.#order.add(open.underway);
     this.#open.set(transaction, open);
   }
 
@@ -105,12 +110,20 @@ export class MirrorComparison {
 
   /** Nothing more will happen to it. */
   ended(transaction: MirroredTransaction, outcome: Outcome, event: number): void {
-    const write = this.#open.get(transaction)?.write;
+    const open = this.#open.get(transaction);
+    const write = open?.write;
     this.#open.delete(transaction);
+    if (open !== undefined) this.#order.over(open.underway);
     if (write === undefined) return;
     if (outcome === Outcome.Replayed) this.#knowledge.writes.done(write, event);
     else if (outcome === Outcome.Dropped) this.#knowledge.writes.lost(write, event);
     else this.#knowledge.writes.failed(write, event);
+  }
+
+  /** One that is to be over on the mirror before this begins. */
+  predecessorOf(transaction: MirroredTransaction): MirroredTransaction | undefined {
+    const open = this.#open.get(transaction);
+    return open && this.#order.predecessorOf(open.underway);
   }
 
   /** The control mirror answered a request of a transaction, or has ended it where there is no request. */
@@ -147,6 +160,7 @@ export class MirrorComparison {
     const isolation = settings.values.get('default_transaction_isolation') ?? 'read committed';
     let oneSnapshot = isolation.toLowerCase() !== 'read committed' || this.#catalog.facts?.oneSnapshot === true;
     const wrote: StatementFacts[] = [];
+    const read: StatementFacts[] = [];
     let [begunAt, sentAt, doneAt] = [0, 0, 0];
     cursor.reset(recorded.recording);
     while (cursor.next()) {
@@ -158,13 +172,17 @@ export class MirrorComparison {
       const facts = factsOf(asked.query);
       oneSnapshot ||= facts.fixesSnapshot;
       if (this.#knowledge.writesRows(facts)) wrote.push(facts);
+      // What a cursor reads was named where it was opened.
+      else if (!facts.readsEarlier) read.push(facts);
     }
     cursor.clear();
-    const open = { oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity };
+    const scope = together(wrote.map((facts) => this.#knowledge.scopeOf(facts)));
+    const touched = read.map((facts) => this.#knowledge.relationsOf(facts)).reduce(union, scope.touched);
+    const underway = { transaction, begunAt, doneAt, scope: { written: scope.written, touched } };
+    const open = { oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity, underway };
     if (wrote.length === 0) return { ...open, write: undefined };
     const isRolledBack = (recorded.flags & TransactionFlag.Committed) === 0;
     if (!isRolledBack) for (const facts of wrote) this.#knowledge.learn(facts, begunAt);
-    const scope = together(wrote.map((facts) => this.#knowledge.scopeOf(facts)));
     // What is only prepared takes effect nobody knows when.
     if (twoPhase !== undefined) this.#knowledge.writes.taints.add(scope.written, begunAt);
     const defines = wrote.some((facts) => facts.defines);
@@ -194,5 +212,7 @@ function union(
   a: ReadonlySet<string> | undefined,
   b: ReadonlySet<string> | undefined,
 ): ReadonlySet<string> | undefined {
-  return a === undefined || b === undefined ? undefined : new Set([...a, ...b]);
+  if (a === undefined || b === undefined) return undefined;
+  if (a.size === 0) return b;
+  return b.size === 0 ? a : new Set([...a, ...b]);
 }

@@ -2,6 +2,7 @@ import type { DropReason } from '../record/record-stream.ts';
 import { Fifo } from './fifo.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import type { MirrorPool, PooledConnection } from './mirror-pool.ts';
+import { PATIENCE_MS } from './turns.ts';
 
 /**
  * One client's transactions for one mirror, first in, first out, one at a time. A lane with work either waits in its
@@ -17,6 +18,11 @@ export class Lane {
   /** Those in the queue that are dropped when their turn comes, since what follows depends on it. */
   readonly doomed = new Map<MirroredTransaction, DropReason>();
   running: MirroredTransaction | undefined;
+  /** When it was last asked whether its turn has come, a moment of the monotonic clock; and whether it had to wait. */
+  lookedAt = 0;
+  isWaitingForOthers = false;
+  /** So many milliseconds it may still wait for other lanes (`turns.ts`). */
+  patience = PATIENCE_MS;
   /** Stands in the pool's line. */
   isWaiting = false;
   /** Holds what the client's session left on the mirror. */

@@ -161,6 +161,10 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     this.#report.requestAnswered(target.id, transaction, request);
   }
 
+  predecessorOf(target: MirrorTarget, transaction: MirroredTransaction): MirroredTransaction | undefined {
+    return this.#report.predecessorOf(target.id, transaction);
+  }
+
   // --- LinkHost
 
   transactionArrived(target: number, transaction: MirroredTransaction): void {

@@ -21,6 +21,7 @@ import type { TwoPhase } from '../record/two-phase.ts';
 import type { AnsweredRequest, ReplayOptions } from './replay-options.ts';
 import { connectionKey, replayOptionsOf } from './target-options.ts';
 import { TransactionFilter } from './transaction-filter.ts';
+import { Turns } from './turns.ts';
 
 /** How often transactions that are prepared and that nobody ends are looked for. */
 const CLEAN_MS = 5000;
@@ -46,8 +47,7 @@ export class MirrorTarget implements MirrorPoolsHost {
   readonly #pools: MirrorPools;
   readonly #lanes = new Set<Lane>();
   readonly #prepared: PreparedTransactions;
-  /** Lanes whose next transaction waits for what another lane is to do. */
-  readonly #aside = new Set<Lane>();
+  readonly #turns = new Turns();
   #cleanAt = 0;
   readonly #latency = new MirrorLatency();
   #isLosing = false;
@@ -175,6 +175,7 @@ export class MirrorTarget implements MirrorPoolsHost {
     if (twoPhase?.ends === true) this.#prepared.ended(twoPhase.gid, false);
     else if (twoPhase !== undefined) this.#prepared.neverPrepared(twoPhase.gid);
     transaction.origin.acknowledge(transaction, this.id, Outcome.Dropped, reason, NONE);
+    this.#turns.over(transaction);
   }
 
   /** What the client left in its session on the mirror lacks the transaction, if it left anything: it is given up. */
@@ -194,7 +195,7 @@ export class MirrorTarget implements MirrorPoolsHost {
   sweep(now: number): void {
     for (const { replayer } of this.#pools.connections()) replayer.checkTimeout(now);
     for (const pool of this.#pools.all) pool.reviewWaiting();
-    this.#callBack();
+    this.#getGoing(this.#turns.takeAll());
     if (this.#prepared.size > 0 && now >= this.#cleanAt) {
       this.#cleanAt = now + CLEAN_MS;
       this.#prepared.clean().catch(() => undefined);
@@ -236,8 +237,6 @@ export class MirrorTarget implements MirrorPoolsHost {
     };
   }
 
-  // --- PoolOwner
-
   open(pool: MirrorPool): void {
     this.#pools.open(pool);
   }
@@ -263,6 +262,7 @@ export class MirrorTarget implements MirrorPoolsHost {
     if (twoPhase !== undefined) this.#followTwoPhase(twoPhase, outcome === Outcome.Replayed);
     if (this.#isLosing) this.drop(transaction, DropReason.Lost);
     else origin.acknowledge(transaction, this.id, outcome, 0, sqlstates);
+    this.#turns.over(transaction);
     this.used(connection);
     if (connection.connection.isOver) {
       lane.pinned = undefined;
@@ -273,13 +273,14 @@ export class MirrorTarget implements MirrorPoolsHost {
     }
     if (lane.pinned) this.#continue(lane, lane.pinned);
     else this.#goOn(lane, connection);
+    this.#getGoing(this.#turns.takeReady());
   }
 
   review(lane: Lane): boolean {
     const now = monotonicNow();
     for (let head = lane.queue.peek(); head !== undefined; head = lane.queue.peek()) {
       const reason = this.#reasonToDrop(head, lane, now);
-      if (reason === 0) return !this.#waitsForOtherHalf(head, lane, now);
+      if (reason === 0) return this.#isTurnOf(head, lane, now);
       lane.queue.shift();
       this.#dropFrom(lane, head, reason);
     }
@@ -306,24 +307,23 @@ export class MirrorTarget implements MirrorPoolsHost {
     return now - recorded.endedAt > this.#config.maxLagMs ? DropReason.Lag : 0;
   }
 
-  /** COMMIT PREPARED is run after what it ends was prepared; the lane stands aside so long. */
-  #waitsForOtherHalf({ recorded, twoPhase }: MirroredTransaction, lane: Lane, now: number): boolean {
-    if (twoPhase?.ends !== true) return false;
-    if (this.#prepared.readiness(twoPhase.gid, recorded.endedAt, now) !== Readiness.Wait) return false;
-    this.#aside.add(lane);
-    return true;
+  /** COMMIT PREPARED is run after what it ends was prepared, and others in the source's order; the lane stands aside so long. */
+  #isTurnOf(head: MirroredTransaction, lane: Lane, now: number): boolean {
+    const { recorded, twoPhase } = head;
+    const lacksHalf =
+      twoPhase?.ends === true && this.#prepared.readiness(twoPhase.gid, recorded.endedAt, now) === Readiness.Wait;
+    if (lacksHalf) this.#turns.standAside(lane);
+    return !lacksHalf && !this.#turns.waits(lane, this.#host.predecessorOf(this, head), now);
   }
 
   #followTwoPhase({ ends, gid }: TwoPhase, succeeded: boolean): void {
     if (ends) this.#prepared.ended(gid, succeeded);
     else this.#prepared.prepared(gid, succeeded);
-    this.#callBack();
+    this.#getGoing(this.#turns.takeAll());
   }
 
   /** Lanes that stood aside look again whether they can go on. */
-  #callBack(): void {
-    const lanes = [...this.#aside];
-    this.#aside.clear();
+  #getGoing(lanes: readonly Lane[]): void {
     for (const lane of lanes) if (!lane.isEmpty) this.#go(lane);
   }
 
@@ -377,7 +377,6 @@ export class MirrorTarget implements MirrorPoolsHost {
 
   #dropQueue(lane: Lane, reason: DropReason): void {
     for (const transaction of lane.queue.drain()) this.#dropFrom(lane, transaction, reason);
-    this.#aside.delete(lane);
     if (lane.isEmpty) this.#lanes.delete(lane);
   }
 
@@ -385,9 +384,9 @@ export class MirrorTarget implements MirrorPoolsHost {
     for (const lane of pool.takeWaiting()) this.#dropQueue(lane, reason);
   }
 
-  // --- the mirror as a whole
-
   #dropAllWaiting(): void {
+    for (const lane of this.#turns.takeAll())
+      if (lane.running === undefined) this.#dropQueue(lane, DropReason.MirrorDown);
     for (const pool of this.#pools.all) this.#dropWaiting(pool, DropReason.MirrorDown);
   }
 

@@ -107,6 +107,11 @@ export class TrafficReport {
       this.#comparisons.get(id)?.comparison.control(transaction, undefined);
   }
 
+  /** What the mirror is to have done with before it begins this, so that its answers can be compared. */
+  predecessorOf(mirror: number, transaction: MirroredTransaction): MirroredTransaction | undefined {
+    return this.#comparisons.get(mirror)?.comparison.predecessorOf(transaction);
+  }
+
   /** `change`: what it may have changed on the source. */
   transactionMissed(mirror: number, change: number): void {
     if (change !== Change.Nothing) this.#comparisons.get(mirror)?.comparison.missed(change >= Change.Definitions);

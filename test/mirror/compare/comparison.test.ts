@@ -113,6 +113,18 @@ describe('Comparison', () => {
     assert.equal(verdictOf(mirror, byId, { mirror: answer() })?.answerClass, 'row_count');
   });
 
+  it('calls ambiguous what overlapped a write on the source, whatever else may explain it', async () => {
+    const mirror = await compare();
+    const byTime = 'SELECT * FROM ticket WHERE made_at > $1';
+    const scope = { written: new Set(['ticket']), touched: new Set(['ticket']), insertsOnly: true };
+    const onMirror = { mirrorBegunAt: 1, mirrorSentAt: 1, mirrorDoneAt: 2 };
+    const write = { scope, defines: false, isRolledBack: false, begunAt: 99, sentAt: 99, doneAt: 102, ...onMirror };
+    mirror.knowledge.writes.add(write);
+    assert.deepEqual(verdictOf(mirror, byTime, { mirror: answer() }), { judged: false, answerClass: 'ambiguous' });
+    const later = { mirror: answer(), sentAt: 103, doneAt: 104 };
+    assert.deepEqual(verdictOf(mirror, byTime, later), { judged: false, answerClass: 'generated' });
+  });
+
   it('excuses errors of the moment, and constraints on values that differ', async () => {
     const mirror = await compare();
     const errs = (sql: string, mirrorError: string) => verdictOf(mirror, sql, { mirrorError });

@@ -158,3 +158,46 @@ it('a mirror that was removed finishes what it has, and loses what is left after
     ],
   );
 });
+
+/** One statement, sent and answered at these moments of the source's event counter. */
+const during = (
+  text: string,
+  sentSequence: number,
+  doneSequence: number,
+): { requestCount: number; recording: Buffer } => ({
+  requestCount: 1,
+  recording: recording({ messages: [query(text)], sentSequence, doneSequence }),
+});
+
+it('a compared mirror begins in the source’s order what has to do with the same relations, and lets nothing wait for ever', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE seen (n serial, what text); CREATE TABLE gate ()');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 4, compare: { logMismatches: false } }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  for (let client = 1; client <= 4; client++) records.writer.client(client, 'app', 'someone');
+  const seen = async (): Promise<(string | null)[]> =>
+    (await run<{ what: string }>(server.url(database), 'SELECT what FROM seen ORDER BY n')).map(({ what }) => what);
+
+  const slow = "INSERT INTO seen (what) SELECT 'first' FROM pg_sleep(0.05)";
+  records.transaction({ ...during(slow, 1, 2), client: 1, targets: [id] });
+  records.transaction({ ...during("INSERT INTO seen (what) VALUES ('second')", 3, 4), client: 2, targets: [id] });
+  await records.finished();
+  assert.deepEqual(await seen(), ['first', 'second']);
+
+  await withClient(server.url(database), async (keeper) => {
+    await keeper.query('BEGIN');
+    await keeper.query('LOCK gate');
+    const held = "INSERT INTO seen (what) SELECT 'held' FROM (SELECT count(*) FROM gate) g";
+    records.transaction({ ...during(held, 5, 8), client: 1, targets: [id] });
+    records.transaction({ ...during("INSERT INTO seen (what) VALUES ('overlapped')", 6, 7), client: 2, targets: [id] });
+    records.transaction({ ...during("INSERT INTO seen (what) VALUES ('waited')", 9, 10), client: 3, targets: [id] });
+    records.flush();
+    await eventually(async () => (await seen()).includes('waited'));
+    await keeper.query('COMMIT');
+  });
+  const acknowledged = await records.finished();
+  assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
+  assert.deepEqual(await seen(), ['first', 'second', 'overlapped', 'waited', 'held']);
+  await mirror.configure();
+});

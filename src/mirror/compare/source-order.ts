@@ -1,0 +1,120 @@
+import type { WriteScope } from './write-log.ts';
+
+/** A transaction on its way to the mirror. Numbers are those of the source's event counter. */
+export interface Underway<T> {
+  /** Undefined: the mirror has done with it. */
+  transaction: T | undefined;
+  readonly begunAt: number;
+  readonly doneAt: number;
+  readonly scope: Pick<WriteScope, 'written' | 'touched'>;
+}
+
+/** Stands for relations that are not known. */
+const UNKNOWN = '*';
+
+/**
+ * Which transactions a mirror should have done with before it begins another one: those that were over on the source before
+ * that one began there, and that changed what it touches, or touched what it changes. On the source they did not meet; where
+ * they do on the mirror, or come the other way round, their answers are others, and say nothing of the mirror.
+ */
+export class SourceOrder<T> {
+  readonly #writing = new Lines<T>();
+  readonly #touching = new Lines<T>();
+
+  add(one: Underway<T>): void {
+    this.#writing.add(one, one.scope.written);
+    this.#touching.add(one, one.scope.touched);
+  }
+
+  over(one: Underway<T>): void {
+    one.transaction = undefined;
+    this.#writing.over(one.scope.written);
+    this.#touching.over(one.scope.touched);
+  }
+
+  /** One that is to be over before this begins, if there is any: rather the last than the first of them. */
+  predecessorOf({ begunAt, scope }: Underway<T>): T | undefined {
+    return this.#writing.last(scope.touched, begunAt) ?? this.#touching.last(scope.written, begunAt);
+  }
+}
+
+/** Transactions that are under way, in a line for each relation, and all of them in one. */
+class Lines<T> {
+  readonly #lines = new Map<string, Line<T>>();
+  readonly #all = new Line<T>();
+
+  add(one: Underway<T>, relations: ReadonlySet<string> | undefined): void {
+    if (relations?.size === 0) return;
+    this.#all.push(one);
+    for (const relation of relations ?? [UNKNOWN]) {
+      let line = this.#lines.get(relation);
+      if (line === undefined) this.#lines.set(relation, (line = new Line()));
+      line.push(one);
+    }
+  }
+
+  /** One that concerns these relations and was done on the source before that moment. */
+  last(relations: ReadonlySet<string> | undefined, before: number): T | undefined {
+    if (relations === undefined) return this.#all.last(before);
+    if (relations.size === 0) return undefined;
+    for (const relation of relations) {
+      const found = this.#lines.get(relation)?.last(before);
+      if (found !== undefined) return found;
+    }
+    return this.#lines.get(UNKNOWN)?.last(before);
+  }
+
+  /** One with these relations is over. */
+  over(relations: ReadonlySet<string> | undefined): void {
+    if (relations?.size === 0) return;
+    this.#all.over();
+    for (const relation of relations ?? [UNKNOWN]) {
+      const line = this.#lines.get(relation);
+      line?.over();
+      if (line?.isEmpty === true) this.#lines.delete(relation);
+    }
+  }
+}
+
+/** Those that are over are put away together, when they are many. */
+const MANY_OVER = 32;
+const MANY_SHARE = 0.25;
+/** Looked at for one question. */
+const MAX_LOOKED_AT = 1024;
+
+/** In the order in which they came, which is nearly that of their ends on the source. */
+class Line<T> {
+  #items: Underway<T>[] = [];
+  #over = 0;
+
+  get isEmpty(): boolean {
+    return this.#items.length === this.#over;
+  }
+
+  push(one: Underway<T>): void {
+    this.#items.push(one);
+  }
+
+  over(): void {
+    this.#over++;
+    if (this.#over < MANY_OVER || this.#over < this.#items.length * MANY_SHARE) return;
+    this.#items = this.#items.filter(({ transaction }) => transaction !== undefined);
+    this.#over = 0;
+  }
+
+  /** The last that was done on the source before that moment. */
+  last(before: number): T | undefined {
+    let [low, high] = [0, this.#items.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#items[middle]?.doneAt ?? 0) < before) low = middle + 1;
+      else high = middle;
+    }
+    const end = Math.max(0, low - MAX_LOOKED_AT);
+    for (let index = low - 1; index >= end; index--) {
+      const transaction = this.#items[index]?.transaction;
+      if (transaction !== undefined) return transaction;
+    }
+    return undefined;
+  }
+}

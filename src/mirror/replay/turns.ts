@@ -1,0 +1,62 @@
+import type { Lane } from './lane.ts';
+import type { MirroredTransaction } from './mirrored-transaction.ts';
+
+/** A lane waits no longer than this at a time, in milliseconds. */
+export const PATIENCE_MS = 250;
+
+/**
+ * Lanes that stand aside: their next transaction is to follow one of another lane. They are called back when that is over, and
+ * now and then. None waits for ever, and none for more time than it has run or had nothing to do since: however slow the others
+ * are, a lane gets on at half of its speed at least.
+ */
+export class Turns {
+  readonly #followers = new Map<MirroredTransaction, Set<Lane>>();
+  /** Whatever they wait for, it is nothing that is told of here. */
+  readonly #aside = new Set<Lane>();
+  readonly #ready = new Set<Lane>();
+
+  /** The lane waits for something else; it looks again when all do. */
+  standAside(lane: Lane): void {
+    this.#aside.add(lane);
+  }
+
+  /** Whether the lane, whose turn it is at this moment, is to wait for another transaction, and still may. */
+  waits(lane: Lane, predecessor: MirroredTransaction | undefined, now: number): boolean {
+    const since = now - lane.lookedAt;
+    lane.lookedAt = now;
+    lane.patience = lane.isWaitingForOthers ? lane.patience - since : Math.min(PATIENCE_MS, lane.patience + since);
+    lane.isWaitingForOthers = predecessor !== undefined && lane.patience > 0;
+    if (predecessor === undefined || !lane.isWaitingForOthers) {
+      lane.patience = Math.max(0, lane.patience);
+      return false;
+    }
+    let followers = this.#followers.get(predecessor);
+    if (followers === undefined) this.#followers.set(predecessor, (followers = new Set()));
+    followers.add(lane);
+    return true;
+  }
+
+  /** Whoever waits for this has waited long enough. */
+  over(transaction: MirroredTransaction): void {
+    for (const lane of this.#followers.get(transaction) ?? NONE) this.#ready.add(lane);
+    this.#followers.delete(transaction);
+  }
+
+  /** Lanes that waited for what is over. */
+  takeReady(): readonly Lane[] {
+    if (this.#ready.size === 0) return NONE;
+    const lanes = [...this.#ready];
+    this.#ready.clear();
+    return lanes;
+  }
+
+  /** All that stand aside. */
+  takeAll(): readonly Lane[] {
+    for (const lanes of [this.#aside, ...this.#followers.values()]) for (const lane of lanes) this.#ready.add(lane);
+    this.#aside.clear();
+    this.#followers.clear();
+    return this.takeReady();
+  }
+}
+
+const NONE: readonly Lane[] = [];
