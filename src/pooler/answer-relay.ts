@@ -11,6 +11,7 @@ import { stateTag } from './state-tag.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import { StatementAnswers } from './statement-answers.ts';
 import { stalePlanError } from './statement-errors.ts';
+import { takeOverSets } from './transaction-end.ts';
 
 /** The longest message that is held until it is whole; rows and COPY data pass in pieces, whatever their length. */
 const HELD_LIMIT = 64 * 1024 * 1024;
@@ -223,9 +224,17 @@ export class AnswerRelay {
     if (head === Owed.Sync) this.#requests.segmentAnswered();
     else if (head === Owed.Query) this.#statements.queryAnswered(server);
     if (status !== TransactionStatus.Idle) link.watch.failed();
-    link.recorder?.answered(status, link.watch.auditDue || link.pins.length > 0);
+    // What was sent behind it runs with these settings.
+    else if (link.watch.isCertain) takeOverSets(link, server);
+    this.#recordAnswer(status);
     this.#progress = true;
     return undefined;
+  }
+
+  #recordAnswer(status: number): void {
+    const { recorder, watch, pins } = this.#link;
+    const { auditDue } = watch;
+    recorder?.answered(status, auditDue || pins.length > 0, auditDue);
   }
 
   /** Behind a COPY that failed: perhaps a Sync amid its data was answered after all. */
@@ -241,7 +250,7 @@ export class AnswerRelay {
     if (endsRequest) {
       if (first === TransactionStatus.Idle) answers.transactionEnded();
       this.#requests.doubtSettled();
-      this.#link.recorder?.answered(first, this.#link.watch.auditDue || this.#link.pins.length > 0);
+      this.#recordAnswer(first);
     }
     this.#progress = true;
     return Buffer.concat(answered.map((each) => readyForQuery(each)));

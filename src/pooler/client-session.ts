@@ -338,6 +338,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
   #release(server: Server): void {
     // Its read buffer still holds what the client has not taken: the next answer would overwrite it.
     if (this.#output.paused) return;
+    this.link.recorder?.concluded(false);
     this.unlink();
     this.link.state = 'idle';
     this.handBack(server);

@@ -102,6 +102,11 @@ export class StateWatch {
     return this.#auditDue || (this.#unasked !== undefined && this.#unasked.size > 0);
   }
 
+  /** The ended transaction made settings, and there is nothing to be asked about. */
+  get isCertain(): boolean {
+    return this.#sets !== undefined && !this.auditDue;
+  }
+
   /** The settings that the ended transaction made for certain; the watch begins anew. */
   take(): readonly (readonly [string, string])[] | undefined {
     const sets = this.#sets;

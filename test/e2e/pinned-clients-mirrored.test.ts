@@ -3,6 +3,9 @@ import { after, before, describe, it } from 'node:test';
 
 import type { Client } from 'pg';
 
+import { query } from '../support/bytes.ts';
+import { eventually } from '../support/eventually.ts';
+import { WireClient } from '../support/wire-client.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
@@ -80,6 +83,23 @@ describe('A client that keeps its session has it on the mirror, too:', () => {
         });
       });
     }
+    const { errors, reasons } = await mirrored.drained();
+    assert.deepEqual({ errors, reasons }, { errors: 0, reasons: {} });
+    await assertEqual(mirrored);
+  });
+
+  it('and leaves nothing there that its session would have kept, where it vanished meanwhile', async (t) => {
+    const test = inReverse(t);
+    const mirrored = await start(test);
+    const { host, port } = mirrored.pgmirror;
+    const login = { user: 'alice', password: 'alice-password', database: 'app' };
+    const client = await WireClient.login({ host, port }, login);
+    client.send(query('CREATE TEMP TABLE item AS SELECT 1 AS id, pg_sleep(0.3)::text AS note'));
+    const sleeps = `SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`;
+    await eventually(async () => (await mirrored.onSource(sleeps)).length === 1);
+    await client.reset();
+    await eventually(async () => (await mirrored.counts()).total === 1);
+    await mirrored.query(`INSERT INTO item VALUES (1, 'of another client')`);
     const { errors, reasons } = await mirrored.drained();
     assert.deepEqual({ errors, reasons }, { errors: 0, reasons: {} });
     await assertEqual(mirrored);

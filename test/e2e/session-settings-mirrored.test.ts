@@ -7,6 +7,8 @@ import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { startTestPostgres } from '../support/postgres.ts';
+import { query } from '../support/bytes.ts';
+import { WireClient } from '../support/wire-client.ts';
 
 /** A row tells under which settings it was inserted. */
 const schema = `
@@ -103,6 +105,33 @@ describe('A client’s settings', () => {
     assert.equal((await seen('local')).zone, 'Asia/Tokyo');
     assert.equal((await seen('after local')).zone, (await seen('after rollback')).zone);
     assert.notEqual((await seen('after local')).zone, 'Asia/Tokyo');
+  });
+
+  it('count for what was sent behind them, before they were answered', async (t) => {
+    const { host, port } = mirrored.pgmirror;
+    const login = { user: 'alice', password: 'alice-password', database: 'app' };
+    const client = await WireClient.login({ host, port }, login);
+    inReverse(t).after(async () => client.end());
+    const texts = [
+      `SET statement_timeout = '8s'`,
+      `INSERT INTO seen (label) VALUES ('sent behind one SET')`,
+      'SET search_path = other, public',
+      `INSERT INTO seen (label) VALUES ('sent behind two')`,
+      'BEGIN',
+      'SET ROLE teller',
+      'COMMIT',
+      `INSERT INTO seen (label) VALUES ('sent behind three')`,
+      'RESET ROLE',
+      `INSERT INTO seen (label) VALUES ('sent behind a RESET')`,
+    ];
+    client.send(...texts.map((text) => query(text)));
+    for (const _ of texts) await client.readUntil('Z');
+    client.send(query(`INSERT INTO seen (label) VALUES ('sent later')`));
+    await client.readUntil('Z');
+    assert.equal((await seen('sent behind one SET')).timeout, '8s');
+    assert.equal((await seen('sent behind two')).place, 'other');
+    assert.equal((await seen('sent behind three')).role, 'teller');
+    assert.equal((await seen('sent later')).place, 'other');
   });
 
   it('set in transactions that were not mirrored are known to those that are', async (t) => {

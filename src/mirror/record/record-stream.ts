@@ -45,7 +45,7 @@
  */
 
 /** Raised with every change of the format: both sides belong to one build, and refuse another. */
-export const RECORD_STREAM_VERSION = 2;
+export const RECORD_STREAM_VERSION = 3;
 
 export const FrameType = {
   Hello: 1,
@@ -75,6 +75,8 @@ export const TransactionFlag = {
   NeedsSession: 2,
   /** The client stays pinned after it: the mirror connection is kept for the client. */
   KeepsSession: 4,
+  /** Its settings are those that the one before left in the session: it was sent before anybody knew them. */
+  InheritsSettings: 8,
 } as const;
 
 export const RequestFlag = {

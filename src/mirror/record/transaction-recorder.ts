@@ -75,6 +75,9 @@ export class TransactionRecorder {
   /** The client keeps its server connection, and kept it when the current transaction began. */
   #pinned = false;
   #pinnedAtStart = false;
+  /** What a transaction did to the client's settings is not known yet, and was not when the current one began. */
+  #settingsOpen = false;
+  #settingsOpenAtStart = false;
 
   constructor(
     desk: RecordingDesk,
@@ -231,9 +234,9 @@ export class TransactionRecorder {
 
   /**
    * ReadyForQuery of the oldest unanswered request. `defer`: whether the client keeps its server connection is not known
-   * yet, and the transaction is handed over when `concluded` tells.
+   * yet, and the transaction is handed over when `concluded` tells. `settingsOpen`: nor are its settings.
    */
-  answered(status: number, defer = false): void {
+  answered(status: number, defer = false, settingsOpen = false): void {
     this.#conclude();
     const request = this.#pending.shift();
     if (request === undefined) return;
@@ -259,18 +262,22 @@ export class TransactionRecorder {
     }
     // It will be known when all is answered that was sent ahead; until then those requests may need the session.
     if (defer) this.#pinned = true;
+    this.#settingsOpen ||= settingsOpen;
     this.#end(now);
   }
 
   /** What a deferred transaction was waiting for. `pinned`: the client keeps its server connection. */
   concluded(pinned: boolean): void {
     this.#pinned = pinned;
+    this.#settingsOpen = false;
     if (!pinned) this.#decisions.release();
     this.#conclude();
   }
 
   /** The outcome of what is unfinished will not be seen, or was forced by pgmirror. */
   aborted(): void {
+    // Nobody will tell what the last one left in the session: on the mirror it is not to be another client's.
+    if (this.#deferredSince !== undefined) this.#pinned = true;
     this.#conclude();
     if (!this.#inTransaction) return;
     if (this.#pending.length > 0) this.#notes.unknown();
@@ -304,6 +311,7 @@ export class TransactionRecorder {
     this.#requestCount = 0;
     this.#pinnedAtStart = this.#pinned;
     this.#settingsAtStart = this.settings;
+    this.#settingsOpenAtStart = this.#settingsOpen;
     this.#decisions.decide(routes, this.#pinnedAtStart);
     this.#isWatched = this.#desk.compared.watches(this.database);
     this.#notes.reset();
@@ -364,6 +372,7 @@ export class TransactionRecorder {
     let flags = this.#failed ? 0 : TransactionFlag.Committed;
     if (this.#pinnedAtStart) flags |= TransactionFlag.NeedsSession;
     if (this.#pinned) flags |= TransactionFlag.KeepsSession;
+    if (this.#settingsOpenAtStart) flags |= TransactionFlag.InheritsSettings;
     return flags;
   }
 

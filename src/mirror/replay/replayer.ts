@@ -1,7 +1,7 @@
 import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
 import { copyFail, query, sync } from '../../protocol/frontend-messages.ts';
 import { monotonicNow } from '../../util/clock.ts';
-import { Outcome, RequestFlag } from '../record/record-stream.ts';
+import { Outcome, RequestFlag, TransactionFlag } from '../record/record-stream.ts';
 import { BEGIN, ROLLBACK, ROLLBACK_AND_CHAIN } from './control-request.ts';
 import { CopyFeeder } from './copy-feeder.ts';
 import { changesSession, requestCommits } from './inspect.ts';
@@ -87,7 +87,8 @@ export class Replayer implements ConnectionUser {
     this.#late = now - transaction.recorded.endedAt > LATE_MS;
     this.connection.sawSet = false;
     this.connection.statements.begin(transaction.unnamed);
-    if (this.connection.settings === transaction.settings) this.#nextRequest();
+    const inherits = (transaction.recorded.flags & TransactionFlag.InheritsSettings) !== 0;
+    if (inherits || this.connection.settings === transaction.settings) this.#nextRequest();
     else this.#applySettings(transaction);
   }
 

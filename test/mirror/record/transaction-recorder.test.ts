@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { RequestFlag, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
 import { ParameterSet } from '../../../src/session/parameter-set.ts';
+import { eventually } from '../../support/eventually.ts';
 import { bind, cstr, execute, msg, parse, query, sync } from '../../support/bytes.ts';
 import { RecordingBench, requestsOf, route } from './recording-bench.ts';
 
@@ -178,6 +179,33 @@ describe('a transaction', () => {
     assert.deepEqual(
       (await bench.mirror.received(3)).map(({ flags }) => flags),
       [Committed | KeepsSession, Committed | NeedsSession | KeepsSession, Committed | NeedsSession],
+    );
+  });
+
+  it('keeps its session where its client has gone before it was known what it left there', async (t) => {
+    const bench = await RecordingBench.start(t);
+    const client = bench.client();
+    client.send(SELECT);
+    client.recorder.answered(0x49, true, true);
+    client.recorder.closed();
+    const [only] = await bench.mirror.received(1);
+    assert.equal(only!.flags, TransactionFlag.Committed | TransactionFlag.KeepsSession);
+    await eventually(() => bench.mirror.told.includes('client gone 1'), { intervalMs: 2 });
+  });
+
+  it('inherits settings that nobody knew when it was sent, in the same session', async (t) => {
+    const bench = await RecordingBench.start(t);
+    const client = bench.client();
+    for (let sent = 0; sent < 3; sent++) client.send(SELECT);
+    client.recorder.answered(0x49);
+    client.recorder.answered(0x49, true, true);
+    client.recorder.answered(0x49, true, true);
+    client.recorder.concluded(false);
+    client.run('I', SELECT);
+    const { Committed, NeedsSession, KeepsSession, InheritsSettings } = TransactionFlag;
+    assert.deepEqual(
+      (await bench.mirror.received(4)).map(({ flags }) => flags),
+      [Committed, Committed | KeepsSession, Committed | NeedsSession | InheritsSettings, Committed],
     );
   });
 
@@ -409,7 +437,7 @@ describe('prepared statements', () => {
     }
     await bench.mirror.received(3);
     assert.deepEqual(bench.mirror.told, [
-      'hello 2 3',
+      'hello 3 3',
       'client 1 shop anna',
       'statement 1 pm_1 select 1',
       'transaction of 1',
