@@ -1,3 +1,4 @@
+import { isPaused } from '../pooler/paused-databases.ts';
 import type { AdminAnswer, AdminColumn } from './admin-answer.ts';
 import type { AdminHost } from './admin-host.ts';
 import { poolsTogether } from './show-pools.ts';
@@ -25,7 +26,8 @@ const databaseColumns: readonly AdminColumn[] = [
 /** SHOW DATABASES, with PgBouncer's columns; times in seconds as there. */
 export async function showDatabases(host: AdminHost): Promise<AdminAnswer> {
   const { general, databases } = host.config;
-  const pools = poolsTogether(await host.threads());
+  const threads = await host.threads();
+  const pools = poolsTogether(threads);
   const rows = databases.map((database) => {
     const mine = pools.filter((pool) => pool.database === database.name);
     const servers = mine.reduce((sum, pool) => sum + pool.serversActive + pool.serversIdle, 0);
@@ -46,7 +48,7 @@ export async function showDatabases(host: AdminHost): Promise<AdminAnswer> {
       servers,
       0,
       clients,
-      mine.some((pool) => pool.paused) ? 1 : 0,
+      threads.some(({ paused }) => isPaused(paused, database.name)) ? 1 : 0,
       0,
     ];
   });

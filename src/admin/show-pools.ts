@@ -75,7 +75,6 @@ function together(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     size: a.size,
     minSize: a.minSize,
     pinned: a.pinned + b.pinned,
-    paused: a.paused || b.paused,
     statistics: addStatistics(a.statistics, b.statistics),
   };
 }

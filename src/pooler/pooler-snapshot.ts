@@ -1,5 +1,6 @@
 import type { ServerSocket } from '../net/server-socket.ts';
 import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
+import type { PausedChoice } from './paused-databases.ts';
 import type { Pooler } from './pooler.ts';
 import type { NamedPool } from './pools.ts';
 import type { ClientSession } from './client-session.ts';
@@ -12,6 +13,7 @@ import { monotonicNow } from '../util/clock.ts';
 /** What a thread tells of itself. */
 export interface ThreadSnapshot {
   readonly thread: number;
+  readonly paused: PausedChoice;
   readonly pools: readonly PoolSnapshot[];
   readonly clients: readonly ClientSnapshot[];
   readonly servers: readonly ServerSnapshot[];
@@ -35,7 +37,6 @@ export interface PoolSnapshot {
   readonly size: number;
   readonly minSize: number;
   readonly pinned: number;
-  readonly paused: boolean;
   readonly statistics: PoolStatistics;
 }
 
@@ -88,6 +89,7 @@ export function snapshotOf(thread: number, pooler: Pooler, desk: RecordingDesk):
   const pools = [...pooler.pools];
   return {
     thread,
+    paused: pooler.paused,
     pools: pools.map((named) => poolSnapshot(named, sessions)),
     clients: [...sessions.map(clientSnapshot), ...replications.map(replicaSnapshot)],
     servers: [
@@ -121,7 +123,6 @@ function poolSnapshot({ database, user, pool, mode }: NamedPool, sessions: reado
     size: pool.options.size,
     minSize: pool.options.minSize,
     pinned: servers.filter((server) => server.pinned).length,
-    paused: pool.paused,
     statistics: { ...pool.statistics },
   };
 }

@@ -16,6 +16,7 @@ import { EarlyInput } from './early-input.ts';
 import { OutputAssembly } from './output-assembly.ts';
 import type { PoolerHost } from './pooler-host.ts';
 import type { PoolerLimits, PoolerOptions } from './pooler-options.ts';
+import type { PausedChoice } from './paused-databases.ts';
 import { Pools } from './pools.ts';
 import type { NamedPool } from './pools.ts';
 import { LookedUpUsers } from './looked-up-users.ts';
@@ -98,6 +99,10 @@ export class Pooler {
 
   get clients(): Pick<Clients, 'sessions' | 'replications'> {
     return this.#clients;
+  }
+
+  get paused(): PausedChoice {
+    return this.#pools.paused;
   }
 
   get pools(): Iterable<NamedPool> {

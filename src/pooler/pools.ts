@@ -6,6 +6,8 @@ import type { LoggedInServer } from '../pool/connect-server.ts';
 import { ServerSession } from '../session/server-session.ts';
 import type { ServerPassword } from '../auth/server-password.ts';
 import { serverPassword } from './directory.ts';
+import { PausedDatabases, isPaused } from './paused-databases.ts';
+import type { PausedChoice } from './paused-databases.ts';
 import type { PoolerDatabase, PoolerLimits, PoolerMode, PoolerRoute } from './pooler-options.ts';
 import { runTask } from './server-task.ts';
 import { WelcomeDesk } from './welcome.ts';
@@ -31,8 +33,6 @@ function poolKey(database: string, user: string): string {
   return JSON.stringify([database, user]);
 }
 
-/** Stands for every database; no name is empty. */
-const ALL = '';
 /** How long a server may take to answer an empty query. */
 const CHECK_MS = 5_000;
 
@@ -55,7 +55,7 @@ export class Pools {
   readonly #pools = new Map<string, NamedPool>();
   readonly #budget: (key: string, shared: boolean) => Promise<PoolBudget>;
   readonly #log: (message: string, fields: object) => void;
-  readonly #pausedDatabases = new Set<string>();
+  readonly #paused = new PausedDatabases();
   readonly #making = new Map<string, Promise<NamedPool>>();
   /** What clients showed at their logins, for users whose password is not configured. */
   readonly #learnt = new Map<string, ServerPassword>();
@@ -129,15 +129,18 @@ export class Pools {
     this.#learnt.delete(poolKey(named.database, named.user));
   }
 
+  get paused(): PausedChoice {
+    return this.#paused.choice;
+  }
+
   /** PAUSE: nobody gets a connection; settles when nobody has one. `database` undefined: all. */
   async pause(database: string | undefined): Promise<void> {
-    this.#pausedDatabases.add(database ?? ALL);
+    this.#paused.set(database, true);
     await Promise.all(this.#of(database).map(({ pool }) => pool.pause()));
   }
 
   resume(database: string | undefined): void {
-    if (database === undefined) this.#pausedDatabases.clear();
-    else this.#pausedDatabases.delete(database);
+    this.#paused.set(database, false);
     for (const { pool } of this.#of(database)) pool.resume();
   }
 
@@ -178,7 +181,7 @@ export class Pools {
       );
       const desk = new WelcomeDesk(pool, { timeoutMs: limits.rollbackTimeoutMs });
       const named = { database: database.name, user, pool, desk, mode: route.mode, budgets };
-      if (this.#pausedDatabases.has(database.name) || this.#pausedDatabases.has(ALL)) void pool.pause();
+      if (isPaused(this.paused, database.name)) void pool.pause();
       this.#pools.set(key, named);
       return named;
     } finally {

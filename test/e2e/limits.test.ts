@@ -188,6 +188,24 @@ describe('A limit', () => {
       await held.expect('T', 'D', 'C', 'Z');
     });
 
+    it('PAUSE holds also who comes later to a database that nobody used, and RESUME lets one database of all go', async (t) => {
+      const pgmirror = await start(t, {});
+      const paused = async (): Promise<boolean> =>
+        (await pgmirror.admin<{ paused: number }>('SHOW DATABASES'))[0]?.paused === 1;
+      await pgmirror.admin('PAUSE');
+      assert.equal(await paused(), true);
+      const early = login(t, pgmirror);
+      await eventually(async () => {
+        const pools = await pgmirror.admin<{ user: string; maxwait_us: number }>('SHOW POOLS');
+        return pools.some(({ user, maxwait_us: waits }) => user === 'alice' && waits > 0);
+      });
+      assert.deepEqual(await connections(), []);
+      await pgmirror.admin('RESUME app');
+      assert.equal(await paused(), false);
+      await (await within(early, 10_000, 'the login')).query('SELECT 1');
+      await (await login(t, pgmirror, 'bob')).query('SELECT 1');
+    });
+
     it('RECONNECT replaces connections, also one that is in use, when it comes free', async (t) => {
       const pgmirror = await start(t, {});
       const client = await login(t, pgmirror);
