@@ -24,6 +24,11 @@ export class Breaker {
     return this.#isOpen;
   }
 
+  /** No connection has been good for something since it was opened last. */
+  get isOnProbation(): boolean {
+    return this.#failures > 0;
+  }
+
   /** Why it is open; empty while it is closed. */
   get reason(): string {
     return this.#reason;

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../../util/clock.ts';
 import { Breaker } from './breaker.ts';
 import type { MirrorState } from './mirror-process-messages.ts';
 import { isLoginRefusal } from './safety-look.ts';
@@ -19,11 +20,16 @@ export interface MirrorAccessHost {
 
 /** So many connections in a row that were lost before they finished anything are as good as none. */
 const USELESS_CONNECTIONS = 3;
+/** So long a mirror that is back has the one connection that was tried; then that one is slow, and not useless. */
+const TRIAL_MS = 1000;
 
 /**
  * Whether a mirror may be used, and can be. Until it was looked at it counts as down. What is found against it keeps it
  * refused until it is looked at again, which the configuration asks for. A breaker opens when it cannot be reached, or
  * when its connections are good for nothing; one that was lost is looked at before it is connected to again.
+ *
+ * One that is back is on trial: it gets one connection, and the first that is good for nothing opens the breaker again,
+ * for longer. A mirror that lets in and then talks nonsense costs hardly more than one that lets nobody in.
  */
 export class MirrorAccess {
   isEnabled: boolean;
@@ -36,6 +42,8 @@ export class MirrorAccess {
   /** State and refusal that were told last. */
   #told = '';
   #uselessConnections = 0;
+  /** So long it is on trial, by the monotonic clock; 0: it is not. */
+  #trialUntil = 0;
   /** Counts changes of the address: what is found out about an earlier one does not matter. */
   #address = 0;
 
@@ -64,6 +72,18 @@ export class MirrorAccess {
   /** Nobody is to wait for it. One whose address changed a moment ago is waited for. */
   get isGivenUp(): boolean {
     return this.#refusal !== '' || this.#breaker.isOpen;
+  }
+
+  /** It was let back a moment ago, and has not finished anything yet: one connection is enough. */
+  get isOnTrial(): boolean {
+    return this.#trialUntil > 0;
+  }
+
+  /** Ends a trial whose time is up, or that was passed: true then. */
+  endTrial(now: number): boolean {
+    if (!this.isOnTrial || (now < this.#trialUntil && this.#breaker.isOnProbation)) return false;
+    this.#trialUntil = 0;
+    return true;
   }
 
   /** The next connection needs no look before it. */
@@ -104,6 +124,7 @@ export class MirrorAccess {
     this.#address++;
     this.#breaker.succeed();
     this.#breaker.proved();
+    this.#trialUntil = 0;
     this.#refusal = '';
     this.#isReached = false;
     this.#gate.forget();
@@ -112,6 +133,7 @@ export class MirrorAccess {
   /** A connection was opened, or refused by a server that is there. */
   connected(): void {
     if (this.#gate.isPassed) this.#isReached = true;
+    if (this.#breaker.isOpen) this.#trialUntil = monotonicNow() + TRIAL_MS;
     this.#breaker.succeed();
     this.tell();
   }
@@ -124,7 +146,9 @@ export class MirrorAccess {
   /** A connection ended by itself. `wasUseful`: it had finished a transaction. */
   connectionLost(reason: string, wasUseful: boolean): void {
     this.#gate.forget();
-    if (wasUseful || ++this.#uselessConnections < USELESS_CONNECTIONS) return;
+    if (wasUseful) return;
+    this.#uselessConnections++;
+    if (this.#uselessConnections < USELESS_CONNECTIONS && !this.#breaker.isOnProbation) return;
     this.#uselessConnections = 0;
     this.#breaker.fail(reason);
   }

@@ -38,6 +38,8 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   status: number = TransactionStatus.Idle;
   /** ReadyForQuerys that what was sent still owes. */
   owed = 0;
+  /** Bytes of answers that are still taken. */
+  allowance = Infinity;
   user: ConnectionUser | undefined;
   /** Why it is over. */
   endReason = 'connection closed';
@@ -107,6 +109,8 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   // --- ServerSocketHandler
 
   bytes(chunk: Buffer): void {
+    this.allowance -= chunk.length;
+    if (this.allowance < 0) return this.#giveUp('an answer far longer than the source can have given');
     this.digester?.push(chunk);
     this.#walker.push(chunk);
   }
@@ -157,8 +161,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   }
 
   garbage(): void {
-    this.#socket.destroy();
-    this.#lost('the server does not speak the PostgreSQL protocol');
+    this.#giveUp('the server does not speak the PostgreSQL protocol');
   }
 
   #answered(): void {
@@ -169,6 +172,11 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   #end(): void {
     this.#over = true;
     this.#walker.stop();
+  }
+
+  #giveUp(reason: string): void {
+    this.#socket.destroy();
+    this.#lost(reason);
   }
 
   #lost(reason: string): void {

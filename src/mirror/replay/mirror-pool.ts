@@ -12,7 +12,11 @@ import type { AnsweredRequest, ReplayObserver, ReplayOptions } from './replay-op
 export interface PoolOwner {
   readonly replayOptions: ReplayOptions;
   /** Asks for one more connection for this pool; answered with `opened()` or `openFailed()`. */
-  open(pool: MirrorPool): void;
+  open(pool: MirrorPool, isProbe: boolean): void;
+  readonly access: {
+    /** One connection is enough for now. */
+    readonly isOnTrial: boolean;
+  };
   timed(sourceTime: number, mirrorTime: number): void;
   requestAnswered(transaction: MirroredTransaction, request: AnsweredRequest): void;
   /** A transaction of the connection's lane is over. */
@@ -93,7 +97,7 @@ export class MirrorPool {
     this.line(lane);
     const connection = this.#idle.pop();
     if (connection) this.serve(connection);
-    else this.#grow();
+    else this.grow();
   }
 
   /** Puts the lane at the end of the line; somebody is about to serve it. */
@@ -134,7 +138,7 @@ export class MirrorPool {
     if (this.#pinned.size >= this.pinnedSize) return false;
     this.#pinned.add(connection);
     // Its place in the pool is free.
-    this.#grow();
+    this.grow();
     return true;
   }
 
@@ -143,7 +147,7 @@ export class MirrorPool {
     this.refusedUntil = 0;
     const connection = new PooledConnection(this, new MirrorConnection(server, options), this.owner.replayOptions);
     // What ended before anybody listened is over already.
-    if (connection.connection.isOver) return this.#grow();
+    if (connection.connection.isOver) return this.grow();
     this.#all.add(connection);
     this.serve(connection);
   }
@@ -154,8 +158,7 @@ export class MirrorPool {
 
   /** Tries a connection although nobody waits: to find out whether the mirror is back. */
   probe(): void {
-    this.#opening++;
-    this.owner.open(this);
+    this.#open(true);
   }
 
   /** A connection that is over, or is not to be used any more. */
@@ -169,7 +172,7 @@ export class MirrorPool {
     this.#pinned.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
-    this.#grow();
+    this.grow();
   }
 
   /** The lanes in line, which stand there no longer. */
@@ -196,9 +199,16 @@ export class MirrorPool {
     for (const connection of [...this.#idle]) this.discard(connection);
   }
 
-  #grow(): void {
-    const places = this.size - (this.#all.size - this.#pinned.size) - this.#opening;
+  /** Opens what those in line are short of. */
+  grow(): void {
+    const size = this.owner.access.isOnTrial ? Math.min(1, this.size) : this.size;
+    const places = size - (this.#all.size - this.#pinned.size) - this.#opening;
     const wanted = Math.min(this.#waiting.length - this.#opening, places);
-    for (let i = 0; i < wanted; i++) this.probe();
+    for (let i = 0; i < wanted; i++) this.#open(false);
+  }
+
+  #open(isProbe: boolean): void {
+    this.#opening++;
+    this.owner.open(this, isProbe);
   }
 }

@@ -89,21 +89,31 @@ export class MirrorPools {
     return waiting;
   }
 
-  /** A pool wants one more connection. */
-  open(pool: MirrorPool): void {
+  /** A pool wants one more connection; a probe finds out whether the mirror is back, others are for a mirror that is there. */
+  open(pool: MirrorPool, isProbe: boolean): void {
     const now = monotonicNow();
     // A look makes a connection of its own.
     if (!this.#host.access.isPassed) this.#rate.take(now);
     const wait = this.#rate.take(now);
     if (wait === 0) {
-      void this.#connect(pool, this.#generation);
+      void this.#connect(pool, this.#generation, isProbe);
       return;
     }
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      void this.#connect(pool, this.#generation);
+      void this.#connect(pool, this.#generation, isProbe);
     }, wait);
     this.#timers.add(timer);
+  }
+
+  /** Looks after what takes too long. */
+  sweep(now: number): void {
+    for (const { replayer } of this.connections()) replayer.checkTimeout(now);
+    const trialEnded = this.#host.access.endTrial(now);
+    for (const pool of this.all) {
+      pool.reviewWaiting();
+      if (trialEnded) pool.grow();
+    }
   }
 
   /** Tries one connection, to find out whether the mirror is back. */
@@ -129,13 +139,15 @@ export class MirrorPools {
     return pool;
   }
 
-  async #connect(pool: MirrorPool, generation: number): Promise<void> {
+  async #connect(pool: MirrorPool, generation: number, isProbe: boolean): Promise<void> {
     const { preparedStatementsLimit } = this.#config;
     const { access, connect } = this.#host;
+    // Given up since it was asked for: only what was tried for that says that the mirror is back.
+    const isVain = (): boolean => generation !== this.#generation || (access.isGivenUp && !isProbe);
     try {
-      if (!(await access.mayConnect()) || generation !== this.#generation) return pool.openFailed();
+      if (isVain() || !(await access.mayConnect()) || isVain()) return pool.openFailed();
       const server = await connect(serverLoginOf(this.#config, pool.login));
-      if (generation !== this.#generation) {
+      if (isVain()) {
         server.socket.destroy();
         return pool.openFailed();
       }

@@ -193,8 +193,7 @@ export class MirrorTarget implements MirrorPoolsHost {
 
   /** Looks after what takes too long. Called a few times a second. */
   sweep(now: number): void {
-    for (const { replayer } of this.#pools.connections()) replayer.checkTimeout(now);
-    for (const pool of this.#pools.all) pool.reviewWaiting();
+    this.#pools.sweep(now);
     this.#getGoing(this.#turns.takeAll());
     if (this.#prepared.size > 0 && now >= this.#cleanAt) {
       this.#cleanAt = now + CLEAN_MS;
@@ -237,8 +236,8 @@ export class MirrorTarget implements MirrorPoolsHost {
     };
   }
 
-  open(pool: MirrorPool): void {
-    this.#pools.open(pool);
+  open(pool: MirrorPool, isProbe: boolean): void {
+    this.#pools.open(pool, isProbe);
   }
 
   loginRefused(pool: MirrorPool): void {

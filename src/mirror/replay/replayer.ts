@@ -2,6 +2,7 @@ import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
 import { copyFail, query, sync } from '../../protocol/frontend-messages.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { Outcome, RequestFlag, TransactionFlag } from '../record/record-stream.ts';
+import { answerAllowance } from './answer-allowance.ts';
 import { BEGIN, ROLLBACK, ROLLBACK_AND_CHAIN } from './control-request.ts';
 import { CopyFeeder } from './copy-feeder.ts';
 import { changesSession, requestCommits } from './inspect.ts';
@@ -86,6 +87,7 @@ export class Replayer implements ConnectionUser {
     this.#pacing.begin(now, transaction.recorded.endedAt);
     this.#late = now - transaction.recorded.endedAt > LATE_MS;
     this.connection.sawSet = false;
+    this.connection.allowance = answerAllowance(transaction.recorded);
     this.connection.statements.begin(transaction.unnamed);
     const inherits = (transaction.recorded.flags & TransactionFlag.InheritsSettings) !== 0;
     if (inherits || this.connection.settings === transaction.settings) this.#nextRequest();

@@ -139,9 +139,11 @@ export class RecordFeeder {
     return new RecordFeeder(socket);
   }
 
-  /** Appends a transaction; its slot. It ended just now, unless `ago` says how long ago. */
+  /** Appends a transaction; its slot. It ended just now, unless `ago` says how long ago, and took as long as it did. */
   transaction(
     transaction: Pick<SourceTransaction, 'requestCount' | 'recording'> & {
+      readonly startedAt?: number;
+      readonly endedAt?: number;
       readonly client?: number;
       readonly targets?: readonly number[];
       readonly settings?: number;
@@ -152,9 +154,10 @@ export class RecordFeeder {
   ): number {
     const slot = ++this.#slot;
     const endedAt = monotonicNow() - (transaction.ago ?? 0);
+    const startedAt = endedAt - ((transaction.endedAt ?? 0) - (transaction.startedAt ?? 0));
     const { client = 1, targets = [1], settings = 0, unnamedStatement = 0, flags = 1, requestCount } = transaction;
     this.writer.transaction(
-      { slot, client, settings, unnamedStatement, flags, startedAt: endedAt, endedAt, targets, requestCount },
+      { slot, client, settings, unnamedStatement, flags, startedAt, endedAt, targets, requestCount },
       transaction.recording,
     );
     return slot;

@@ -213,6 +213,80 @@ it('is down, and says so once, when connection after connection is good for noth
   await mirror.configure();
 });
 
+it('tries a mirror that talks nonsense with one connection at a time, however many clients there are', async (test) => {
+  const id = nextId++;
+  let [looks, others] = [0, 0];
+  const nonsense = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', (startup) => {
+      const isLook = startup.includes('pgmirror check');
+      if (isLook) looks++;
+      else others++;
+      socket.write(Buffer.concat([msg('R', int32(0)), msg('K', int32(1), int32(2)), readyForQuery('I')]));
+      const answer = Buffer.concat([dataRow('t', 'f'), commandComplete('SELECT 1'), readyForQuery('I')]);
+      const says = isLook ? answer : Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n');
+      socket.on('data', (chunk) => (chunk[0] === 0x58 ? socket.end() : socket.write(says)));
+    });
+  });
+  nonsense.listen(0, '127.0.0.1');
+  test.after(() => void nonsense.close());
+  await once(nonsense, 'listening');
+  const { port } = nonsense.address() as AddressInfo;
+  const config = targetConfig({ ...trusted, port }, 'app', { id, poolSize: 8, allowSideEffects: true });
+  await mirror.configure(config);
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  for (let client = 1; client <= 8; client++) records.writer.client(client, 'app', 'someone');
+  /** All clients are busy until the mirror was looked at so often. */
+  const looked = async (times: number): Promise<void> => {
+    await eventually(() => {
+      for (let client = 1; client <= 8; client++) records.transaction({ ...simple('SELECT 1'), client, targets: [id] });
+      records.flush();
+      return looks >= times;
+    });
+  };
+  await looked(1);
+  await eventually(() => records.targetStates.some((one) => one.target === id && one.state === TargetState.Down));
+  await looked(looks + 1);
+  const [looksBefore, othersBefore] = [looks, others];
+  await looked(looksBefore + 2);
+  const since = others - othersBefore;
+  assert.ok(since <= looks - looksBefore + 1, `${since} connections for ${looks - looksBefore} attempts`);
+  await mirror.configure();
+});
+
+it('reads no answer that is far longer than the source can have given', async (test) => {
+  const id = nextId++;
+  const rows = (megabytes: number): Buffer =>
+    Buffer.concat(Array.from({ length: megabytes }, () => dataRow('x'.repeat(2 ** 20))));
+  const end = send(commandComplete('SELECT 1'), readyForQuery('I'));
+  const scripted = await ScriptedPostgres.start(
+    { after: (undo) => test.after(undo) },
+    answerLook,
+    // Long, and within what the source may have had under way; then more, whose end is never sent.
+    [
+      acceptLogin(),
+      expectQuery('SELECT 1'),
+      send(rows(15)),
+      end,
+      expectQuery('SELECT 2'),
+      send(rows(20)),
+      waitForClose(),
+    ],
+    answerLook,
+    [acceptLogin(), expectQuery('SELECT 3'), end, waitForClose()],
+  );
+  const address = { ...trusted, port: scripted.port };
+  await mirror.configure(targetConfig(address, 'app', { id, poolSize: 1, allowSideEffects: true }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  for (const number of [1, 2, 3]) records.transaction({ ...simple(`SELECT ${number}`), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.map(({ outcome }) => outcome),
+    [Outcome.Replayed, Outcome.Failed, Outcome.Replayed],
+  );
+  await mirror.configure();
+});
+
 it('cancels a request that takes too long, and uses the connection again', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
