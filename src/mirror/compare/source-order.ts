@@ -9,13 +9,13 @@ export interface Underway<T> {
   readonly scope: Pick<WriteScope, 'written' | 'touched'>;
 }
 
-/** Stands for relations that are not known. */
-const UNKNOWN = '*';
+const NONE: ReadonlySet<string> = new Set();
 
 /**
  * Which transactions a mirror should have done with before it begins another one: those that were over on the source before
  * that one began there, and that changed what it touches, or touched what it changes. On the source they did not meet; where
- * they do on the mirror, or come the other way round, their answers are others, and say nothing of the mirror.
+ * they do on the mirror, or come the other way round, their answers are others, and say nothing of the mirror. Where the
+ * relations are not known nothing is awaited: all would wait for all, and the mirror would fall behind.
  */
 export class SourceOrder<T> {
   readonly #writing = new Lines<T>();
@@ -38,15 +38,12 @@ export class SourceOrder<T> {
   }
 }
 
-/** Transactions that are under way, in a line for each relation, and all of them in one. */
+/** Transactions that are under way, in a line for each relation that they have to do with. */
 class Lines<T> {
   readonly #lines = new Map<string, Line<T>>();
-  readonly #all = new Line<T>();
 
-  add(one: Underway<T>, relations: ReadonlySet<string> | undefined): void {
-    if (relations?.size === 0) return;
-    this.#all.push(one);
-    for (const relation of relations ?? [UNKNOWN]) {
+  add(one: Underway<T>, relations: ReadonlySet<string> = NONE): void {
+    for (const relation of relations) {
       let line = this.#lines.get(relation);
       if (line === undefined) this.#lines.set(relation, (line = new Line()));
       line.push(one);
@@ -55,20 +52,16 @@ class Lines<T> {
 
   /** One that concerns these relations and was done on the source before that moment. */
   last(relations: ReadonlySet<string> | undefined, before: number): T | undefined {
-    if (relations === undefined) return this.#all.last(before);
-    if (relations.size === 0) return undefined;
-    for (const relation of relations) {
+    for (const relation of relations ?? NONE) {
       const found = this.#lines.get(relation)?.last(before);
       if (found !== undefined) return found;
     }
-    return this.#lines.get(UNKNOWN)?.last(before);
+    return undefined;
   }
 
   /** One with these relations is over. */
-  over(relations: ReadonlySet<string> | undefined): void {
-    if (relations?.size === 0) return;
-    this.#all.over();
-    for (const relation of relations ?? [UNKNOWN]) {
+  over(relations: ReadonlySet<string> = NONE): void {
+    for (const relation of relations) {
       const line = this.#lines.get(relation);
       line?.over();
       if (line?.isEmpty === true) this.#lines.delete(relation);

@@ -3,11 +3,13 @@ import type { MirroredTransaction } from './mirrored-transaction.ts';
 
 /** A lane waits no longer than this at a time, in milliseconds. */
 export const PATIENCE_MS = 250;
+/** It begins to wait where it may for so long: it is not always called back at once when its time is over. */
+export const WORTHWHILE_MS = 100;
 
 /**
  * Lanes that stand aside: their next transaction is to follow one of another lane. They are called back when that is over, and
- * now and then. None waits for ever, and none for more time than it has run or had nothing to do since: however slow the others
- * are, a lane gets on at half of its speed at least.
+ * now and then. None waits for ever, and none before it has run or had nothing to do for as long as it waited: however slow the
+ * others are, a lane gets on at about half of its speed.
  */
 export class Turns {
   readonly #followers = new Map<MirroredTransaction, Set<Lane>>();
@@ -24,12 +26,10 @@ export class Turns {
   waits(lane: Lane, predecessor: MirroredTransaction | undefined, now: number): boolean {
     const since = now - lane.lookedAt;
     lane.lookedAt = now;
-    lane.patience = lane.isWaitingForOthers ? lane.patience - since : Math.min(PATIENCE_MS, lane.patience + since);
-    lane.isWaitingForOthers = predecessor !== undefined && lane.patience > 0;
-    if (predecessor === undefined || !lane.isWaitingForOthers) {
-      lane.patience = Math.max(0, lane.patience);
-      return false;
-    }
+    const waited = lane.isWaitingForOthers;
+    lane.patience = waited ? Math.max(0, lane.patience - since) : Math.min(PATIENCE_MS, lane.patience + since);
+    lane.isWaitingForOthers = predecessor !== undefined && lane.patience > (waited ? 0 : WORTHWHILE_MS);
+    if (predecessor === undefined || !lane.isWaitingForOthers) return false;
     let followers = this.#followers.get(predecessor);
     if (followers === undefined) this.#followers.set(predecessor, (followers = new Set()));
     followers.add(lane);

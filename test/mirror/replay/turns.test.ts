@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { Lane } from '../../../src/mirror/replay/lane.ts';
 import type { MirrorPool } from '../../../src/mirror/replay/mirror-pool.ts';
 import type { MirroredTransaction } from '../../../src/mirror/replay/mirrored-transaction.ts';
-import { PATIENCE_MS, Turns } from '../../../src/mirror/replay/turns.ts';
+import { PATIENCE_MS, Turns, WORTHWHILE_MS } from '../../../src/mirror/replay/turns.ts';
 
 const START = 1_000_000;
 const newLane = (): Lane => new Lane('someone', {} as MirrorPool);
@@ -54,10 +54,14 @@ describe('The turns of lanes', () => {
     turns.waits(lane, slow, START);
     const begun = START + PATIENCE_MS + 50;
     assert.equal(turns.waits(lane, slow, begun), false);
-    // It ran for 10 ms, and may wait for as many.
-    assert.equal(turns.waits(lane, slow, begun + 10), true);
-    assert.equal(turns.waits(lane, slow, begun + 19), true);
-    assert.equal(turns.waits(lane, slow, begun + 20), false);
+    // It is not called back in time for a short wait.
+    assert.equal(turns.waits(lane, slow, begun + 10), false);
+    assert.equal(turns.waits(lane, slow, begun + WORTHWHILE_MS), false);
+    // It ran for so long, and may wait as long.
+    const ran = WORTHWHILE_MS + 20;
+    assert.equal(turns.waits(lane, slow, begun + ran), true);
+    assert.equal(turns.waits(lane, slow, begun + 2 * ran - 1), true);
+    assert.equal(turns.waits(lane, slow, begun + 2 * ran), false);
     // What one did not use up is there the next time, up to a bound.
     assert.equal(turns.waits(lane, undefined, begun + 10_000), false);
     assert.equal(turns.waits(lane, slow, begun + 10_001), true);
