@@ -73,6 +73,11 @@ export class AnswerWalker {
     this.#handler = handler;
   }
 
+  /** Bytes that a message which has begun still lacks, as far as they are passed over. */
+  get missing(): number {
+    return this.#skip;
+  }
+
   /** Looks at nothing any more, the rest of the chunk at hand included. */
   stop(): void {
     this.#stopped = true;

@@ -10,6 +10,7 @@ import { ConnectionStatements } from './connection-statements.ts';
 import { FRESH_LOGIN } from './session-settings.ts';
 import type { SessionSettings } from './session-settings.ts';
 
+const TOO_LONG = 'an answer far longer than the source can have given';
 /** How long a CancelRequest may take to be delivered. */
 const CANCEL_TIMEOUT_MS = 2000;
 
@@ -110,9 +111,11 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
 
   bytes(chunk: Buffer): void {
     this.allowance -= chunk.length;
-    if (this.allowance < 0) return this.#giveUp('an answer far longer than the source can have given');
+    if (this.allowance < 0) return this.#giveUp(TOO_LONG);
     this.digester?.push(chunk);
     this.#walker.push(chunk);
+    // It says beforehand that it is going to be: nobody waits for that.
+    if (this.#walker.missing > this.allowance && !this.#over) this.#giveUp(TOO_LONG);
   }
 
   closed(error: Error | undefined): void {

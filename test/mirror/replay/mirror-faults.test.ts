@@ -287,6 +287,24 @@ it('reads no answer that is far longer than the source can have given', async (t
   await mirror.configure();
 });
 
+it('waits for no answer that says it is going to be far longer than the source can have given', async (test) => {
+  const id = nextId++;
+  const twoGigabytes = Buffer.concat([Buffer.from('D'), int32(0x7fffffff)]);
+  const scripted = await ScriptedPostgres.start({ after: (undo) => test.after(undo) }, answerLook, [
+    acceptLogin(),
+    expectQuery('SELECT 1'),
+    send(twoGigabytes),
+    waitForClose(),
+  ]);
+  const address = { ...trusted, port: scripted.port };
+  await mirror.configure(targetConfig(address, 'app', { id, poolSize: 1, allowSideEffects: true }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const [one] = await records.finished();
+  assert.equal(one?.outcome, Outcome.Failed);
+  await mirror.configure();
+});
+
 it('cancels a request that takes too long, and uses the connection again', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
