@@ -34,6 +34,8 @@ export async function report(command: ReportCommand, surroundings: ReportSurroun
   }
   const found = findings(await fetchTold(address), command.failOn, command.minCalls);
   print(formatReport(found, command.format));
+  // A build must not be taken for good because nothing was there to be found bad.
+  if (command.failOn.length > 0 && found.queries.length === 0) complain(`no condition can be met: ${found.verdict}`);
   for (const { condition, query } of found.met) {
     complain(`${condition} is met by ${query.fingerprint} on ${query.destination}: ${shortened(query.query)}`);
   }

@@ -6,7 +6,7 @@ import { classesOf, figuresOf, headingOf, sectionsOf, spanOf, totalsOf } from '.
 export function htmlReport(found: Findings): string {
   const mirrors = found.mirrors.map(
     (mirror) =>
-      `<li><strong>${escaped(headingOf(mirror))}</strong><ul>${totalsOf(mirror)
+      `<li><strong>${escaped(headingOf(mirror))}</strong><ul>${totalsOf(mirror, found)
         .map((line) => `<li>${escaped(line)}</li>`)
         .join('')}</ul></li>`,
   );

@@ -8,7 +8,7 @@ const MAX_QUERY = 200;
 export function markdownReport(found: Findings): string {
   const lines = ['## pgmirror report', '', `**${plain(found.verdict)}**`, '', spanOf(found), ''];
   for (const mirror of found.mirrors) {
-    lines.push(`- ${plain(headingOf(mirror))}`, ...totalsOf(mirror).map((line) => `  - ${plain(line)}`));
+    lines.push(`- ${plain(headingOf(mirror))}`, ...totalsOf(mirror, found).map((line) => `  - ${plain(line)}`));
   }
   for (const { title, queries } of sectionsOf(found)) {
     lines.push('', `### ${title}`, '', ...HEADER, ...queries.map(rowOf));

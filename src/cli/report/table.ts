@@ -20,7 +20,7 @@ const WIDTH = 100;
 export function tableReport(found: Findings): string {
   const lines = [...wrapped(found.verdict, ''), spanOf(found), ''];
   for (const mirror of found.mirrors) {
-    lines.push(oneLine(headingOf(mirror), WIDTH), ...totalsOf(mirror).flatMap((line) => wrapped(line, '  ')));
+    lines.push(oneLine(headingOf(mirror), WIDTH), ...totalsOf(mirror, found).flatMap((line) => wrapped(line, '  ')));
   }
   for (const { title, queries } of sectionsOf(found)) {
     lines.push(

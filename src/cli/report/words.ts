@@ -27,25 +27,47 @@ export function sectionsOf(found: Findings): Section[] {
     });
 }
 
-/** What became of a mirror's transactions, as lines. */
-export function totalsOf(mirror: MirrorSummary): string[] {
+/** What became of a mirror's transactions and what of its answers and times can be told, as lines. */
+export function totalsOf(mirror: MirrorSummary, { queries }: Findings): string[] {
   const drops = Object.entries(mirror.dropped).filter(([, count]) => count > 0);
   const dropped = drops.reduce((sum, [, count]) => sum + count, 0);
   const reasons =
     drops.length === 0 ? '' : ` (${drops.map(([name, count]) => `${name} ${grouped(count)}`).join(', ')})`;
   const errors = Object.entries(mirror.errors).map(([sqlstate, count]) => `${sqlstate} ${grouped(count)}`);
-  const { match, mismatch, unverified, ambiguous } = mirror.comparison;
-  const compared = match + mismatch + unverified + ambiguous;
   return [
     `exposure ${mirror.exposure}, ${grouped(mirror.total)} transactions: ${grouped(mirror.replayed)} replayed, ` +
       `${grouped(mirror.failed)} failed, ${grouped(mirror.timed_out)} timed out, ${grouped(mirror.queue_length)} queued`,
     `${grouped(dropped)} dropped${reasons}; lag ${Math.round(mirror.lag_ms)} ms`,
     ...(errors.length === 0 ? [] : [`errors on the mirror alone: ${errors.join(', ')}`]),
-    ...(compared === 0
-      ? []
-      : [
-          `${((100 * (match + mismatch)) / compared).toFixed(1)} % of ${grouped(compared)} answers verified, ${grouped(mismatch)} not the same`,
-        ]),
+    ...verifiedOf(mirror.comparison),
+    ...lateOf(queries.filter((query) => query.source === mirror.source && query.destination === mirror.destination)),
+  ];
+}
+
+/** How many answers were the same, and why it is not known of the others. */
+function verifiedOf({ match, mismatch, unverified, ambiguous, classes }: MirrorSummary['comparison']): string[] {
+  const compared = match + mismatch + unverified + ambiguous;
+  if (compared === 0) return [];
+  const drifted = Math.min(unverified, classes.unverified ?? 0);
+  const reasons = [
+    [ambiguous, 'overlapped a write on the source, were cancelled, or depend on locks or on the order of rows'],
+    [drifted, 'follow from what the mirror missed or did in another order'],
+    [unverified - drifted, 'depend on values that each server makes for itself'],
+  ] as const;
+  const told = reasons.filter(([count]) => count > 0).map(([count, why]) => `${grouped(count)} ${why}`);
+  return [
+    `${((100 * (match + mismatch)) / compared).toFixed(1)} % of ${grouped(compared)} answers verified, ${grouped(mismatch)} not the same`,
+    ...(told.length === 0 ? [] : [`not verified: ${told.join('; ')}`]),
+  ];
+}
+
+/** Where the mirror is behind, little is known of how long it takes. */
+function lateOf(queries: readonly QueryReport[]): string[] {
+  const sum = (of: (query: QueryReport) => number): number => queries.reduce((total, query) => total + of(query), 0);
+  const late = sum((query) => query.late);
+  if (late === 0) return [];
+  return [
+    `${grouped(late)} of ${grouped(sum(({ calls }) => calls))} calls replayed late, so that their times count for nothing`,
   ];
 }
 
@@ -62,9 +84,9 @@ export function headingOf(mirror: MirrorSummary): string {
   return `${mirror.source} → ${mirror.destination}: ${mirror.state}${reason}`;
 }
 
-/** What went wrong with a query, and up to three examples each, as lines. */
+/** What is other with a query, and up to three examples each, as lines. */
 export function classesOf(query: QueryReport): string[] {
-  return Object.entries(query.classes).map(([name, count]) => {
+  const classes = Object.entries(query.classes).map(([name, count]) => {
     const examples = query.examples[name as keyof QueryReport['examples']] ?? [];
     const told = examples.map(
       ({ source, mirror, text }) => `${source} → ${mirror}${text === undefined ? '' : `: ${text}`}`,
@@ -72,6 +94,15 @@ export function classesOf(query: QueryReport): string[] {
     const different = [...new Set(told)];
     return `${name} ${grouped(count)}${different.length === 0 ? '' : ` (${different.join('; ')})`}`;
   });
+  return [...changeInTheMiddle(query), ...classes];
+}
+
+/** Where not the tail, which stands in a column of its own, shows that it is slower or faster, but the median. */
+function changeInTheMiddle(query: QueryReport): string[] {
+  const { change, p50_ratio: ratio, p50_ratio_low: low, p95_ratio: tail } = query;
+  if (ratio === null || low === null || tail === null) return [];
+  if (change === 'slower' && ratio > tail) return [`${shortRatio(ratio)}× at p50, ${shortRatio(low)}× at least`];
+  return change === 'faster' && ratio < tail ? [`${shortRatio(ratio)}× at p50`] : [];
 }
 
 /** The figures of a query, one text a column: calls, p50 / p95 / p99 on the source and on the mirror, ratio, time lost. */

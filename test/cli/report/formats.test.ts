@@ -50,6 +50,38 @@ describe('the report', () => {
     assert.match(text, /2 147 M/);
   });
 
+  it('says why answers could not be verified, and times not be counted', () => {
+    const comparison = {
+      ...{ match: 9_000, mismatch: 500, unverified: 300, ambiguous: 200 },
+      classes: { row_content: 500, ambiguous: 200, unverified: 180, generated: 4_000 },
+    };
+    const told = {
+      mirrors: [mirror({ comparison }), mirror({ destination: 'other' })],
+      queries: [query({ late: 1 }), query({ late: 20 }), query({ destination: 'other' })],
+    };
+    const text = formatReport(findings(told, [], undefined), 'table').replaceAll(/\s+/g, ' ');
+    const lines = [
+      '95.0 % of 10 000 answers verified, 500 not the same',
+      'not verified: 200 overlapped a write on the source, were cancelled, or depend on locks or on the order of rows; ' +
+        '180 follow from what the mirror missed or did in another order; 120 depend on values that each server makes for itself',
+      '21 of 2 000 calls replayed late, so that their times count for nothing',
+    ];
+    for (const line of lines) assert.equal(text.split(line).length, 2, line);
+    const calm = formatReport(findings({ mirrors: [mirror()], queries: [query()] }, [], undefined), 'table');
+    assert.doesNotMatch(calm, /verified|late/);
+  });
+
+  it('names the ratio that shows that a query is slower or faster', () => {
+    const tail = { p95_ratio: 1.05, p95_ratio_low: 0.6, p95_ratio_high: 1.9 };
+    const faster = { ...tail, change: 'faster', p50_ratio: 0.5 } as const;
+    const queries = [query({ ...slower, ...tail }), query(faster)];
+    const text = formatReport(findings({ mirrors: [mirror()], queries }, [], undefined), 'table');
+    assert.equal(text.split('1.05× (0.60–1.90)').length, 3);
+    assert.match(text, /\n {4}10\.0× at p50, 9\.00× at least\n/);
+    assert.match(text, /\n {4}0\.50× at p50\n/);
+    assert.doesNotMatch(formatReport(found, 'table').replace(/^.*\n/, ''), /at p50/);
+  });
+
   it('is data as JSON', () => {
     const json = JSON.parse(formatReport(found, 'json')) as Record<string, unknown>;
     assert.equal(json.verdict, found.verdict);

@@ -40,6 +40,15 @@ describe('pgmirror report', () => {
     assert.match(met.stdout, /slower on the mirror/);
   });
 
+  it('says so where there is nothing that could meet a condition', async (t) => {
+    const url = await serve(t, pgmirror(query({ calls: 9 })));
+    const words = ['--url', url, '--fail-on', 'error_new>0'];
+    const fewCalls = await report(...words, '--min-calls', '10');
+    assert.equal(fewCalls.status, 0);
+    assert.match(fewCalls.stderr, /^pgmirror: no condition can be met: No query ran often enough\.\n$/);
+    assert.equal((await report(...words)).stderr, '');
+  });
+
   it('ends with status 1 and one line where nobody listens, or somebody else does', async (t) => {
     const nobody = await report('--url', 'http://127.0.0.1:1/');
     assert.equal(nobody.status, 1);
