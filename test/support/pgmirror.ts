@@ -31,6 +31,8 @@ export interface PgmirrorOptions {
   /** Flags of Node, for example `--max-old-space-size=64`. */
   readonly nodeFlags?: readonly string[];
   readonly timeoutMs?: number;
+  /** What is run instead of the TypeScript sources: what was built of them. */
+  readonly mainFile?: string | undefined;
 }
 
 /** The entry of `[[databases]]` that reaches a server, with the superuser for the connections. */
@@ -91,7 +93,7 @@ export class Pgmirror {
     try {
       await writeFiles(janitor.folder, whole);
       const command = ['run', '--config', 'pgmirror.toml', '--users', 'users.toml'];
-      const child = spawn(process.execPath, [...(options.nodeFlags ?? []), mainFile, ...command], {
+      const child = spawn(process.execPath, [...(options.nodeFlags ?? []), options.mainFile ?? mainFile, ...command], {
         cwd: janitor.folder,
         stdio: ['ignore', 'pipe', 'pipe'],
         env: { ...process.env, NO_COLOR: '1', ...options.env },
