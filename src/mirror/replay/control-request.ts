@@ -1,6 +1,9 @@
-import { Frontend, Target } from '../../protocol/message-types.ts';
-import { close, parse, sync } from '../../protocol/frontend-messages.ts';
+import { Frontend, Target, TransactionStatus } from '../../protocol/message-types.ts';
+import { close, parse, query, sync } from '../../protocol/frontend-messages.ts';
 import { MessageWriter } from '../../protocol/message-writer.ts';
+
+/** Releases the locks that a session holds beyond its transactions. */
+const UNLOCK = 'SELECT pg_catalog.pg_advisory_unlock_all()';
 
 /** No client's statement is called so: pool-wide names are pgmirror's own. */
 const NAME = 'pgmirror_control';
@@ -26,3 +29,10 @@ function controlRequest(sql: string): Buffer {
 export const BEGIN = controlRequest('BEGIN');
 export const ROLLBACK = controlRequest('ROLLBACK');
 export const ROLLBACK_AND_CHAIN = controlRequest('ROLLBACK AND CHAIN');
+
+/** What puts a session right at the end of a transaction, where anything has to be. */
+export function closingRequest(status: number, locksLeft: boolean): Buffer | undefined {
+  const inBlock = status !== TransactionStatus.Idle;
+  if (!locksLeft) return inBlock ? ROLLBACK : undefined;
+  return query(inBlock ? `ROLLBACK; ${UNLOCK}` : UNLOCK);
+}

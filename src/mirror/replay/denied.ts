@@ -12,6 +12,8 @@ export const TextVerdict = {
   Denied: 2,
   /** Fine, but it calls set_config: the session's state is not known after it. */
   Configures: 3,
+  /** Fine, but it may take advisory locks of the session, and call set_config as well. */
+  Locks: 4,
 } as const;
 export type TextVerdict = (typeof TextVerdict)[keyof typeof TextVerdict];
 
@@ -101,20 +103,24 @@ export function judgeText(text: string, standardConformingStrings = true): TextV
     if (statements.length > 1 || !isLonePgNotify(text, standardConformingStrings)) return TextVerdict.Denied;
     notifications++;
   }
+  if (notifications === 0 && calls.locks) return TextVerdict.Locks;
   if (notifications === 0) return calls.configures ? TextVerdict.Configures : TextVerdict.Fine;
   return statements.length === 1 ? TextVerdict.Notification : TextVerdict.Denied;
 }
+
+const SESSION_LOCK = /^pg_(?:try_)?advisory_lock(?:_shared)?$/;
 
 interface Calls {
   denied: boolean;
   notify: boolean;
   configures: boolean;
+  locks: boolean;
 }
 
 /** Which functions are called anywhere in the text; the bodies of DO count, since they run at once. */
 function callsIn(text: string, standardConformingStrings: boolean): Calls {
   const scanner = new SqlScanner(text, standardConformingStrings);
-  const found: Calls = { denied: false, notify: false, configures: false };
+  const found: Calls = { denied: false, notify: false, configures: false, locks: false };
   let name = '';
   let inDo = false;
   for (let token = scanner.next(); token !== Token.End; token = scanner.next()) {
@@ -126,6 +132,7 @@ function callsIn(text: string, standardConformingStrings: boolean): Calls {
       found.denied ||= inner.denied;
       found.notify ||= inner.notify;
       found.configures ||= inner.configures;
+      found.locks ||= inner.locks;
     }
     if (token === Token.Symbol && text[scanner.start] === ';') inDo = false;
   }
@@ -136,6 +143,7 @@ function note(found: Calls, name: string): void {
   if (DENIED_FUNCTIONS.has(name)) found.denied = true;
   else if (name === 'pg_notify') found.notify = true;
   else if (name === 'set_config') found.configures = true;
+  else if (SESSION_LOCK.test(name)) found.locks = true;
 }
 
 function withoutQuotes(raw: string): string {

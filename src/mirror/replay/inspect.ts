@@ -22,11 +22,19 @@ export interface Inspection {
   readonly treatments: ReadonlyMap<number, Treatment> | undefined;
   /** It calls set_config: the session's state is not known after it. */
   readonly configures: boolean;
+  /** It may take advisory locks that outlive it: on the mirror perhaps some that the source did not give. */
+  readonly locks: boolean;
   /** The half of a two-phase commit that it did on the source. */
   readonly twoPhase: TwoPhase | undefined;
 }
 
-const AS_RECORDED: Inspection = { reason: 0, treatments: undefined, configures: false, twoPhase: undefined };
+const AS_RECORDED: Inspection = {
+  reason: 0,
+  treatments: undefined,
+  configures: false,
+  locks: false,
+  twoPhase: undefined,
+};
 const UNSAFE: Inspection = { ...AS_RECORDED, reason: DropReason.Unsafe };
 const DENIED: Inspection = { ...AS_RECORDED, reason: DropReason.Denied };
 
@@ -62,6 +70,7 @@ class Inspector {
   #denied = false;
   #notifications = 0;
   #configures = false;
+  #locks = false;
   #twoPhase: TwoPhase | undefined;
 
   constructor(tracker: StatementTracker, standardConformingStrings: boolean) {
@@ -73,7 +82,7 @@ class Inspector {
     if ((cursor.flags & ERRORED_OR_ROLLED_BACK) !== 0 && this.#force()) return;
     const verdict = cursor.isSimple ? this.#judgeSimple() : this.#judgeMessages();
     if (verdict === TextVerdict.Fine) return;
-    if (verdict === TextVerdict.Configures) this.#configures = true;
+    this.#noteSession(verdict);
     if (verdict === TextVerdict.Denied) this.#denied = true;
     if (verdict !== TextVerdict.Notification) return;
     this.#notifications++;
@@ -85,8 +94,14 @@ class Inspector {
     if (this.#unsafe) return { ...UNSAFE, twoPhase };
     if (this.#denied || (this.#notifications > 0 && this.#notifications === requestCount))
       return { ...DENIED, twoPhase };
-    if (this.#treatments === undefined && !this.#configures && twoPhase === undefined) return AS_RECORDED;
-    return { reason: 0, treatments: this.#treatments, configures: this.#configures, twoPhase };
+    const [treatments, configures, locks] = [this.#treatments, this.#configures, this.#locks];
+    if (treatments === undefined && !configures && !locks && twoPhase === undefined) return AS_RECORDED;
+    return { reason: 0, treatments, configures, locks, twoPhase };
+  }
+
+  #noteSession(verdict: TextVerdict | undefined): void {
+    if (verdict === TextVerdict.Locks) this.#locks = true;
+    if (verdict === TextVerdict.Configures || verdict === TextVerdict.Locks) this.#configures = true;
   }
 
   #treat(treatment: Treatment): void {
@@ -109,7 +124,7 @@ class Inspector {
         const verdict = this.#judgeMessage(bytes, at, messageEnd);
         if (verdict === TextVerdict.Denied) return verdict;
         if (verdict !== undefined) statements++;
-        if (verdict === TextVerdict.Configures) this.#configures = true;
+        this.#noteSession(verdict);
         if (verdict === TextVerdict.Notification) notifications++;
       }
       at = messageEnd;

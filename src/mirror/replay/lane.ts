@@ -1,3 +1,4 @@
+import { TransactionFlag } from '../record/record-stream.ts';
 import type { DropReason } from '../record/record-stream.ts';
 import { Fifo } from './fifo.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
@@ -37,6 +38,11 @@ export class Lane {
 
   get isEmpty(): boolean {
     return this.running === undefined && this.queue.length === 0;
+  }
+
+  /** What is next needs what earlier transactions left in the session: its client was bound to it when it began. */
+  get needsSession(): boolean {
+    return ((this.queue.peek()?.recorded.flags ?? 0) & TransactionFlag.NeedsSession) !== 0;
   }
 
   /** End on the source of its oldest unfinished transaction. */

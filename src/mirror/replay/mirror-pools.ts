@@ -30,6 +30,8 @@ export class MirrorPools {
   readonly #timers = new Set<NodeJS.Timeout>();
   #config: MirrorTargetConfig;
   #pools = new Map<string, MirrorPool>();
+  /** Those of earlier configurations that have connections in use. */
+  readonly #retired = new Set<MirrorPool>();
   #loginOf = new Map<string, MirrorLogin>();
   /** Whose connection failed last: what is tried to find out whether the mirror is back. */
   #probing: MirrorPool | undefined;
@@ -46,9 +48,13 @@ export class MirrorPools {
     return this.#pools.values();
   }
 
-  /** Connections of all pools. */
+  /** Connections of all pools, those included on which only what runs is finished. */
   *connections(): Iterable<PooledConnection> {
     for (const pool of this.#pools.values()) yield* [...pool.connections];
+    for (const pool of this.#retired) {
+      if (pool.connections.size === 0) this.#retired.delete(pool);
+      else yield* [...pool.connections];
+    }
   }
 
   /** As whom a client user's transactions are replayed. */
@@ -82,6 +88,7 @@ export class MirrorPools {
     for (const pool of this.#pools.values()) {
       waiting.push(...pool.takeWaiting());
       pool.retire();
+      if (pool.connections.size > 0) this.#retired.add(pool);
     }
     this.#pools = new Map();
     this.#config = config;
@@ -167,7 +174,7 @@ export class MirrorPools {
       return;
     }
     // Too many connections: those that are there go on, and the next one that is missed is tried again.
-    if (error.code === '53300' && pool.connections.size > 0) return;
+    if (error.code === '53300' && pool.connections.size > 0) return this.#host.access.connected();
     this.#probing = pool;
     this.#host.access.failed(error.message);
   }

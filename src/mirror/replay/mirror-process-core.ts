@@ -67,7 +67,6 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   message(message: ToMirrorProcess): void {
     switch (message.type) {
       case 'configure':
-        this.#sources = new Map(message.sourceLogins.map((login) => [login.source, login]));
         this.#instance = message.instance;
         void this.#configure(message).then(() => this.#tell({ type: 'configured', epoch: message.epoch }));
         return;
@@ -190,7 +189,10 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   }
 
   /** Settles when the mirrors that have to be looked at have been. */
-  async #configure({ targets: configs, look, prepared }: ToMirrorProcess & { type: 'configure' }): Promise<void> {
+  async #configure(message: ToMirrorProcess & { type: 'configure' }): Promise<void> {
+    const { targets: configs, look, prepared } = message;
+    const before = this.#sources;
+    this.#sources = new Map(message.sourceLogins.map((login) => [login.source, login]));
     const listed = new Set(configs.map(({ id }) => id));
     this.#report.compare(configs, (id) => (sql) => this.#ask(id, sql));
     for (const [id, target] of this.#targets) {
@@ -202,7 +204,13 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     }
     const looked = configs.map((config) => {
       const known = this.#targets.get(config.id);
-      if (known) return known.configure(config) || look ? known.look() : Promise.resolve();
+      if (known) {
+        // A source that is another database now might be the mirror itself: nothing is sent until that was looked at.
+        const isMoved = placeOf(before.get(config.source)) !== placeOf(this.#sources.get(config.source));
+        if (isMoved) known.access.moved();
+        return known.configure(config) || look || isMoved ? known.look() : Promise.resolve();
+      }
+      this.#endLeaving(config.id);
       const target = new MirrorTarget(config, this);
       this.#targets.set(config.id, target);
       target.remember(prepared.filter((one) => one.target === config.id));
@@ -210,6 +218,15 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
       return target.look();
     });
     await Promise.all(looked);
+  }
+
+  /** A mirror that was removed a moment ago is there again: a client has one lane to it, and not two. */
+  #endLeaving(id: number): void {
+    for (const target of this.#leaving.keys()) {
+      if (target.id !== id) continue;
+      this.#leaving.delete(target);
+      target.destroy();
+    }
   }
 
   /** Asks a mirror for itself, as the first user there is. */
@@ -271,4 +288,8 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
 function streamState(target: MirrorTarget): TargetState {
   if (target.state === 'refused' || target.state === 'disabled') return TargetState.Refused;
   return target.state === 'down' ? TargetState.Down : TargetState.Up;
+}
+
+function placeOf(source: SourceLogin | undefined): string {
+  return JSON.stringify([source?.address, source?.database]);
 }

@@ -326,9 +326,10 @@ export class MirrorTarget implements MirrorPoolsHost {
     for (const lane of lanes) if (!lane.isEmpty) this.#go(lane);
   }
 
-  /** A pinned lane goes on with the connection it holds, unless that is given up with what is dropped from it. */
+  /** A pinned lane goes on with the connection it holds, unless that is given up with what was dropped, here or before. */
   #continue(lane: Lane, connection: PooledConnection): void {
     const hasMore = this.review(lane);
+    if (hasMore && !lane.needsSession) this.#unpin(lane);
     if (hasMore && lane.pinned === connection) connection.pool.run(lane, connection);
     else if (hasMore) this.#line(lane);
     else if (lane.isEnding && lane.isEmpty) this.#unpin(lane);

@@ -34,6 +34,8 @@ export interface MirroredTransaction {
   readonly treatments: ReadonlyMap<number, Treatment> | undefined;
   /** It calls set_config: the session's state is not known after it. */
   readonly configures: boolean;
+  /** It may take advisory locks that outlive it. */
+  readonly locks: boolean;
   /** The half of a two-phase commit that it did on the source. */
   readonly twoPhase: TwoPhase | undefined;
 }

@@ -3,7 +3,7 @@ import { copyFail, query, sync } from '../../protocol/frontend-messages.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { Outcome, RequestFlag, TransactionFlag } from '../record/record-stream.ts';
 import { answerAllowance } from './answer-allowance.ts';
-import { BEGIN, ROLLBACK, ROLLBACK_AND_CHAIN } from './control-request.ts';
+import { BEGIN, closingRequest, ROLLBACK, ROLLBACK_AND_CHAIN } from './control-request.ts';
 import { CopyFeeder } from './copy-feeder.ts';
 import { changesSession, requestCommits } from './inspect.ts';
 import type { MirrorConnection, ConnectionUser } from './mirror-connection.ts';
@@ -27,7 +27,7 @@ const Phase = {
   Request: 4,
   /** ROLLBACK in place of, or behind, a request. */
   Rollback: 5,
-  /** ROLLBACK so that the connection goes back idle. */
+  /** So that the connection goes back idle, and with no locks. */
   Closing: 6,
 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
@@ -335,11 +335,14 @@ export class Replayer implements ConnectionUser {
 
   // --- the end
 
-  /** Sends nothing more of the transaction; a block left open is rolled back. */
+  /** Sends nothing more of the transaction; a block left open is rolled back, and locks go with a session that is not kept. */
   #end(): void {
-    if (this.connection.status === TransactionStatus.Idle) return this.#finish();
+    const { locks, recorded } = this.#running();
+    const locksLeft = locks && (recorded.flags & TransactionFlag.KeepsSession) === 0;
+    const closing = closingRequest(this.connection.status, locksLeft);
+    if (closing === undefined) return this.#finish();
     this.#phase = Phase.Closing;
-    this.#send(ROLLBACK, 0);
+    this.#send(closing, 0);
   }
 
   #finish(): void {

@@ -68,6 +68,11 @@ const texts: Readonly<Record<keyof typeof TextVerdict, readonly string[]>> = {
     `INSERT INTO t SELECT pg_notify('a', 'b')`,
     `WITH x AS (SELECT pg_notify('a', 'b')) SELECT 1`,
   ],
+  Locks: [
+    'SELECT pg_advisory_lock(1)',
+    `SELECT pg_catalog.pg_try_advisory_lock_shared(1), set_config('a.b', 'c', false)`,
+    'DO $$ BEGIN PERFORM pg_try_advisory_lock(1); END $$',
+  ],
   Configures: [`SELECT set_config('a', 'b', false)`],
 };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
-import { Outcome } from '../../../src/mirror/record/record-stream.ts';
+import { Outcome, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
 import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
 import { query } from '../../support/bytes.ts';
 import { inReverse } from '../../support/cleanup.ts';
@@ -23,10 +23,14 @@ before(async () => {
   mirror = await MirrorChild.start(cleanup, server);
 });
 
-const simple = (text: string): { requestCount: number; recording: Buffer } => ({
-  requestCount: 1,
-  recording: recording({ messages: [query(text)] }),
-});
+function simple(...texts: readonly string[]): { requestCount: number; recording: Buffer } {
+  const last = texts.length - 1;
+  const requests = texts.map((text, at) => ({
+    messages: [query(text)],
+    statuses: (at === 0 ? 'I' : 'T') + (at === last ? 'I' : 'T'),
+  }));
+  return { requestCount: texts.length, recording: recording(...requests) };
+}
 
 async function backends(database: string): Promise<number> {
   const rows = await run(server.url('postgres'), 'SELECT 1 FROM pg_stat_activity WHERE datname = $1', [database]);
@@ -111,6 +115,90 @@ it('a connection that the mirror closed while it was idle is replaced', async (t
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   const acknowledged = await records.finished();
   assert.equal(acknowledged[1]?.outcome, Outcome.Replayed);
+  await mirror.configure();
+});
+
+it('what runs when the mirror’s logins change is ended, too, where it takes too long', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  const config = targetConfig(server, database, { id, poolSize: 1, timeoutMs: 1000 });
+  await mirror.configure(config);
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'a');
+  records.transaction({ ...simple('SELECT pg_sleep(60)'), targets: [id] });
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  records.flush();
+  await eventually(async () => (await mirror.status())[0]?.queued === 2);
+  const { user, password } = server;
+  await mirror.configure({ ...config, users: [{ name: 'b', user, password }] });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.map(({ outcome }) => outcome),
+    [Outcome.TimedOut, Outcome.Replayed],
+  );
+  await mirror.configure();
+});
+
+it('a mirror that is back before what it had is finished has one lane for a client, not two', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE seen (n serial, i int)');
+  const config = targetConfig(server, database, { id, poolSize: 2 });
+  await mirror.configure(config);
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'a');
+  records.transaction({ ...simple('SELECT pg_sleep(1)'), targets: [id] });
+  records.transaction({ ...simple('INSERT INTO seen (i) VALUES (1)'), targets: [id] });
+  records.flush();
+  await eventually(async () => (await mirror.status())[0]?.queued === 2);
+  await mirror.configure();
+  await mirror.configure(config);
+  records.transaction({ ...simple('INSERT INTO seen (i) VALUES (2)'), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.toSorted((a, b) => a.slot - b.slot).map(({ outcome }) => outcome),
+    [Outcome.Dropped, Outcome.Dropped, Outcome.Replayed],
+  );
+  assert.deepEqual(await run(server.url(database), 'SELECT i FROM seen'), [{ i: 2 }]);
+  await mirror.configure();
+});
+
+it('a client that was bound to its session, and is not any more, gets another one', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE t (id int)');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'a');
+  const flags = TransactionFlag.KeepsSession;
+  records.transaction({ ...simple('CREATE TEMP TABLE t (id int)'), targets: [id], flags });
+  // The one that dropped the temporary table was not mirrored.
+  records.transaction({ ...simple('INSERT INTO t VALUES (1)'), targets: [id] });
+  const acknowledged = await records.finished();
+  assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
+  assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), [{ id: 1 }]);
+  await mirror.configure();
+});
+
+it('a lock that the mirror gave and the source did not is released', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, pinnedPoolSize: 1 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'a');
+  const locks = async (): Promise<number[]> => {
+    const sql = `SELECT l.objid::int AS id FROM pg_locks l, pg_database d WHERE d.oid = l.database AND datname = $1
+      AND locktype = 'advisory' ORDER BY 1`;
+    return (await run<{ id: number }>(server.url('postgres'), sql, [database])).map((row) => row.id);
+  };
+  records.transaction({ ...simple('SELECT pg_try_advisory_lock(1)'), targets: [id] });
+  records.transaction({ ...simple('BEGIN', 'SELECT pg_advisory_lock(2)', 'SELECT 1/0', 'COMMIT'), targets: [id] });
+  const flags = TransactionFlag.KeepsSession;
+  await records.finished();
+  assert.deepEqual(await locks(), []);
+  records.transaction({ ...simple('SELECT pg_advisory_lock(3)'), targets: [id], flags });
+  await records.finished();
+  assert.deepEqual(await locks(), [3]);
   await mirror.configure();
 });
 

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { pino } from 'pino';
+import { MirrorProcess } from '../../../src/mirror/replay/mirror-process-core.ts';
+import type { ToMirrorProcess } from '../../../src/mirror/replay/mirror-process-messages.ts';
+import { MirrorTarget } from '../../../src/mirror/replay/mirror-target.ts';
+import type { MirroredTransaction } from '../../../src/mirror/replay/mirrored-transaction.ts';
+import { FRESH_LOGIN } from '../../../src/mirror/replay/session-settings.ts';
+import { StatementEpoch } from '../../../src/mirror/replay/declared-statements.ts';
+import { QueryIdentifier } from '../../../src/mirror/report/query-identifier.ts';
+import { TrafficReport } from '../../../src/mirror/report/traffic-report.ts';
+import type { ServerSocket } from '../../../src/net/server-socket.ts';
+import { ServerLoginError } from '../../../src/pool/connect-server.ts';
+import type { LoggedInServer } from '../../../src/pool/connect-server.ts';
+import { monotonicNow } from '../../../src/util/clock.ts';
+import { query } from '../../support/bytes.ts';
+import { inReverse } from '../../support/cleanup.ts';
+import { eventually } from '../../support/eventually.ts';
+import { recording } from '../recordings.ts';
+import { targetConfig } from './mirror-child.ts';
+
+const nowhere = { host: '127.0.0.1', port: 1, user: 'app', password: '' };
+
+function transaction(): MirroredTransaction {
+  const header = { slot: 1, client: 1, settings: 0, unnamedStatement: 0, flags: 1, startedAt: 0, requestCount: 1 };
+  return {
+    origin: { statements: () => undefined, acknowledge: () => undefined },
+    recorded: {
+      ...header,
+      endedAt: monotonicNow(),
+      targets: [1],
+      recording: recording({ messages: [query('SELECT 1')] }),
+    },
+    epoch: new StatementEpoch(),
+    settings: FRESH_LOGIN,
+    unnamed: undefined,
+    treatments: undefined,
+    configures: false,
+    locks: false,
+    twoPhase: undefined,
+  };
+}
+
+/** A login to a server that says nothing more. */
+function silent(): LoggedInServer {
+  const nothing = (): boolean => true;
+  const socket = { handler: undefined, write: nothing, end: nothing, destroy: nothing } as unknown as ServerSocket;
+  return { socket, parameters: new Map(), processId: 0, secretKey: Buffer.alloc(0) };
+}
+
+it('a mirror that has no more connections to give is up as long as there are some', async (t) => {
+  const test = inReverse(t);
+  const refusal = new ServerLoginError('sorry, too many clients already', { code: '53300' });
+  const attempts: (LoggedInServer | Error)[] = [silent(), new Error('no route to the host')];
+  const states: string[] = [];
+  const target: MirrorTarget = new MirrorTarget(targetConfig(nowhere, 'app', { poolSize: 2 }), {
+    connect: async () => {
+      const attempt = attempts.shift() ?? refusal;
+      return attempt instanceof Error ? Promise.reject(attempt) : Promise.resolve(attempt);
+    },
+    objectionsTo: async () => Promise.resolve([]),
+    askSource: async () => Promise.resolve([]),
+    stateChanged: () => states.push(target.state),
+    requestAnswered: () => undefined,
+    predecessorOf: () => undefined,
+    preparedSettled: () => undefined,
+  });
+  test.after(() => target.destroy());
+  await target.look();
+  for (let client = 0; client < 2; client++) {
+    const lane = target.laneFor('someone');
+    assert.ok(lane !== undefined);
+    target.accept(transaction(), lane, 0);
+  }
+  await eventually(() => states.length === 3);
+  assert.deepEqual(states, ['up', 'down', 'up']);
+});
+
+it('a mirror whose source is another database now is not used before it was looked at', async (t) => {
+  const test = inReverse(t);
+  const logger = pino({ level: 'silent' });
+  const report = new TrafficReport(await QueryIdentifier.load(), logger);
+  let configured = 0;
+  const mirrors = new MirrorProcess({
+    connect: async () => Promise.reject(new Error('nobody is there')),
+    logger,
+    report,
+    tell: ({ type }) => void (configured += type === 'configured' ? 1 : 0),
+  });
+  test.after(() => mirrors.close());
+  const configure = (port: number): void => {
+    const source = { source: 'app', address: { host: '127.0.0.1', port }, database: 'app', user: 'app', password: '' };
+    // Where nobody can log in there is nothing to be looked at.
+    const targets = [targetConfig(nowhere, 'app', { fallback: undefined })];
+    const message = { type: 'configure', epoch: 1, targets, instance: '', look: false, prepared: [] } as const;
+    mirrors.message({ ...message, sourceLogins: [source] } satisfies ToMirrorProcess);
+  };
+  const state = (): string | undefined => mirrors.targets.get(1)?.state;
+  configure(1);
+  await eventually(() => configured === 1);
+  assert.equal(state(), 'up');
+  configure(1);
+  assert.equal(state(), 'up');
+  configure(2);
+  assert.equal(state(), 'down');
+  await eventually(() => configured === 3);
+  assert.equal(state(), 'up');
+});
