@@ -330,6 +330,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
 
   /** The client keeps the connection: it is idle, but nobody else's. */
   #stayPinned(): void {
+    this.link.startRecording();
     this.link.recorder?.concluded(mirrorsNeedSession(this.link));
     if (this.#closeWhenIdle !== undefined) this.abort(this.#closeWhenIdle);
     else this.#ending.inputServed();

@@ -3,7 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
-import { bind, execute, parse, query as queryMessage, sync } from '../support/bytes.ts';
+import { bind, execute, flush, parse, query as queryMessage, sync } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
@@ -176,6 +176,16 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     await eventually(async () => (await mirrored.counts()).total === 1);
     assert.deepEqual(await onMirror(), { items: [1], children: [], ran: 1 });
     assert.deepEqual((await mirrored.counts()).reasons, {});
+  });
+
+  it('a request that failed, and whose client vanished before its Sync, is over there, too', async (t) => {
+    const client = await login(inReverse(t));
+    client.send(parse('', 'SELECT FROM nowhere'), flush);
+    await client.readUntil('E');
+    await client.reset();
+    await eventually(async () => (await mirrored.counts()).total === 1);
+    const { mirrored: replayed, errors } = await mirrored.drained({ timeoutMs: 10_000 });
+    assert.deepEqual({ replayed, errors }, { replayed: 1, errors: 0 });
   });
 
   it('and what refuses a block, and succeeded, is sent as it came', async () => {

@@ -85,6 +85,38 @@ describe('A reload', () => {
     assert.deepEqual(await query(source.url(second), 'SELECT id FROM load'), [{ id: 1 }]);
   });
 
+  it('adds a mirror for clients, too, that keep their server connection', async (t) => {
+    const test = inReverse(t);
+    const mirrored = await start(test);
+    const { pgmirror, files } = mirrored;
+    const [app] = files.databases ?? [];
+    const databases = [...(files.databases ?? []), { ...app, name: 'session', pooler_mode: 'session' }];
+    const users = [{ name: 'alice', databases: ['app', 'session'], password: 'alice-password' }];
+    await pgmirror.reload({ databases, users, mirroring: [] });
+    await withClient(pgmirror.url('session'), async (session) => {
+      await withClient(pgmirror.url('app'), async (pinned) => {
+        await session.query('INSERT INTO load VALUES (1)');
+        await pinned.query('CREATE TEMPORARY TABLE mine (id integer)');
+        const mirroring = ['app', 'session'].map((name) => ({ source_db: name, destination_db: 'shadow' }));
+        await pgmirror.reload({ databases, users, mirroring });
+        await session.query('SELECT 1');
+        await pinned.query('SELECT 1');
+        for (let id = 2; id < 5; id++) await session.query('INSERT INTO load VALUES ($1)', [id]);
+        await pinned.query('INSERT INTO mine VALUES (5)');
+        await pinned.query('INSERT INTO load SELECT id FROM mine');
+        await pinned.query('DROP TABLE mine');
+        await pinned.query('INSERT INTO load VALUES (6)');
+      });
+    });
+    const { mirrored: replayed, errors, reasons } = await mirrored.drained();
+    assert.deepEqual({ replayed, errors, reasons }, { replayed: 4, errors: 0, reasons: { session_lost: 3 } });
+    const rows = await mirrored.onMirror('SELECT id FROM load ORDER BY id');
+    assert.deepEqual(
+      rows.map(({ id }) => id),
+      [2, 3, 4, 6],
+    );
+  });
+
   it('lets what it removes come to its end', async (t) => {
     const test = inReverse(t);
     const mirrored = await start(test);

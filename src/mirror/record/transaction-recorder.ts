@@ -1,3 +1,4 @@
+import { sync } from '../../protocol/frontend-messages.ts';
 import { TransactionStatus } from '../../protocol/message-types.ts';
 import { AnswerDigest } from '../compare/answer-digest.ts';
 import { DIGEST_LENGTH } from '../compare/digest-format.ts';
@@ -16,6 +17,8 @@ import { RequestRecording } from './request-recording.ts';
 import { RouteDecisions } from './route-decisions.ts';
 import { twoPhaseOf } from './two-phase.ts';
 import type { TwoPhase } from './two-phase.ts';
+
+const SYNC = sync();
 
 /**
  * Records one client's transactions, as the session sends requests and gets them answered.
@@ -238,8 +241,11 @@ export class TransactionRecorder {
    */
   answered(status: number, defer = false, settingsOpen = false): void {
     this.#conclude();
-    const request = this.#pending.shift();
+    const request = this.#pending[0];
     if (request === undefined) return;
+    // Its client went without asking for an answer: pgmirror did it in its stead.
+    if (!request.sent) this.#append(request, SYNC, 0, SYNC.length);
+    this.#pending.shift();
     const now = monotonicNow();
     const statusBefore = this.#statusBefore;
     if (request.recorded) {
@@ -337,9 +343,10 @@ export class TransactionRecorder {
     this.#discardAnswered();
     // The next transaction began when its first request was sent: a mirror that is new since has no part in it.
     if (next.recorded) this.#givenUp = undefined;
+    const known = new Set(this.#decisions.routes.map(({ id }) => id));
     this.#begin(
       next.startedAt,
-      this.#desk.routes(this.database).filter((route) => this.#decisions.routes.includes(route)),
+      this.#desk.routes(this.database).filter(({ id }) => known.has(id)),
     );
     if (!this.#pinnedAtStart) this.#decisions.followFirstHalf(next.twoPhase);
     this.#notes.unread();

@@ -193,6 +193,20 @@ describe('a transaction', () => {
     await eventually(() => bench.mirror.told.includes('client gone 1'), { intervalMs: 2 });
   });
 
+  it('has the Sync that its client did not send any more', async (t) => {
+    const bench = await RecordingBench.start(t);
+    const { recorder } = bench.client();
+    recorder.requestStarts();
+    const bad = parse('', 'selct');
+    recorder.append(bad, 0, bad.length);
+    recorder.erred('42601', recorder.offset);
+    recorder.answered(0x49);
+    recorder.closed();
+    const [only] = await bench.mirror.received(1);
+    const [request] = requestsOf(only!);
+    assert.deepEqual([request!.messages, request!.skipped], [Buffer.concat([bad, sync]), '']);
+  });
+
   it('inherits settings that nobody knew when it was sent, in the same session', async (t) => {
     const bench = await RecordingBench.start(t);
     const client = bench.client();
@@ -603,6 +617,18 @@ describe('a transaction that is not mirrored', () => {
     client.run('I', SELECT);
     const [only] = await bench.mirror.received(1);
     assert.deepEqual(requestsOf(only!)[0]!.messages, SELECT);
+  });
+
+  it('is none where the mirrors are configured anew while requests are in flight', async (t) => {
+    const bench = await RecordingBench.start(t);
+    const client = bench.client();
+    for (let sent = 0; sent < 3; sent++) client.send(SELECT);
+    bench.desk.configure([route()]);
+    client.ready('II');
+    client.send(SELECT);
+    client.ready('II');
+    await bench.mirror.received(4);
+    assert.equal(bench.counts().total, 4);
   });
 
   it('is dropped where the queue of the client is full, until one of it is finished', async (t) => {
