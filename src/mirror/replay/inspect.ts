@@ -1,5 +1,5 @@
 import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
-import { DropReason, RequestFlag } from '../record/record-stream.ts';
+import { DropReason, RequestFlag, TransactionFlag } from '../record/record-stream.ts';
 import type { RecordedTransaction } from '../record/record-stream-reader.ts';
 import { twoPhaseIn } from '../record/two-phase.ts';
 import type { TwoPhase } from '../record/two-phase.ts';
@@ -16,7 +16,7 @@ import type { Treatment } from './treatment.ts';
 
 /** What is to be done with a transaction, whatever mirror it is for. */
 export interface Inspection {
-  /** `unsafe` or `denied`: it is dropped. */
+  /** `unsafe`, `denied` or `session_lost`: it is dropped. */
   readonly reason: DropReason | 0;
   /** What is done with requests that are not simply sent, by index. */
   readonly treatments: ReadonlyMap<number, Treatment> | undefined;
@@ -36,10 +36,13 @@ const AS_RECORDED: Inspection = {
   twoPhase: undefined,
 };
 const UNSAFE: Inspection = { ...AS_RECORDED, reason: DropReason.Unsafe };
+const LOST: Inspection = { ...AS_RECORDED, reason: DropReason.SessionLost };
 const DENIED: Inspection = { ...AS_RECORDED, reason: DropReason.Denied };
 
 /** OIDs of functions that are denied by name, as FunctionCall messages name them (pg_proc.dat). */
 const DENIED_FUNCTION_OIDS: ReadonlySet<number> = new Set([764, 765, 767, 2096, 2171, 2621, 3826]);
+
+const PREPARE = /\bprepare\b/i;
 
 const cursor = new RequestCursor();
 const ERRORED_OR_ROLLED_BACK = RequestFlag.Errored | RequestFlag.RollbackTag;
@@ -59,7 +62,7 @@ export function inspect(
   const inspector = new Inspector(new StatementTracker(lookup, unnamed), settings.standardConformingStrings);
   while (cursor.next()) inspector.request();
   cursor.clear();
-  return inspector.result(recorded.requestCount);
+  return inspector.result(recorded);
 }
 
 class Inspector {
@@ -71,6 +74,8 @@ class Inspector {
   #notifications = 0;
   #configures = false;
   #locks = false;
+  /** It ran a statement that nobody knows. */
+  #isUnknown = false;
   #twoPhase: TwoPhase | undefined;
 
   constructor(tracker: StatementTracker, standardConformingStrings: boolean) {
@@ -89,11 +94,14 @@ class Inspector {
     this.#treat({ kind: 'omit' });
   }
 
-  result(requestCount: number): Inspection {
+  result({ requestCount, flags, recording }: RecordedTransaction): Inspection {
     const twoPhase = this.#twoPhase;
     if (this.#unsafe) return { ...UNSAFE, twoPhase };
     if (this.#denied || (this.#notifications > 0 && this.#notifications === requestCount))
       return { ...DENIED, twoPhase };
+    // In a session of its own it may have been made by SQL; in one that lanes share another client's has that name.
+    const isOwn = (flags & TransactionFlag.NeedsSession) !== 0;
+    if (this.#isUnknown && !isOwn && !PREPARE.test(recording.toString('latin1'))) return { ...LOST, twoPhase };
     const [treatments, configures, locks] = [this.#treatments, this.#configures, this.#locks];
     if (treatments === undefined && !configures && !locks && twoPhase === undefined) return AS_RECORDED;
     return { reason: 0, treatments, configures, locks, twoPhase };
@@ -145,6 +153,7 @@ class Inspector {
     }
     const statement = this.#tracker.message(type, bytes, at, end);
     if (type !== Frontend.Bind) return undefined;
+    if (statement === undefined && !cursor.errored) this.#isUnknown = true;
     this.#noteTwoPhase(statement?.twoPhase);
     return statement?.verdict ?? TextVerdict.Fine;
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DropReason, RequestFlag } from '../../../src/mirror/record/record-stream.ts';
+import { DropReason, RequestFlag, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
 import { changesSession, inspect, requestCommits } from '../../../src/mirror/replay/inspect.ts';
 import type { Inspection } from '../../../src/mirror/replay/inspect.ts';
 import { PreparedStatement } from '../../../src/mirror/replay/prepared-statement.ts';
@@ -195,4 +195,20 @@ it('tells a SET that outlives its transaction from one that does not', () => {
     ),
     [true, true, false, false, true],
   );
+});
+
+describe('a statement that nobody knows', () => {
+  const lost = [{ messages: [bind('', 'stranger'), execute(''), sync] }];
+
+  it('is not run: another client’s may have that name', () => {
+    assert.equal(look(lost).reason, DropReason.SessionLost);
+    assert.equal(look([{ messages: [bind('', ''), execute(''), sync] }]).reason, DropReason.SessionLost);
+  });
+
+  it('is run where it failed, or may have been made by SQL', () => {
+    assert.equal(look([{ ...lost[0]!, sqlstate: '26000' }]).reason, 0);
+    assert.equal(look([simple('PREPARE stranger AS SELECT 1', 'II'), ...lost]).reason, 0);
+    const inItsSession = { ...recorded(lost), flags: TransactionFlag.NeedsSession };
+    assert.equal(inspect(inItsSession, FRESH_LOGIN, undefined, () => undefined).reason, 0);
+  });
 });
