@@ -23,6 +23,9 @@ export const NAMED_ROWS = COUNTER_ROWS - 256;
 /** The name of those. */
 export const OTHER_USERS = '(other users)';
 
+/** A thread that died amid writing leaves its counters so: whoever reads them does not wait longer for the rest. */
+const READ_MS = 1_000;
+
 /** The shared memory of one thread's counters. */
 export interface CounterMemory {
   readonly cells: SharedArrayBuffer;
@@ -105,11 +108,14 @@ export class MirrorCounters {
 
   /** The first `rows` rows, as they were at one moment. */
   read(rows: number): MirrorCounts[] {
+    const until = performance.now() + READ_MS;
     for (;;) {
       const before = Atomics.load(this.#version, 0);
-      if ((before & 1) !== 0) continue;
+      const isLate = performance.now() > until;
+      if ((before & 1) !== 0 && !isLate) continue;
       const copy = this.#cells.slice(0, rows * ROW_LENGTH);
-      if (Atomics.load(this.#version, 0) === before) return Array.from({ length: rows }, (_, row) => counts(copy, row));
+      if (isLate || Atomics.load(this.#version, 0) === before)
+        return Array.from({ length: rows }, (_, row) => counts(copy, row));
     }
   }
 

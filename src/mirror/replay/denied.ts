@@ -108,6 +108,9 @@ export function judgeText(text: string, standardConformingStrings = true): TextV
   return statements.length === 1 ? TextVerdict.Notification : TextVerdict.Denied;
 }
 
+/** So deep may one DO stand in another. */
+const DEEPEST_DO = 5;
+
 const SESSION_LOCK = /^pg_(?:try_)?advisory_lock(?:_shared)?$/;
 
 interface Calls {
@@ -118,7 +121,9 @@ interface Calls {
 }
 
 /** Which functions are called anywhere in the text; the bodies of DO count, since they run at once. */
-function callsIn(text: string, standardConformingStrings: boolean): Calls {
+function callsIn(text: string, standardConformingStrings: boolean, depth = 0): Calls {
+  // What is nested deeper than anybody would write it is there to keep whoever reads it busy.
+  if (depth > DEEPEST_DO) return { denied: true, notify: false, configures: false, locks: false };
   const scanner = new SqlScanner(text, standardConformingStrings);
   const found: Calls = { denied: false, notify: false, configures: false, locks: false };
   let name = '';
@@ -128,7 +133,7 @@ function callsIn(text: string, standardConformingStrings: boolean): Calls {
     name = token === Token.Word || token === Token.QuotedWord ? scanner.name : '';
     if (name === 'do') inDo = true;
     if (inDo && token === Token.String) {
-      const inner = callsIn(withoutQuotes(scanner.raw), standardConformingStrings);
+      const inner = callsIn(withoutQuotes(scanner.raw), standardConformingStrings, depth + 1);
       found.denied ||= inner.denied;
       found.notify ||= inner.notify;
       found.configures ||= inner.configures;

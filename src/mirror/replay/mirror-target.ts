@@ -258,7 +258,7 @@ export class MirrorTarget implements MirrorPoolsHost {
     if (!lane || !transaction) throw new Error('a connection without a transaction finished one');
     lane.running = undefined;
     const { origin, recorded, twoPhase } = transaction;
-    if (twoPhase !== undefined) this.#followTwoPhase(twoPhase, outcome === Outcome.Replayed);
+    if (twoPhase !== undefined) this.#followTwoPhase(twoPhase, lane.user, outcome === Outcome.Replayed);
     if (this.#isLosing) this.drop(transaction, DropReason.Lost);
     else origin.acknowledge(transaction, this.id, outcome, 0, sqlstates);
     this.#turns.over(transaction);
@@ -315,9 +315,9 @@ export class MirrorTarget implements MirrorPoolsHost {
     return !lacksHalf && !this.#turns.waits(lane, this.#host.predecessorOf(this, head), now);
   }
 
-  #followTwoPhase({ ends, gid }: TwoPhase, succeeded: boolean): void {
+  #followTwoPhase({ ends, gid }: TwoPhase, user: string, succeeded: boolean): void {
     if (ends) this.#prepared.ended(gid, succeeded);
-    else this.#prepared.prepared(gid, succeeded);
+    else this.#prepared.prepared(gid, succeeded, user);
     this.#getGoing(this.#turns.takeAll());
   }
 

@@ -19,11 +19,15 @@ interface Entry {
   state: 'coming' | 'prepared' | 'orphan';
   /** The client's user whose login prepared it: that login may end it. */
   readonly user: string;
+  /** So many PREPARE TRANSACTION with this gid wait or run: one that was ended may be used again. */
+  coming: number;
   /** Looks at the source, one after the other, that did not find it there. */
   absences: number;
   /** Its second half waits or runs. */
   isEnding: boolean;
 }
+
+const UNKNOWN = { state: 'coming', absences: 0, isEnding: false, coming: 0 } as const;
 
 /** The halves may come by two threads' streams: for so long after its end the second waits for the first. */
 const OTHER_STREAM_MS = 1000;
@@ -52,24 +56,29 @@ export class PreparedTransactions {
 
   /** PREPARE TRANSACTION is on its way. */
   comes(gid: string, user: string): void {
-    this.#entries.set(gid, { state: 'coming', user, absences: 0, isEnding: false });
+    const known = this.#entries.get(gid);
+    if (known === undefined) this.#entries.set(gid, { ...UNKNOWN, user, coming: 1 });
+    else known.coming++;
   }
 
   /** It was perhaps prepared before this process began. */
   remember(gid: string, user: string): void {
-    this.#entries.set(gid, { state: 'prepared', user, absences: 0, isEnding: false });
+    this.#entries.set(gid, { ...UNKNOWN, user, state: 'prepared' });
   }
 
   /** PREPARE TRANSACTION was run, and did what it did on the source; or failed, and left nobody knows what. */
-  prepared(gid: string, succeeded: boolean): void {
-    const entry = this.#entries.get(gid);
-    if (entry !== undefined) entry.state = succeeded ? 'prepared' : 'orphan';
+  prepared(gid: string, succeeded: boolean, user: string): void {
+    const entry = this.#entries.get(gid) ?? { ...UNKNOWN, user };
+    this.#entries.set(gid, entry);
+    entry.coming = Math.max(0, entry.coming - 1);
+    entry.state = succeeded ? 'prepared' : 'orphan';
   }
 
   /** PREPARE TRANSACTION was dropped. */
   neverPrepared(gid: string): void {
-    this.#entries.delete(gid);
-    this.#host.settled(gid);
+    const entry = this.#entries.get(gid);
+    if (entry !== undefined) entry.coming = Math.max(0, entry.coming - 1);
+    if (entry === undefined || entry.state === 'coming') this.#settle(gid);
   }
 
   /** COMMIT or ROLLBACK PREPARED is on its way. */
@@ -91,13 +100,13 @@ export class PreparedTransactions {
   ended(gid: string, succeeded: boolean): void {
     const entry = this.#entries.get(gid);
     if (entry === undefined) return;
-    if (succeeded) this.neverPrepared(gid);
+    if (succeeded) this.#settle(gid);
     else entry.state = 'orphan';
   }
 
   /** Everything starts anew: the mirror is a fresh copy. */
   forgetAll(): void {
-    for (const gid of [...this.#entries.keys()]) this.neverPrepared(gid);
+    for (const gid of [...this.#entries.keys()]) this.#settle(gid, 0);
   }
 
   /** Rolls orphans back. Called now and then; rejects where a server cannot be asked. */
@@ -125,6 +134,17 @@ export class PreparedTransactions {
       await this.#host.onMirror(entry.user, `ROLLBACK PREPARED ${quoteLiteral(gid)}`);
       this.orphans++;
     }
-    this.neverPrepared(gid);
+    this.#settle(gid);
+  }
+
+  /** Nothing of the gid is left; but `coming` more may be on their way. */
+  #settle(gid: string, coming = this.#entries.get(gid)?.coming ?? 0): void {
+    const entry = this.#entries.get(gid);
+    if (entry !== undefined && coming > 0) {
+      this.#entries.set(gid, { ...UNKNOWN, user: entry.user, coming });
+      return;
+    }
+    this.#entries.delete(gid);
+    this.#host.settled(gid);
   }
 }

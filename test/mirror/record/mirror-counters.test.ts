@@ -91,6 +91,12 @@ describe('the counters of a thread', () => {
     counters.settleDeadThread(1, dropReasonIndex.lost);
     assert.equal(counters.read(1).length, 1);
   });
+
+  it('can be read, too, where nobody knows yet that it died', () => {
+    const memory = allocateCounters();
+    Atomics.store(new Int32Array(memory.version), 0, 41);
+    assert.equal(new MirrorCounters(memory).read(1).length, 1);
+  });
 });
 
 const READER = `

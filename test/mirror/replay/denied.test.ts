@@ -81,3 +81,8 @@ for (const [name, list] of Object.entries(texts) as [keyof typeof TextVerdict, r
     for (const text of list) it(text, () => assert.equal(judgeText(text), TextVerdict[name]));
   });
 }
+
+it('is not kept busy by DO within DO within DO', () => {
+  const nested = Array.from({ length: 20_000 }, (_, depth) => `DO $t${depth}$ `).join('');
+  assert.equal(judgeText(`${nested} pg_catalog`), TextVerdict.Denied);
+});

@@ -26,7 +26,7 @@ describe('Prepared transactions of a mirror', () => {
     const prepared = new PreparedTransactions(servers);
     prepared.comes('a', 'alice');
     assert.equal(prepared.readiness('a', now, now), Readiness.Wait);
-    prepared.prepared('a', true);
+    prepared.prepared('a', true, 'alice');
     assert.equal(prepared.readiness('a', now, now), Readiness.Ready);
     prepared.ended('a', true);
     assert.deepEqual(servers.gone, ['a']);
@@ -36,7 +36,7 @@ describe('Prepared transactions of a mirror', () => {
   it('are lost when they failed or were dropped; one never heard of may still come, for a second', () => {
     const prepared = new PreparedTransactions(new Servers());
     prepared.comes('a', 'alice');
-    prepared.prepared('a', false);
+    prepared.prepared('a', false, 'alice');
     assert.equal(prepared.readiness('a', now, now), Readiness.Lost);
     prepared.comes('b', 'alice');
     prepared.neverPrepared('b');
@@ -52,7 +52,7 @@ describe('Prepared transactions of a mirror', () => {
     const prepared = new PreparedTransactions(servers);
     for (const gid of ['dropped', "it's unseen", 'alive', 'elsewhere']) {
       prepared.comes(gid, 'alice');
-      prepared.prepared(gid, true);
+      prepared.prepared(gid, true, 'alice');
     }
     prepared.ended('dropped', false);
     await prepared.clean();
@@ -62,6 +62,33 @@ describe('Prepared transactions of a mirror', () => {
     assert.deepEqual(servers.gone, ['dropped', "it's unseen", 'elsewhere']);
     assert.equal(prepared.orphans, 2);
     assert.equal(prepared.size, 1, 'the one that the source has');
+  });
+
+  it('may be several under one name, one after the other', () => {
+    const servers = new Servers();
+    const prepared = new PreparedTransactions(servers);
+    const states: Readiness[] = [];
+    for (let round = 0; round < 3; round++) prepared.comes('a', 'alice');
+    for (let round = 0; round < 2; round++) {
+      states.push(prepared.readiness('a', now - 2_000, now));
+      prepared.prepared('a', true, 'alice');
+      states.push(prepared.readiness('a', now - 2_000, now));
+      prepared.ended('a', true);
+    }
+    const { Wait, Ready, Lost } = Readiness;
+    assert.deepEqual(states, [Wait, Ready, Wait, Ready]);
+    prepared.neverPrepared('a');
+    assert.equal(prepared.readiness('a', now - 2_000, now), Lost);
+    assert.deepEqual([prepared.size, servers.gone], [0, ['a']]);
+  });
+
+  it('are ended although another one of the same name was dropped', () => {
+    const prepared = new PreparedTransactions(new Servers());
+    prepared.comes('a', 'alice');
+    prepared.prepared('a', true, 'alice');
+    prepared.comes('a', 'alice');
+    prepared.neverPrepared('a');
+    assert.equal(prepared.readiness('a', now - 2_000, now), Readiness.Ready);
   });
 
   it('are left alone while their second half is on its way', async () => {
