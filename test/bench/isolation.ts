@@ -1,21 +1,23 @@
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { setPriority } from 'node:os';
 
 import type { Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { Pgmirror } from '../support/pgmirror.ts';
 import { query } from '../support/postgres.ts';
-import { childrenOf } from '../support/processes.ts';
+import { childrenOf, familyOf } from '../support/processes.ts';
 import { benchArguments } from './stand/arguments.ts';
 import { benchRun, scoped } from './stand/bench-run.ts';
 import { entryOf, POOL_SIZE } from './stand/contenders.ts';
+import { CoreMeter, type CoreShare } from './stand/core-shares.ts';
 import { pgbenchMissing, quantile, runPgbench } from './stand/pgbench.ts';
 import { residentMemory } from './stand/processor-time.ts';
 import { startScript } from './stand/programs.ts';
 import { openServers, urlOf, type Servers } from './stand/servers.ts';
 import { median } from './stand/summary.ts';
 import { figure, table } from './stand/table.ts';
+import { Yielding, yieldingTold } from './stand/yielding.ts';
 
 /**
  * What clients of the source notice of a mirror in each kind of trouble: throughput at saturation, and latency at half
@@ -23,7 +25,6 @@ import { figure, table } from './stand/table.ts';
  */
 const given = benchArguments({ seconds: 6, rounds: 3 });
 const CLIENTS = 16;
-const LOWEST_PRIORITY = 19;
 
 /** A mirror, and what happens to it once the first transaction has reached it. */
 interface Condition {
@@ -59,7 +60,11 @@ interface Noticed {
   readonly mirrorMemory: number;
   /** Share of the transactions that were replayed, and what became of the mirror. */
   readonly mirrored: number;
+  /** The same at half of the capacity. */
+  readonly mirroredAtHalf: number;
   readonly state: string;
+  /** Who took the processors at half of the capacity. */
+  readonly shares: Readonly<Record<string, CoreShare>>;
 }
 
 await benchRun(async (cleanup) => {
@@ -69,7 +74,13 @@ await benchRun(async (cleanup) => {
   const chosen = conditions.filter(
     ({ name, mode }) => given.only.length === 0 || mode === undefined || given.only.includes(name),
   );
+  // What stands for other machines is to take from clients nothing of this one: that is not what pgmirror does to them.
+  const yielding = await Yielding.start(servers.processes.mirror);
+  cleanup.after(() => yielding.stop());
   console.log(`# ${servers.told}; -S simple, ${CLIENTS} clients, ratios to no mirror in the same round`);
+  console.log(
+    `# the mirror's PostgreSQL and what stands before it ${yieldingTold()}: production takes what it needs first`,
+  );
   // One rate for all: latencies are compared under the same load.
   const { perSecond: capacity } = await measureOnce(servers, chosen[0]!, undefined);
   const rounds: Noticed[][] = [];
@@ -79,6 +90,9 @@ await benchRun(async (cleanup) => {
     if (given.json !== undefined) await writeFile(given.json, all);
   }
   console.log(report(chosen, rounds));
+  console.log(
+    `\nAt half of the capacity, percent of a core (context switches a second):\n\n${sharesReport(chosen, rounds)}`,
+  );
 });
 
 /** A condition that cannot be measured is left out of the round, and said to be: the others are worth having. */
@@ -109,7 +123,7 @@ async function measureCondition(
   condition: Condition,
   capacity: number | undefined,
 ): Promise<Noticed> {
-  const { source } = servers;
+  const { source, processes } = servers;
   const { pgmirror, sink } = await start(cleanup, servers, condition);
   const address = { ...source, host: '127.0.0.1', port: pgmirror.port, database: 'bench' };
   await query(urlOf(address), 'SELECT 1');
@@ -125,8 +139,17 @@ async function measureCondition(
   const full = await runPgbench(address, { seconds, sampling: 0.1, parameters, mark: () => undefined });
   const perSecond = full.units / full.seconds;
   const rate = Math.round((capacity ?? perSecond) / 2);
+  const meter = new CoreMeter({
+    source: () => processes.source.flatMap(familyOf),
+    pgbench: () => childrenOf(process.pid).filter((child) => commandOf(child) === 'pgbench'),
+    pooler: () => [pgmirror.processId],
+    'mirror process': () => childrenOf(pgmirror.processId),
+    mirror: () => processes.mirror.flatMap(familyOf),
+    'stand-in': () => (sink?.pid === undefined ? [] : [sink.pid]),
+  });
+  const before = await mirrorRow(pgmirror);
   const half = await runPgbench(address, {
-    ...{ seconds, sampling: 1, mark: () => undefined },
+    ...{ seconds, sampling: 1, mark: (edge) => meter.mark(edge) },
     parameters: [...parameters, '-R', String(rate)],
   });
   const row = await mirrorRow(pgmirror);
@@ -138,9 +161,26 @@ async function measureCondition(
     errors: full.errors + half.errors,
     memory: residentMemory([pgmirror.processId], 'peak'),
     mirrorMemory: residentMemory(childrenOf(pgmirror.processId), 'peak'),
-    mirrored: row === undefined ? 0 : Number(row.mirrored_count) / Number(row.total_count),
+    mirrored: shareMirrored(row),
+    mirroredAtHalf: shareMirrored(row, before),
     state: String(row?.state ?? '–'),
+    shares: meter.read(),
   };
+}
+
+/** Of the transactions since an earlier row of the mirror. */
+function shareMirrored(row: MirrorRow, before?: MirrorRow): number {
+  const since = (column: 'mirrored_count' | 'total_count'): number =>
+    Number(row?.[column] ?? 0) - Number(before?.[column] ?? 0);
+  return since('mirrored_count') / Math.max(1, since('total_count'));
+}
+
+function commandOf(processId: number): string {
+  try {
+    return readFileSync(`/proc/${processId}/comm`, 'latin1').trim();
+  } catch {
+    return ''; // it ended meanwhile
+  }
 }
 
 async function start(
@@ -150,8 +190,10 @@ async function start(
 ): Promise<{ readonly pgmirror: Pgmirror; readonly sink: ChildProcess | undefined }> {
   const sink =
     mode === undefined ? undefined : await startScript(cleanup, './sink.ts', [mirror.host, String(mirror.port), mode]);
-  // It stands for another machine: what it takes of this one's processors is to be taken from clients last.
-  if (sink?.process.pid !== undefined) setPriority(sink.process.pid, LOWEST_PRIORITY);
+  if (sink?.process.pid !== undefined) {
+    const yielding = await Yielding.start([sink.process.pid]);
+    cleanup.after(() => yielding.stop());
+  }
   const destination = { ...mirror, host: '127.0.0.1', port: sink?.port ?? 0 };
   const mirrors = sink === undefined ? [] : [{ name: 'mirror', ...entryOf(destination) }];
   const pgmirror = await Pgmirror.start(cleanup, {
@@ -163,14 +205,16 @@ async function start(
   return { pgmirror, sink: sink?.process };
 }
 
-async function mirrorRow(pgmirror: Pgmirror) {
+type MirrorRow = Awaited<ReturnType<Pgmirror['admin']>>[number] | undefined;
+
+async function mirrorRow(pgmirror: Pgmirror): Promise<MirrorRow> {
   const rows = await pgmirror.admin('SHOW MIRRORS');
   return rows.find(({ total_count }) => Number(total_count) > 0) ?? rows[0];
 }
 
 function report(chosen: readonly Condition[], rounds: readonly (readonly Noticed[])[]): string {
   const head = ['mirror', 'tx/s', '÷ off', 'p50 ms', '÷ off', 'p99 ms', '÷ off', 'errors'];
-  head.push('peak MiB', 'mirror process MiB', 'replayed', 'state');
+  head.push('peak MiB', 'mirror process MiB', 'replayed', 'at half', 'state');
   const rows = chosen.map(({ name, what }) => {
     const pairs = rounds.flatMap((round) => {
       const found = round.find(({ condition }) => condition === name);
@@ -193,8 +237,24 @@ function report(chosen: readonly Condition[], rounds: readonly (readonly Noticed
       figure(of(({ memory }) => memory) / 2 ** 20, 0),
       figure(of(({ mirrorMemory }) => mirrorMemory) / 2 ** 20, 0),
       `${figure(100 * of(({ mirrored }) => mirrored), 0)} %`,
+      `${figure(100 * of(({ mirroredAtHalf }) => mirroredAtHalf), 0)} %`,
       mine.at(-1)?.state ?? '–',
     ];
   });
   return table(head, rows);
+}
+
+function sharesReport(chosen: readonly Condition[], rounds: readonly (readonly Noticed[])[]): string {
+  const roles = Object.keys(rounds[0]?.[0]?.shares ?? {});
+  const rows = chosen.map(({ name }) => {
+    const mine = rounds.flat().filter(({ condition }) => condition === name);
+    const of = (role: string, value: (share: CoreShare) => number): string =>
+      figure(median(mine.flatMap(({ shares }) => (shares[role] === undefined ? [] : [value(shares[role])]))), 0);
+    const cell = (role: string): string => {
+      const switches = of(role, (share) => share.switches);
+      return `${of(role, ({ core }) => 100 * core)}${switches === '0' ? '' : ` (${switches})`}`;
+    };
+    return [name, ...roles.map(cell)];
+  });
+  return table(['mirror', ...roles], rows);
 }

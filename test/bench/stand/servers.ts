@@ -10,6 +10,8 @@ import type { Address } from './contender.ts';
 export interface Servers {
   readonly source: Address;
   readonly mirror: Address;
+  /** The postmasters of those that were started here. */
+  readonly processes: { readonly source: readonly number[]; readonly mirror: readonly number[] };
   /** For the first lines of a report. */
   readonly told: string;
 }
@@ -37,19 +39,22 @@ export async function openServers(
   options: { readonly urls: readonly string[]; readonly scale: number },
 ): Promise<Servers> {
   const [sourceUrl, mirrorUrl] = options.urls;
-  const source = sourceUrl === undefined ? await startOwn(cleanup) : addressOf(sourceUrl);
-  const mirror = mirrorUrl === undefined ? await startOwn(cleanup) : addressOf(mirrorUrl);
+  const processes: { source: number[]; mirror: number[] } = { source: [], mirror: [] };
+  const source = sourceUrl === undefined ? await startOwn(cleanup, processes.source) : addressOf(sourceUrl);
+  const mirror = mirrorUrl === undefined ? await startOwn(cleanup, processes.mirror) : addressOf(mirrorUrl);
   for (const address of [source, mirror]) await fill(address, options.scale);
   const [row] = await query<{ server_version: string }>(urlOf(source), 'SHOW server_version');
   const where = sourceUrl === undefined ? 'started here' : `at ${source.host}:${source.port}`;
-  return { source, mirror, told: `PostgreSQL ${row?.server_version}, ${where}; pgbench scale ${options.scale}` };
+  const told = `PostgreSQL ${row?.server_version}, ${where}; pgbench scale ${options.scale}`;
+  return { source, mirror, processes, told };
 }
 
-async function startOwn(cleanup: Cleanup): Promise<Address> {
+async function startOwn(cleanup: Cleanup, processes: number[]): Promise<Address> {
   const server = await startPostgres({
     settings: { max_connections: '1500', shared_buffers: '256MB', max_wal_size: '4GB', checkpoint_timeout: '1h' },
   });
   cleanup.after(async () => server.stop());
+  processes.push(server.processId);
   return addressOf(server.url('postgres'));
 }
 
