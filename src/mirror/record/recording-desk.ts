@@ -56,6 +56,9 @@ const KEPT_BUFFERS = 64;
 const BUFFER_BYTES = 4_096;
 const KEPT_BUFFER_BYTES = 65_536;
 const SETTINGS_REMEMBERED = 1_000;
+/** PostgreSQL has fewer; what else a mirror makes up is counted as one. */
+const SQLSTATES_COUNTED = 500;
+const OTHER_SQLSTATES = 'other';
 
 /**
  * Where a thread's recorders hand their transactions over: decides who gets what, keeps what is not finished within its
@@ -369,7 +372,10 @@ export class RecordingDesk {
 
   #countErrors(row: number, sqlstates: readonly string[]): void {
     const errors = (this.#errors[row] ??= new Map<string, number>());
-    for (const sqlstate of sqlstates) errors.set(sqlstate, (errors.get(sqlstate) ?? 0) + 1);
+    for (const sqlstate of sqlstates) {
+      const name = errors.has(sqlstate) || errors.size < SQLSTATES_COUNTED ? sqlstate : OTHER_SQLSTATES;
+      errors.set(name, (errors.get(name) ?? 0) + 1);
+    }
   }
 
   /** The mirror process is gone: nobody knows what became of what it had. */

@@ -201,6 +201,19 @@ describe('what becomes of a transaction', () => {
     assert.deepEqual([replayed, timedOut, total, bench.bytes.used], [1, 1, 2, 0]);
   });
 
+  it('counts as one what a mirror makes up beyond the SQLSTATEs that there are', async (t) => {
+    const bench = await RecordingBench.start(t);
+    const client = bench.client();
+    for (let sent = 0; sent < 4; sent++) client.run('I', query('select 1'));
+    for (const [index, transaction] of (await bench.mirror.received(4)).entries()) {
+      const sqlstates = Array.from({ length: 200 }, (_, at) => String(10_000 + 200 * index + at));
+      bench.mirror.acknowledge(transaction, Outcome.Failed, { sqlstates });
+    }
+    await eventually(() => bench.counts().failed === 4, { intervalMs: 2 });
+    assert.equal(bench.desk.errors[0]!.size, 501);
+    assert.equal(bench.desk.errors[0]!.get('other'), 300);
+  });
+
   it('has errors of the mirror alone counted by SQLSTATE', async (t) => {
     const bench = await RecordingBench.start(t);
     for (let run = 0; run < 2; run++) bench.client().run('I', SELECT);
