@@ -50,10 +50,9 @@ export class CoreMeter {
     const seconds = (end.at - start.at) / 1_000;
     const shares = Object.entries(end.used).map(([role, { core, switches }]) => {
       const before = start.used[role] ?? { core: 0, switches: 0 };
-      return [
-        role,
-        { core: (core - before.core) / seconds, switches: (switches - before.switches) / seconds },
-      ] as const;
+      // Those of a process that has ended are not known any more.
+      const switched = Math.max(0, switches - before.switches);
+      return [role, { core: (core - before.core) / seconds, switches: switched / seconds }] as const;
     });
     return Object.fromEntries(shares);
   }
