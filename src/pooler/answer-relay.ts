@@ -3,6 +3,7 @@ import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
 import type { CopyDoubt } from '../session/copy-doubt.ts';
+import { monotonicNow } from '../util/clock.ts';
 import { nameNotifier } from './notifier.ts';
 import { parameterReported } from './reported-parameters.ts';
 import type { RequestRelay } from './request-relay.ts';
@@ -219,7 +220,10 @@ export class AnswerRelay {
     server.status = status;
     server.requests++;
     link.statistics.requests++;
-    if (answers.length === 0) link.statistics.requestTime += performance.now() - link.busySince;
+    // One reading of the clock for all who want to know: it costs as much as all else here.
+    const now = monotonicNow();
+    link.answeredAt = now;
+    if (answers.length === 0) link.statistics.requestTime += now - link.busySince;
     if (status === TransactionStatus.Idle) answers.transactionEnded();
     if (head === Owed.Sync) this.#requests.segmentAnswered();
     else if (head === Owed.Query) this.#statements.queryAnswered(server);
@@ -232,9 +236,9 @@ export class AnswerRelay {
   }
 
   #recordAnswer(status: number): void {
-    const { recorder, watch, pins } = this.#link;
+    const { recorder, watch, pins, answeredAt } = this.#link;
     const { auditDue } = watch;
-    recorder?.answered(status, auditDue || pins.length > 0, auditDue);
+    recorder?.answered(status, auditDue || pins.length > 0, auditDue, answeredAt);
   }
 
   /** Behind a COPY that failed: perhaps a Sync amid its data was answered after all. */
@@ -248,6 +252,7 @@ export class AnswerRelay {
     const endsRequest = answers.skipping && first !== undefined;
     answers.doubtSettled(first !== undefined);
     if (endsRequest) {
+      this.#link.answeredAt = monotonicNow();
       if (first === TransactionStatus.Idle) answers.transactionEnded();
       this.#requests.doubtSettled();
       this.#recordAnswer(first);

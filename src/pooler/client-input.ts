@@ -89,6 +89,7 @@ export class ClientInput {
   }
 
   take(chunk: Buffer): void {
+    this.#link.walks++;
     this.#reader.push(chunk);
     this.#walked();
   }
@@ -101,6 +102,7 @@ export class ClientInput {
 
   /** Shows the reader again what it was told to keep. */
   resume(): void {
+    this.#link.walks++;
     this.#reader.resume();
     this.#walked();
     if (!this.#reader.blocked) this.#read();

@@ -5,6 +5,7 @@ import type { CheckoutError, Waiter } from '../pool/waiting-line.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import type { ServerSession } from '../session/server-session.ts';
+import { monotonicNow } from '../util/clock.ts';
 import { AnswerRelay } from './answer-relay.ts';
 import { sendCancel } from './cancel.ts';
 import { ClientInput } from './client-input.ts';
@@ -96,7 +97,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
 
   /** Milliseconds for which it has waited for a server connection, 0: it does not. */
   get waits(): number {
-    return this.link.state === 'waiting' && this.link.server === undefined ? performance.now() - this.#waitingSince : 0;
+    return this.link.state === 'waiting' && this.link.server === undefined ? monotonicNow() - this.#waitingSince : 0;
   }
 
   /** Takes the client over from its login; `backlog` came behind its last login message; `ended`: and no more will. */
@@ -176,7 +177,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
   }
 
   granted(server: Server): void {
-    this.link.statistics.waitTime += performance.now() - this.#waitingSince;
+    this.link.statistics.waitTime += monotonicNow() - this.#waitingSince;
     this.#assigned(server);
     if (this.#preparation.giveSettings(server)) this.#input.resume();
   }
@@ -206,7 +207,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     const server = this.options.pool.checkout(this, this.link.settings.key);
     if (server === undefined) {
       this.link.state = 'waiting';
-      this.#waitingSince = performance.now();
+      this.#waitingSince = monotonicNow();
       return undefined;
     }
     this.#assigned(server);

@@ -1,3 +1,5 @@
+import { copyBytes } from '../util/copy-bytes.ts';
+
 const FIRST_SCRATCH_BYTES = 65_536;
 
 /**
@@ -32,8 +34,7 @@ export class OutputAssembly {
       this.#toScratch();
     }
     this.#room(end - start);
-    bytes.copy(this.#scratch, this.#used, start, end);
-    this.#used += end - start;
+    this.#used = copyBytes(bytes, start, end, this.#scratch, this.#used);
   }
 
   /** A message of our own. */
@@ -60,9 +61,9 @@ export class OutputAssembly {
     let at = this.#used;
     scratch[at] = bytes[start] ?? 0;
     at = scratch.writeUInt32BE(size - 1 - (nameEnd - nameStart) + name.length, at + 1);
-    at += bytes.copy(scratch, at, start + 5, nameStart);
-    at += name.copy(scratch, at);
-    at += bytes.copy(scratch, at, nameEnd, end);
+    at = copyBytes(bytes, start + 5, nameStart, scratch, at);
+    at = copyBytes(name, 0, name.length, scratch, at);
+    at = copyBytes(bytes, nameEnd, end, scratch, at);
     this.lastStart = this.#used;
     this.#used = at;
   }

@@ -1,6 +1,7 @@
 import { close, flush, sync } from '../protocol/frontend-messages.ts';
 import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
 import { INJECTED, Owed, owedByType } from '../session/answer-queue.ts';
+import { monotonicNow } from '../util/clock.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import type { Executed, Subject } from './request-subject.ts';
 import type { Server, SessionLink } from './session-link.ts';
@@ -29,6 +30,9 @@ export class RequestOutput {
   /** The current request has begun and the message that owes its ReadyForQuery has not been sent. */
   #requestOpen = false;
   #requests = 0;
+  /** When the current request began, and in which walk over the client's bytes. */
+  #startedAt = 0;
+  #startedIn = 0;
   #segment = 0;
   #answeredSegments = 0;
 
@@ -75,14 +79,24 @@ export class RequestOutput {
     if (this.#requestOpen) return;
     this.#requestOpen = true;
     this.#requests++;
-    if (this.#link.answers.length === 0) this.#link.becomesBusy();
-    this.#link.recorder?.requestStarts();
+    const recorder = this.#link.recorder;
+    const isFirst = this.#link.answers.length === 0;
+    if (recorder === undefined && !isFirst) return;
+    // A reading of the clock costs as much as half a dozen messages: one does for both.
+    const now = monotonicNow();
+    if (isFirst) this.#link.becomesBusy(now);
+    if (recorder === undefined) return;
+    this.#startedAt = now;
+    this.#startedIn = this.#link.walks;
+    recorder.requestStarts(now);
   }
 
   /** The message that owes the ReadyForQuery has been sent. `simple`: the request is one Query. */
   requestSent(simple: boolean): void {
     this.#requestOpen = false;
-    this.#link.recorder?.requestSent(simple);
+    const recorder = this.#link.recorder;
+    if (recorder === undefined) return;
+    recorder.requestSent(simple, this.#startedIn === this.#link.walks ? this.#startedAt : undefined);
   }
 
   /** The message as it is. `rest`: bytes of it that are still to come. */

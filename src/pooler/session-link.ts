@@ -97,6 +97,10 @@ export class SessionLink {
   /** When the server was given something to do after it had nothing, and when that began a transaction. */
   busySince = 0;
   transactionSince = 0;
+  /** Walks over what the client sent, this one included: within one, no time passes. */
+  walks = 0;
+  /** When it answered last. */
+  answeredAt = 0;
   /** The client cannot be written to any more. */
   clientGone = false;
 
@@ -154,9 +158,9 @@ export class SessionLink {
   }
 
   /** The server, which owes nothing, is about to be given a request. */
-  becomesBusy(): void {
-    this.busySince = performance.now();
-    if (this.server?.status === TransactionStatus.Idle) this.transactionSince = this.busySince;
+  becomesBusy(now: number): void {
+    this.busySince = now;
+    if (this.server?.status === TransactionStatus.Idle) this.transactionSince = now;
   }
 
   unlink(): void {

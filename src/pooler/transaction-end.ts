@@ -6,7 +6,7 @@ export function countTransactions(link: SessionLink, server: Server): void {
   const transactions = server.state.answers.takeTransactions();
   if (transactions === 0) return;
   link.statistics.transactions += transactions;
-  link.statistics.transactionTime += performance.now() - link.transactionSince;
+  link.statistics.transactionTime += link.answeredAt - link.transactionSince;
   server.transactions += transactions;
 }
 

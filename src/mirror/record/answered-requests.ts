@@ -1,5 +1,7 @@
 import type { PreparedText, StatementRegistry } from '../../session/statement-names.ts';
-import type { BufferShelf, RequestRecording } from './request-recording.ts';
+import { RecordingBuffer } from './recording-buffer.ts';
+import type { BufferShelf, Stretch } from './recording-buffer.ts';
+import type { RequestRecording } from './request-recording.ts';
 import type { TwoPhase } from './two-phase.ts';
 
 /** Recordings up to this length are moved together; longer ones fill their own buffers well enough. */
@@ -14,9 +16,9 @@ const CHUNK_BYTES = 65_536;
 export class AnsweredRequests {
   readonly #shelf: BufferShelf;
   readonly #registry: StatementRegistry;
-  readonly #parts: Buffer[] = [];
+  readonly #parts: Stretch[] = [];
   /** Everything that the parts lie in, but for `#kept`. */
-  readonly #chunks: Buffer[] = [];
+  readonly #chunks: RecordingBuffer[] = [];
   readonly #kept: RequestRecording[] = [];
   /** Of the last chunk: what lies from here to there is not in a part yet. */
   #from = 0;
@@ -44,24 +46,25 @@ export class AnsweredRequests {
     this.twoPhase ??= request.twoPhase;
     if (request.unnamed !== undefined) this.#unnamed.push(request.unnamed);
     request.unnamed = undefined;
-    if (!request.recorded) {
+    const { whole } = request;
+    if (whole === undefined) {
       this.isWhole = false;
       return;
     }
-    this.length += request.length;
-    if (isLast || request.length > SHORT) {
+    this.length += whole.end;
+    if (isLast || whole.end > SHORT) {
       this.#closePart();
-      this.#parts.push(request.bytes);
+      this.#parts.push(whole);
       this.#kept.push(request);
       return;
     }
-    const chunk = this.#room(request.length);
-    this.#to += request.bytes.copy(chunk, this.#to);
+    const chunk = this.#room(whole.end);
+    this.#to += whole.buffer.bytes.copy(chunk.bytes, this.#to, 0, whole.end);
     request.discard();
   }
 
   /** What was recorded, in order; valid until `clear`. */
-  recording(): readonly Buffer[] {
+  recording(): readonly Stretch[] {
     this.#closePart();
     return this.#parts;
   }
@@ -78,20 +81,21 @@ export class AnsweredRequests {
     this.twoPhase = undefined;
   }
 
-  #room(more: number): Buffer {
+  #room(more: number): RecordingBuffer {
     const last = this.#chunks.at(-1);
     if (last !== undefined && this.#to + more <= last.length) return last;
     this.#closePart();
     const chunk =
-      last === undefined ? this.#shelf.takeBuffer() : Buffer.allocUnsafeSlow(Math.min(this.length * 2, CHUNK_BYTES));
+      last === undefined ? this.#shelf.takeBuffer() : RecordingBuffer.ofLength(Math.min(this.length * 2, CHUNK_BYTES));
     this.#chunks.push(chunk);
     this.#from = this.#to = 0;
     return chunk;
   }
 
   #closePart(): void {
-    const chunk = this.#chunks.at(-1);
-    if (chunk !== undefined && this.#to > this.#from) this.#parts.push(chunk.subarray(this.#from, this.#to));
+    if (this.#to === this.#from) return;
+    const buffer = this.#chunks.at(-1);
+    if (buffer !== undefined) this.#parts.push({ buffer, start: this.#from, end: this.#to });
     this.#from = this.#to;
   }
 }

@@ -5,9 +5,14 @@ import type { AcknowledgementHandler } from './acknowledgement-stream.ts';
 import { RecordStreamError } from './record-stream.ts';
 import { RecordStreamWriter } from './record-stream-writer.ts';
 
-/** Transactions are sent together when the oldest has waited so long, or so many bytes are there. */
-const BATCH_MS = 2;
+/**
+ * Transactions are sent together when the oldest has waited so long, or so many bytes are there. Each batch wakes both
+ * processes up, and costs the pooler thread as much as dozens of transactions that are recorded.
+ */
+const BATCH_MS = 5;
 const BATCH_BYTES = 65_536;
+
+const READ_BUFFER_BYTES = 16_384;
 
 export interface MirrorLinkHandler extends AcknowledgementHandler {
   /** It is there; nothing but the greeting has been written. */
@@ -25,9 +30,13 @@ export class MirrorLink {
   readonly #handler: MirrorLinkHandler;
   #socket: Socket | undefined;
   #connected = false;
+  /** Acknowledgements come hundreds of times a second: not into a new buffer each time. */
+  readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
   #timer: NodeJS.Timeout | undefined;
   /** Counts connections: what was declared to one mirror process is unknown to the next. */
   incarnation = 0;
+  /** Counts batches. */
+  batch = 1;
   writer = new RecordStreamWriter();
 
   constructor(generation: number, handler: MirrorLinkHandler) {
@@ -44,9 +53,19 @@ export class MirrorLink {
   connect(path: string | undefined): void {
     this.#disconnect();
     if (path === undefined) return;
-    const socket = connect(path);
-    this.#socket = socket;
     const reader = new AcknowledgementReader(this.#handler);
+    const socket: Socket = connect({ path, onread: { buffer: this.#readBuffer, callback: received } });
+    this.#socket = socket;
+    function received(length: number, buffer: Uint8Array): boolean {
+      try {
+        // A copy: what is not whole is kept for the next time, and the buffer is used again.
+        reader.push(Buffer.from(buffer.subarray(0, length)));
+      } catch (error) {
+        if (!(error instanceof RecordStreamError)) throw error;
+        socket.destroy();
+      }
+      return true;
+    }
     socket.on('connect', () => {
       if (this.#socket !== socket) return;
       this.#connected = true;
@@ -55,14 +74,6 @@ export class MirrorLink {
       this.writer.hello(this.#generation);
       this.#handler.connected?.();
       this.flushSoon();
-    });
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        reader.push(chunk);
-      } catch (error) {
-        if (!(error instanceof RecordStreamError)) throw error;
-        socket.destroy();
-      }
     });
     socket.on('error', () => undefined);
     socket.on('close', () => {
@@ -88,6 +99,7 @@ export class MirrorLink {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (!this.#connected || this.writer.length === 0) return;
+    this.batch++;
     const writer = this.writer;
     const batch = writer.take();
     this.#socket?.write(batch, () => writer.recycle(batch));

@@ -11,6 +11,8 @@ import { MirrorLink } from './mirror-link.ts';
 import { PreparedBook } from './prepared-book.ts';
 import type { PreparedNews } from './prepared-book.ts';
 import { DropReason, Outcome, TargetState } from './record-stream.ts';
+import { RecordingBuffer } from './recording-buffer.ts';
+import type { BufferShelf, Stretch } from './recording-buffer.ts';
 import { TransactionRecorder } from './transaction-recorder.ts';
 
 /** A mirror as a pooler thread sees it; sizes in bytes. */
@@ -33,11 +35,11 @@ export interface FinishedTransaction {
   readonly endedAt: number;
   readonly flags: number;
   readonly settings: ParameterSet;
-  readonly statements: ReadonlySet<PreparedText>;
+  readonly statements: Iterable<PreparedText>;
   readonly unnamed: PreparedText | undefined;
   readonly requestCount: number;
   /** Requests as the record stream carries them, `bytes` long together; valid during the call. */
-  readonly recording: readonly Buffer[];
+  readonly recording: readonly Stretch[];
   readonly bytes: number;
 }
 
@@ -55,6 +57,8 @@ const NO_ROUTES: readonly MirrorRoute[] = [];
 const KEPT_BUFFERS = 64;
 const BUFFER_BYTES = 4_096;
 const KEPT_BUFFER_BYTES = 65_536;
+/** A batch is full when one client has this part of its queue in it: the queue is not to fill up with what only waits. */
+const QUEUE_PARTS = 4;
 const SETTINGS_REMEMBERED = 1_000;
 /** PostgreSQL has fewer; what else a mirror makes up is counted as one. */
 const SQLSTATES_COUNTED = 500;
@@ -65,7 +69,7 @@ const OTHER_SQLSTATES = 'other';
  * bounds, counts, and writes the record stream. `offer` is synchronous and never waits: a transaction that does not fit
  * is counted as dropped, under the reason that comes first.
  */
-export class RecordingDesk {
+export class RecordingDesk implements BufferShelf {
   readonly registry: StatementRegistry;
   readonly bytes: ByteBudget;
   readonly prepared: PreparedBook;
@@ -84,7 +88,7 @@ export class RecordingDesk {
   readonly #errors: Map<string, number>[] = [];
   readonly #unfinished: (Unfinished | undefined)[] = [];
   readonly #freeSlots: number[] = [];
-  readonly #buffers: Buffer[] = [];
+  readonly #buffers: RecordingBuffer[] = [];
   readonly #settingsIds = new Map<string, { readonly id: number; incarnation: number }>();
   #nextSettingsId = 1;
   #nextClient = 1;
@@ -222,8 +226,13 @@ export class RecordingDesk {
   handOver(recorder: TransactionRecorder, routes: readonly MirrorRoute[], transaction: FinishedTransaction): void {
     const { bytes } = transaction;
     const targets: number[] = [];
+    if (recorder.batch !== this.#link.batch) recorder.batched = 0;
+    recorder.batch = this.#link.batch;
+    recorder.batched++;
+    let isFull = false;
     for (const route of routes) {
       targets.push(route.id);
+      isFull ||= recorder.batched * QUEUE_PARTS >= route.queueLength;
       recorder.depths[route.id] = (recorder.depths[route.id] ?? 0) + 1;
       this.#counters.queued(this.#rowOf(recorder, route.id), bytes);
     }
@@ -247,7 +256,8 @@ export class RecordingDesk {
       bytes,
     );
     for (const text of transaction.statements) if (text.references === 0) this.forgetStatement(text);
-    this.#link.flushSoon();
+    if (isFull) this.#link.flush();
+    else this.#link.flushSoon();
   }
 
   /** Nobody refers to a statement text any more. */
@@ -266,11 +276,11 @@ export class RecordingDesk {
   }
 
   /** A buffer to record into. */
-  takeBuffer(): Buffer {
-    return this.#buffers.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  takeBuffer(): RecordingBuffer {
+    return this.#buffers.pop() ?? RecordingBuffer.ofLength(BUFFER_BYTES);
   }
 
-  giveBuffer(buffer: Buffer): void {
+  giveBuffer(buffer: RecordingBuffer): void {
     if (buffer.length <= KEPT_BUFFER_BYTES && this.#buffers.length < KEPT_BUFFERS) this.#buffers.push(buffer);
   }
 

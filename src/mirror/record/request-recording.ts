@@ -1,17 +1,14 @@
 import type { AnswerDigest } from '../compare/answer-digest.ts';
 import { DIGEST_LENGTH } from '../compare/digest-format.ts';
 import type { PreparedText } from '../../session/statement-names.ts';
+import { copyBytes } from '../../util/copy-bytes.ts';
 import type { TwoPhase } from './two-phase.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from './record-stream.ts';
+import { RecordingBuffer } from './recording-buffer.ts';
+import type { BufferShelf, Stretch } from './recording-buffer.ts';
 
 const SYNC_LENGTH = 5;
 const MAX_UINT32 = 0xffff_ffff;
-
-/** Where recordings take their buffers, and give them back. */
-export interface BufferShelf {
-  takeBuffer(): Buffer;
-  giveBuffer(buffer: Buffer): void;
-}
 
 /** What is known of a request when it has been answered. */
 export interface RequestAnswer {
@@ -27,7 +24,7 @@ export interface RequestAnswer {
  */
 export class RequestRecording {
   readonly #shelf: BufferShelf;
-  #buffer: Buffer | undefined;
+  #buffer: RecordingBuffer | undefined;
   #length = REQUEST_HEADER_LENGTH;
   /** Bytes recorded by the client before this request: what offsets of its messages are counted from. */
   readonly startOffset: number;
@@ -79,9 +76,9 @@ export class RequestRecording {
     return this.#buffer === undefined ? 0 : this.#length;
   }
 
-  /** The whole, once it has been answered. */
-  get bytes(): Buffer {
-    return (this.#buffer ?? Buffer.alloc(0)).subarray(0, this.length);
+  /** The whole, once it has been answered; valid until it is discarded. */
+  get whole(): Stretch | undefined {
+    return this.#buffer === undefined ? undefined : { buffer: this.#buffer, start: 0, end: this.#length };
   }
 
   /** It is recorded after all: nothing of it was appended yet. */
@@ -92,13 +89,13 @@ export class RequestRecording {
   append(bytes: Buffer, start: number, end: number): void {
     const buffer = this.#room(end - start);
     if (buffer === undefined) return;
-    bytes.copy(buffer, this.#length, start, end);
-    this.#length += end - start;
+    this.#length = copyBytes(bytes, start, end, buffer.bytes, this.#length);
   }
 
   /** What was taken for the next request belongs to this one. */
   join(next: RequestRecording): void {
-    if (this.recorded && next.recorded) this.append(next.bytes, REQUEST_HEADER_LENGTH, next.length);
+    const more = next.#buffer?.bytes;
+    if (this.recorded && more !== undefined) this.append(more, REQUEST_HEADER_LENGTH, next.#length);
     this.sent = next.sent;
     this.sentAt = next.sentAt;
     this.flags &= ~RequestFlag.Simple;
@@ -118,34 +115,39 @@ export class RequestRecording {
     const cancelled = this.cancelledAt > 0 && this.sqlstate === '57014';
     const skipTo = bodyLength - SYNC_LENGTH;
     const skips = this.ranUntil >= 0 && this.ranUntil < skipTo;
-    buffer.writeUInt32LE(bodyLength, RequestOffset.Bytes);
-    buffer.writeUInt32LE(microseconds(this.#thinkTime), RequestOffset.ThinkTime);
-    buffer.writeUInt32LE(microseconds(answer.answeredAt - this.sentAt), RequestOffset.SourceTime);
-    buffer.writeDoubleLE(this.sentSequence, RequestOffset.SentSequence);
-    buffer.writeDoubleLE(answer.doneSequence, RequestOffset.DoneSequence);
-    buffer[RequestOffset.StatusBefore] = answer.statusBefore;
-    buffer[RequestOffset.StatusAfter] = answer.statusAfter;
-    buffer.writeUInt16LE(this.flags | (cancelled ? RequestFlag.Cancelled : 0), RequestOffset.Flags);
-    for (let i = 0; i < 5; i++) buffer[RequestOffset.Sqlstate + i] = this.sqlstate.charCodeAt(i) || 0;
-    buffer.writeUInt32LE(skips ? this.ranUntil : 0, RequestOffset.SkipFrom);
-    buffer.writeUInt32LE(skips ? skipTo : 0, RequestOffset.SkipTo);
-    buffer.writeUInt32LE(cancelled ? microseconds(this.cancelledAt - this.sentAt) : 0, RequestOffset.CancelAfter);
+    const { view } = buffer;
+    view.setUint32(RequestOffset.Bytes, bodyLength, true);
+    view.setUint32(RequestOffset.ThinkTime, microseconds(this.#thinkTime), true);
+    view.setUint32(RequestOffset.SourceTime, microseconds(answer.answeredAt - this.sentAt), true);
+    view.setFloat64(RequestOffset.SentSequence, this.sentSequence, true);
+    view.setFloat64(RequestOffset.DoneSequence, answer.doneSequence, true);
+    view.setUint8(RequestOffset.StatusBefore, answer.statusBefore);
+    view.setUint8(RequestOffset.StatusAfter, answer.statusAfter);
+    view.setUint16(RequestOffset.Flags, this.flags | (cancelled ? RequestFlag.Cancelled : 0), true);
+    for (let i = 0; i < 5; i++) view.setUint8(RequestOffset.Sqlstate + i, this.sqlstate.charCodeAt(i) || 0);
+    view.setUint32(RequestOffset.SkipFrom, skips ? this.ranUntil : 0, true);
+    view.setUint32(RequestOffset.SkipTo, skips ? skipTo : 0, true);
+    view.setUint32(RequestOffset.CancelAfter, cancelled ? microseconds(this.cancelledAt - this.sentAt) : 0, true);
   }
 
   /** Puts the digest of its answer behind it. To be called when it is complete. */
   addDigest(digest: AnswerDigest): void {
     const buffer = this.#room(DIGEST_LENGTH);
     if (buffer === undefined) return;
-    digest.writeTo(buffer, this.#length);
+    digest.writeTo(buffer.bytes, this.#length);
     this.#length += DIGEST_LENGTH;
-    buffer.writeUInt16LE(buffer.readUInt16LE(RequestOffset.Flags) | RequestFlag.Digest, RequestOffset.Flags);
+    buffer.view.setUint16(
+      RequestOffset.Flags,
+      buffer.view.getUint16(RequestOffset.Flags, true) | RequestFlag.Digest,
+      true,
+    );
   }
 
-  #room(more: number): Buffer | undefined {
+  #room(more: number): RecordingBuffer | undefined {
     const buffer = this.#buffer;
     if (buffer === undefined || this.#length + more <= buffer.length) return buffer;
-    const grown = Buffer.allocUnsafeSlow(Math.max(buffer.length * 2, this.#length + more));
-    buffer.copy(grown, 0, 0, this.#length);
+    const grown = RecordingBuffer.ofLength(Math.max(buffer.length * 2, this.#length + more));
+    buffer.bytes.copy(grown.bytes, 0, 0, this.#length);
     this.#shelf.giveBuffer(buffer);
     this.#buffer = grown;
     return grown;

@@ -17,6 +17,7 @@ import { RequestRecording } from './request-recording.ts';
 import { RouteDecisions } from './route-decisions.ts';
 import { twoPhaseOf } from './two-phase.ts';
 import type { TwoPhase } from './two-phase.ts';
+import { UsedStatements } from './used-statements.ts';
 
 const SYNC = sync();
 
@@ -42,6 +43,9 @@ export class TransactionRecorder {
   readonly depths: number[] = [];
   /** Where it is counted, by mirror id; the desk's. */
   readonly rows: number[] = [];
+  /** How many of its transactions are in which batch of the record stream. */
+  batched = 0;
+  batch = 0;
   /** The mirror process (by incarnation) that knows of this client. */
   announced = 0;
 
@@ -68,7 +72,7 @@ export class TransactionRecorder {
   /** Bytes of messages ever recorded. */
   #offset = 1;
   /** Statements prepared earlier that requests refer to. */
-  readonly #statements = new Set<PreparedText>();
+  readonly #statements = new UsedStatements();
   #digest: AnswerDigest | undefined;
 
   /** The last transaction has ended, and waits for `concluded`. */
@@ -103,10 +107,9 @@ export class TransactionRecorder {
     return this.#offset;
   }
 
-  /** The first message of a request is about to be sent. */
-  requestStarts(): void {
+  /** The first message of a request is about to be sent. `now`: of the machine's monotonic clock, as everywhere. */
+  requestStarts(now = monotonicNow()): void {
     this.#conclude();
-    const now = monotonicNow();
     const ahead = this.#pending.length > 0;
     if (!this.#inTransaction) this.#begin(now, this.#desk.routes(this.database));
     // Sent ahead of an answer it may belong to a transaction that has not been decided on.
@@ -140,8 +143,8 @@ export class TransactionRecorder {
     this.#append(last, bytes, start, end);
   }
 
-  /** The message that owes the ReadyForQuery has been sent. `simple`: the request is one Query. */
-  requestSent(simple: boolean): void {
+  /** The message that owes the ReadyForQuery has been sent. `simple`: the request is one Query; `now`: where it is known. */
+  requestSent(simple: boolean, now?: number): void {
     const request = this.#current;
     this.#current = undefined;
     if (request === undefined) return;
@@ -149,7 +152,7 @@ export class TransactionRecorder {
     if (simple) request.flags |= RequestFlag.Simple;
     if (request.recorded) this.#notes.unread();
     if (!request.recorded && !this.#isWatched) return;
-    request.sentAt = monotonicNow();
+    request.sentAt = now ?? monotonicNow();
     request.sentSequence = this.#desk.nextSequence();
   }
 
@@ -239,14 +242,13 @@ export class TransactionRecorder {
    * ReadyForQuery of the oldest unanswered request. `defer`: whether the client keeps its server connection is not known
    * yet, and the transaction is handed over when `concluded` tells. `settingsOpen`: nor are its settings.
    */
-  answered(status: number, defer = false, settingsOpen = false): void {
+  answered(status: number, defer = false, settingsOpen = false, now = monotonicNow()): void {
     this.#conclude();
     const request = this.#pending[0];
     if (request === undefined) return;
     // Its client went without asking for an answer: pgmirror did it in its stead.
     if (!request.sent) this.#append(request, SYNC, 0, SYNC.length);
     this.#pending.shift();
-    const now = monotonicNow();
     const statusBefore = this.#statusBefore;
     if (request.recorded) {
       const doneSequence = this.#desk.nextSequence();
@@ -433,7 +435,7 @@ export class TransactionRecorder {
   #forget(): void {
     this.#discardAnswered();
     this.#givenUp = undefined;
-    if (this.#statements.size > 0) this.#statements.clear();
+    this.#statements.clear();
   }
 
   /** What was taken for the end of the oldest unanswered request was none: the next is part of it. */

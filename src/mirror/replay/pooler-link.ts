@@ -39,7 +39,7 @@ interface LinkClient {
 
 const NONE: readonly string[] = [];
 /** Acknowledgements are sent together when the oldest has waited so long, or so many bytes are there. */
-const BATCH_MS = 1;
+const BATCH_MS = 3;
 const BATCH_BYTES = 4_096;
 
 /**

@@ -3,20 +3,21 @@ import { describe, it } from 'node:test';
 
 import { AnsweredRequests } from '../../../src/mirror/record/answered-requests.ts';
 import { REQUEST_HEADER_LENGTH } from '../../../src/mirror/record/record-stream.ts';
+import { RecordingBuffer } from '../../../src/mirror/record/recording-buffer.ts';
 import { RequestRecording } from '../../../src/mirror/record/request-recording.ts';
 import { StatementRegistry } from '../../../src/session/statement-names.ts';
 
 /** A shelf that knows what is out. */
 class Shelf {
-  readonly out = new Set<Buffer>();
+  readonly out = new Set<RecordingBuffer>();
 
-  takeBuffer(): Buffer {
-    const buffer = Buffer.alloc(4_096);
+  takeBuffer(): RecordingBuffer {
+    const buffer = RecordingBuffer.ofLength(4_096);
     this.out.add(buffer);
     return buffer;
   }
 
-  giveBuffer(buffer: Buffer): void {
+  giveBuffer(buffer: RecordingBuffer): void {
     this.out.delete(buffer);
   }
 
@@ -29,7 +30,8 @@ class Shelf {
 }
 
 function bodies(answered: AnsweredRequests, ...lengths: readonly number[]): string[] {
-  const whole = Buffer.concat(answered.recording());
+  const parts = answered.recording().map(({ buffer, start, end }) => buffer.bytes.subarray(start, end));
+  const whole = Buffer.concat(parts);
   assert.equal(whole.length, answered.length);
   let at = 0;
   return lengths.map((length) => {
