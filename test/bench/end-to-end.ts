@@ -19,6 +19,9 @@ import { figure, table } from './stand/table.ts';
  * Not a test: it decides nothing. How to run it is in docs/performance.md.
  */
 const given = benchArguments({ seconds: 4, rounds: 5 });
+/** Loads, where they are chosen, that each contender carries for some seconds before anything counts. */
+const WARMING = ['select-16', 'prepared-16'];
+const WARMING_SECONDS = 3;
 const endsAt = performance.now() + given.minutes * 60_000;
 
 await benchRun(async (cleanup) => {
@@ -29,6 +32,7 @@ await benchRun(async (cleanup) => {
   const contenders = await startContenders(cleanup, servers);
   print([`# ${servers.told}`, `# ${cpus().length} processors, Node.js ${process.version}, pools of ${POOL_SIZE}`]);
   printNotes(chosen);
+  if (!given.smoke) await warmUp(contenders, chosen);
   const rounds: Measurement[][] = [];
   for (let round = 0; round < given.rounds && performance.now() < endsAt; round++)
     rounds.push(await measureRound(contenders, chosen, round));
@@ -48,6 +52,12 @@ async function startContenders(cleanup: Cleanup, servers: Servers): Promise<Cont
     print([`# ${entrant.name}: ${entrant.what}`]);
   }
   return contenders;
+}
+
+/** What is compiled while it runs is slow at first, and the more of it there is, the longer. */
+async function warmUp(contenders: readonly Contender[], chosen: readonly Load[]): Promise<void> {
+  for (const load of chosen.filter(({ name }) => WARMING.includes(name)))
+    for (const contender of contenders) await measure(contender, load, WARMING_SECONDS).catch(failed);
 }
 
 /** Each round begins with another contender, so that nobody always comes behind the same one. */
