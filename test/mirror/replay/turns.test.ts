@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { Lane } from '../../../src/mirror/replay/lane.ts';
 import type { MirrorPool } from '../../../src/mirror/replay/mirror-pool.ts';
 import type { MirroredTransaction } from '../../../src/mirror/replay/mirrored-transaction.ts';
-import { PATIENCE_MS, Turns, WORTHWHILE_MS } from '../../../src/mirror/replay/turns.ts';
+import { PATIENCE_MS, Turns, WAITS_FOR_EACH } from '../../../src/mirror/replay/turns.ts';
 
 const START = 1_000_000;
 const newLane = (): Lane => new Lane('someone', {} as MirrorPool);
@@ -47,24 +47,25 @@ describe('The turns of lanes', () => {
     assert.equal(turns.waits(lane, slow, START + PATIENCE_MS), false);
   });
 
-  it('let a lane wait for no more time than it has run or had nothing to do since', () => {
+  it('let a lane wait for so many times as long as it has run or had nothing to do, and no longer', () => {
     const turns = new Turns();
     const lane = newLane();
     const slow = newTransaction();
     turns.waits(lane, slow, START);
-    const begun = START + PATIENCE_MS + 50;
-    assert.equal(turns.waits(lane, slow, begun), false);
-    // It is not called back in time for a short wait.
-    assert.equal(turns.waits(lane, slow, begun + 10), false);
-    assert.equal(turns.waits(lane, slow, begun + WORTHWHILE_MS), false);
-    // It ran for so long, and may wait as long.
-    const ran = WORTHWHILE_MS + 20;
-    assert.equal(turns.waits(lane, slow, begun + ran), true);
-    assert.equal(turns.waits(lane, slow, begun + 2 * ran - 1), true);
-    assert.equal(turns.waits(lane, slow, begun + 2 * ran), false);
+    let now = START + PATIENCE_MS;
+    assert.equal(turns.waits(lane, slow, now), false);
+    // It runs for 10 ms.
+    assert.equal(turns.waits(lane, slow, (now += 10)), true);
+    assert.equal(turns.waits(lane, slow, now + 10 * WAITS_FOR_EACH - 1), true);
+    // It is called back later than it might have been.
+    now += 30 * WAITS_FOR_EACH;
+    assert.equal(turns.waits(lane, slow, now), false);
+    assert.equal(turns.waits(lane, slow, (now += 20)), false);
+    assert.equal(turns.waits(lane, slow, (now += 1)), true);
+    assert.equal(turns.waits(lane, undefined, (now += 1)), false);
     // What one did not use up is there the next time, up to a bound.
-    assert.equal(turns.waits(lane, undefined, begun + 10_000), false);
-    assert.equal(turns.waits(lane, slow, begun + 10_001), true);
-    assert.equal(turns.waits(lane, slow, begun + 10_001 + PATIENCE_MS), false);
+    assert.equal(turns.waits(lane, slow, (now += 10_000)), true);
+    assert.equal(turns.waits(lane, slow, now + PATIENCE_MS - 1), true);
+    assert.equal(turns.waits(lane, slow, now + PATIENCE_MS), false);
   });
 });
