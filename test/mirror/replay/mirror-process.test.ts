@@ -9,6 +9,8 @@ import {
   describe as describeMessage,
   execute,
   flush,
+  int16,
+  int32,
   msg,
   parse,
   query,
@@ -44,6 +46,8 @@ before(async () => {
 interface Case {
   /** What a client does on the source. */
   readonly client: (session: SourceSession) => Promise<unknown>;
+  /** Statements that the client prepares and names in a later transaction: what stands behind the name in their Parse. */
+  readonly declared?: Readonly<Record<string, Buffer>>;
   /** Run on the mirror alone before. */
   readonly mirrorDiffers?: string;
   readonly outcomes?: readonly number[];
@@ -53,7 +57,7 @@ interface Case {
 }
 
 /** Records what a client does on one database, replays it on another with the same beginnings, and compares. */
-async function replay({ client, mirrorDiffers, outcomes, sqlstates, rows }: Case): Promise<void> {
+async function replay({ client, declared = {}, mirrorDiffers, outcomes, sqlstates, rows }: Case): Promise<void> {
   const source = await createDatabase(server, 'source');
   const destination = await createDatabase(server, 'mirror');
   for (const database of [source, destination]) await run(server.url(database), SCHEMA);
@@ -66,6 +70,9 @@ async function replay({ client, mirrorDiffers, outcomes, sqlstates, rows }: Case
   await mirror.configure(targetConfig(server, destination, { poolSize: 1, timeoutMs: 5000 }));
   const feeder = await RecordFeeder.connect(mirror.socketPath, cleanup);
   feeder.writer.client(1, 'app', 'someone');
+  for (const [index, [name, definition]] of Object.entries(declared).entries()) {
+    feeder.writer.statement(index + 1, name, definition);
+  }
   for (const transaction of session.transactions) feeder.transaction(transaction);
   const acknowledged = await feeder.finished();
   feeder.socket.destroy();
@@ -149,6 +156,7 @@ describe('replay leaves the mirror as the source is', () => {
         ),
     },
     'after a named statement that is parsed, used, closed and parsed anew': {
+      declared: { s1: Buffer.concat([cstr('INSERT INTO t VALUES ($1)'), int16(1), int32(23)]) },
       client: async (s) => {
         await s.request(parse('s1', 'INSERT INTO t VALUES ($1)', 23), bind('', 's1', '2'), execute(''), sync);
         await s.request(bind('', 's1', '3'), execute(''), sync);
