@@ -306,13 +306,14 @@ export class MirrorTarget implements MirrorPoolsHost {
     return now - recorded.endedAt > this.#config.maxLagMs ? DropReason.Lag : 0;
   }
 
-  /** COMMIT PREPARED is run after what it ends was prepared, and others in the source's order; the lane stands aside so long. */
+  /** COMMIT PREPARED follows what it ends, and others the source's order, but where they are half-way to being dropped for lag. */
   #isTurnOf(head: MirroredTransaction, lane: Lane, now: number): boolean {
     const { recorded, twoPhase } = head;
     const lacksHalf =
       twoPhase?.ends === true && this.#prepared.readiness(twoPhase.gid, recorded.endedAt, now) === Readiness.Wait;
     if (lacksHalf) this.#turns.standAside(lane);
-    return !lacksHalf && !this.#turns.waits(lane, this.#host.predecessorOf(this, head), now);
+    const isFarBehind = now - recorded.endedAt > this.#config.maxLagMs / 2;
+    return !lacksHalf && !this.#turns.waits(lane, isFarBehind ? undefined : this.#host.predecessorOf(this, head), now);
   }
 
   #followTwoPhase({ ends, gid }: TwoPhase, user: string, succeeded: boolean): void {

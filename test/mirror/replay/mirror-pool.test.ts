@@ -289,3 +289,28 @@ it('a compared mirror begins in the source’s order what has to do with the sam
   assert.deepEqual(await seen(), ['first', 'second', 'overlapped', 'waited', 'held']);
   await mirror.configure();
 });
+
+it('a compared mirror that is about to drop for lag begins in whatever order it can', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE seen (n serial, what text)');
+  const limits = { poolSize: 2, maxLagMs: 600_000, compare: { logMismatches: false } };
+  await mirror.configure(targetConfig(server, database, { id, ...limits }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  for (let client = 1; client <= 2; client++) records.writer.client(client, 'app', 'someone');
+  let sequence = 0;
+  /** What was seen in the end, of a slow one and one that followed it on the source, and has been late for so long. */
+  const order = async (ago: number): Promise<string> => {
+    const texts = ["SELECT 'slow' FROM pg_sleep(0.2)", "VALUES ('next')"];
+    for (const [at, text] of texts.entries()) {
+      const asked = during(`INSERT INTO seen (what) ${text}`, ++sequence, ++sequence);
+      records.transaction({ ...asked, client: at + 1, targets: [id], ago });
+    }
+    await records.finished();
+    const seen = await run<{ what: string }>(server.url(database), 'DELETE FROM seen RETURNING n, what');
+    return seen.map(({ what }) => what).join(' ');
+  };
+  assert.equal(await order(0), 'slow next');
+  await eventually(async () => (await order(310_000)) === 'next slow');
+  await mirror.configure();
+});
