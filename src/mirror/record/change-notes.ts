@@ -37,16 +37,21 @@ const ofStatements = new WeakMap<PreparedText, Change>();
  */
 export class ChangeNotes {
   change: Change = Change.Nothing;
+  /** Somebody wants to know. */
+  isWatched = false;
   /** The texts of what was answered were all looked at. */
   #isRead = true;
 
-  reset(): void {
+  /** A transaction begins. */
+  begin(isWatched: boolean): void {
+    this.isWatched = isWatched;
     this.change = Change.Nothing;
     this.#isRead = true;
   }
 
   /** A message to the source that will not be kept. */
   message(bytes: Buffer, start: number, end: number): void {
+    if (!this.isWatched) return;
     const type = bytes[start];
     if (type === Frontend.FunctionCall) this.#atLeast(Change.Rows);
     if (type !== Frontend.Query && type !== Frontend.Parse) return;
@@ -55,6 +60,7 @@ export class ChangeNotes {
 
   /** It runs what was prepared earlier. */
   statement(text: PreparedText): void {
+    if (!this.isWatched) return;
     let change = ofStatements.get(text);
     if (change === undefined) {
       change = changeBy(text.definition, 0, text.definition.length);
@@ -75,6 +81,7 @@ export class ChangeNotes {
 
   /** A CommandComplete. */
   tag(bytes: Buffer, at: number, end: number): void {
+    if (!this.isWatched) return;
     const from = at + HEADER_LENGTH;
     const [word = '', second] = bytes.toString('latin1', from, Math.min(end - 1, from + LONGEST_TAG)).split(' ', 2);
     if (SELECT_TAGS.has(word)) return this.#isRead ? undefined : this.#atLeast(Change.Rows);

@@ -1,6 +1,7 @@
 import type { AnswerDigest } from '../compare/answer-digest.ts';
 import { DIGEST_LENGTH } from '../compare/digest-format.ts';
 import type { PreparedText } from '../../session/statement-names.ts';
+import { monotonicNow } from '../../util/clock.ts';
 import { copyBytes } from '../../util/copy-bytes.ts';
 import type { TwoPhase } from './two-phase.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from './record-stream.ts';
@@ -34,7 +35,7 @@ export class RequestRecording {
   sent = false;
   flags = 0;
   /** Moment of the first CancelRequest for it; 0: there was none. */
-  cancelledAt = 0;
+  #cancelledAt = 0;
   /** SQLSTATE of its first error; empty: none came. */
   sqlstate = '';
   /** How much of its messages the source ran; -1: all. */
@@ -44,8 +45,7 @@ export class RequestRecording {
   /** The unnamed statement of an earlier request that this one needs. */
   unnamed: PreparedText | undefined;
   readonly #thinkTime: number;
-  /** Its answer is digested. */
-  readonly digested: boolean;
+  readonly #digested: boolean;
 
   constructor(
     shelf: BufferShelf,
@@ -64,11 +64,16 @@ export class RequestRecording {
     this.startedAt = options.now;
     this.sentAt = options.now;
     this.#thinkTime = options.thinkTime;
-    this.digested = options.digested === true;
+    this.#digested = options.digested === true;
   }
 
   get recorded(): boolean {
     return this.#buffer !== undefined;
+  }
+
+  /** Its answer is to be digested. */
+  get wantsDigest(): boolean {
+    return this.#digested && this.#buffer !== undefined;
   }
 
   /** Length with the header; 0 where it is not recorded. */
@@ -101,6 +106,39 @@ export class RequestRecording {
     this.flags &= ~RequestFlag.Simple;
   }
 
+  /**
+   * It erred. `offset`: where the message that erred ends, among all that the client's messages have been recorded to, which is
+   * `recorded` bytes by now; 0: it is one message; -1: nothing more of the client's was run.
+   */
+  erred(sqlstate: string, offset: number, recorded: number): void {
+    if (this.sqlstate !== '') return;
+    this.sqlstate = sqlstate;
+    this.flags |= RequestFlag.Errored;
+    if (offset > 0) this.ranUntil = offset - this.startOffset;
+    else if (offset < 0) this.ranUntil = this.sent ? 0 : recorded - this.startOffset;
+  }
+
+  /** COPY data belong to it. */
+  takesCopyData(): void {
+    this.flags |= RequestFlag.CopyIn;
+    this.flags &= ~RequestFlag.Simple;
+  }
+
+  /** A CommandComplete with the tag ROLLBACK answered it. */
+  rolledBack(): void {
+    this.flags |= RequestFlag.RollbackTag;
+  }
+
+  /** A CancelRequest was sent for it. */
+  cancelled(): void {
+    if (this.#cancelledAt === 0) this.#cancelledAt = monotonicNow();
+  }
+
+  /** Whether what it was part of was not committed, if it was the last: it erred, or was answered with the tag ROLLBACK. */
+  get hasFailed(): boolean {
+    return (this.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
+  }
+
   /** Gives the buffer back: it is not recorded any more. */
   discard(): void {
     if (this.#buffer !== undefined) this.#shelf.giveBuffer(this.#buffer);
@@ -112,7 +150,7 @@ export class RequestRecording {
     const buffer = this.#buffer;
     if (buffer === undefined) return;
     const bodyLength = this.#length - REQUEST_HEADER_LENGTH;
-    const cancelled = this.cancelledAt > 0 && this.sqlstate === '57014';
+    const cancelled = this.#cancelledAt > 0 && this.sqlstate === '57014';
     const skipTo = bodyLength - SYNC_LENGTH;
     const skips = this.ranUntil >= 0 && this.ranUntil < skipTo;
     const { view } = buffer;
@@ -127,7 +165,7 @@ export class RequestRecording {
     for (let i = 0; i < 5; i++) view.setUint8(RequestOffset.Sqlstate + i, this.sqlstate.charCodeAt(i) || 0);
     view.setUint32(RequestOffset.SkipFrom, skips ? this.ranUntil : 0, true);
     view.setUint32(RequestOffset.SkipTo, skips ? skipTo : 0, true);
-    view.setUint32(RequestOffset.CancelAfter, cancelled ? microseconds(this.cancelledAt - this.sentAt) : 0, true);
+    view.setUint32(RequestOffset.CancelAfter, cancelled ? microseconds(this.#cancelledAt - this.sentAt) : 0, true);
   }
 
   /** Puts the digest of its answer behind it. To be called when it is complete. */

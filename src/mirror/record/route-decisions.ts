@@ -80,6 +80,19 @@ export class RouteDecisions {
     return targets;
   }
 
+  /** It is dropped, and with it so many transactions that were sent behind it. */
+  abort(
+    reason: number,
+    more: number,
+    { keptServer, keepsServer }: { readonly keptServer: boolean; readonly keepsServer: boolean },
+  ): void {
+    this.settle(keepsServer, () => reason);
+    for (let left = more; left > 0; left--) {
+      this.decide(this.#routes, keptServer);
+      this.settle(keepsServer, () => reason);
+    }
+  }
+
   /** The client does not keep its server connection any more. */
   release(): void {
     if (this.#held.size > 0) this.#held.clear();

@@ -11,10 +11,12 @@ import { ChangeNotes } from './change-notes.ts';
 import type { Change } from './change-notes.ts';
 import { ClientTraits } from './client-traits.ts';
 import { dropReasonIndex } from './drop-reason-names.ts';
-import { REQUEST_HEADER_LENGTH, RequestFlag, TransactionFlag } from './record-stream.ts';
+import { REQUEST_HEADER_LENGTH, RequestFlag } from './record-stream.ts';
 import type { MirrorRoute, RecordingDesk } from './recording-desk.ts';
 import { RequestRecording } from './request-recording.ts';
+import { RequestsInFlight } from './requests-in-flight.ts';
 import { RouteDecisions } from './route-decisions.ts';
+import { TransactionStart } from './transaction-start.ts';
 import { twoPhaseOf } from './two-phase.ts';
 import type { TwoPhase } from './two-phase.ts';
 import { UsedStatements } from './used-statements.ts';
@@ -51,26 +53,22 @@ export class TransactionRecorder {
 
   /** What the current transaction may have changed, where a mirror is to be told what it misses. */
   readonly #notes = new ChangeNotes();
-  #isWatched = false;
   /** Each mirror's part in the current transaction. */
   readonly #decisions: RouteDecisions;
   #inTransaction = false;
-  #startedAt = 0;
-  #settingsAtStart: ParameterSet;
+  readonly #start: TransactionStart;
   /** Why what is in flight is not recorded any more: index of the reason. */
   #givenUp: number | undefined;
   #statusBefore: number = TransactionStatus.Idle;
   #lastReadyAt = 0;
   #failed = false;
 
-  /** Requests of the current transaction that have been answered, and those in flight, oldest first. */
+  /** Requests of the current transaction that have been answered. */
   readonly #answered: AnsweredRequests;
-  #pending: RequestRecording[] = [];
-  /** The request whose messages are being sent. */
-  #current: RequestRecording | undefined;
   #requestCount = 0;
-  /** Bytes of messages ever recorded. */
-  #offset = 1;
+  readonly #inFlight = new RequestsInFlight();
+  /** Bytes of messages ever recorded: where one ends, as `erred` is told. It is the recorder's to set. */
+  offset = 1;
   /** Statements prepared earlier that requests refer to. */
   readonly #statements = new UsedStatements();
   #digest: AnswerDigest | undefined;
@@ -79,12 +77,10 @@ export class TransactionRecorder {
   #deferredSince: number | undefined;
   /** The event counter when the request that was answered last was sent. */
   #lastSequence = 0;
-  /** The client keeps its server connection, and kept it when the current transaction began. */
+  /** The client keeps its server connection. */
   #pinned = false;
-  #pinnedAtStart = false;
-  /** What a transaction did to the client's settings is not known yet, and was not when the current one began. */
+  /** What a transaction did to the client's settings is not known yet. */
   #settingsOpen = false;
-  #settingsOpenAtStart = false;
 
   constructor(
     desk: RecordingDesk,
@@ -99,73 +95,66 @@ export class TransactionRecorder {
     this.#decisions = new RouteDecisions(desk, this);
     this.#answered = new AnsweredRequests(desk, desk.registry);
     this.settings = options.settings;
-    this.#settingsAtStart = options.settings;
-  }
-
-  /** Bytes recorded so far: where a message ends. Only for comparison with what `erred` is told. */
-  get offset(): number {
-    return this.#offset;
+    this.#start = new TransactionStart(options.settings);
   }
 
   /** The first message of a request is about to be sent. `now`: of the machine's monotonic clock, as everywhere. */
   requestStarts(now = monotonicNow()): void {
     this.#conclude();
-    const ahead = this.#pending.length > 0;
+    const ahead = this.#inFlight.count > 0;
     if (!this.#inTransaction) this.#begin(now, this.#desk.routes(this.database));
     // Sent ahead of an answer it may belong to a transaction that has not been decided on.
     const useful = ahead ? this.#desk.anyRoute(this.database) : this.#decisions.isWanted && this.#givenUp === undefined;
     const request = new RequestRecording(this.#desk, {
       recorded: useful && this.#take(REQUEST_HEADER_LENGTH),
       digested: useful && this.#desk.compared.digests(this.database),
-      startOffset: this.#offset,
+      startOffset: this.offset,
       now,
       thinkTime: ahead || this.#requestCount === 0 ? 0 : now - this.#lastReadyAt,
     });
-    this.#pending.push(request);
-    this.#current = request;
+    this.#inFlight.begin(request);
   }
 
   /** Bytes of the current request as the source receives them. */
   append(bytes: Buffer, start: number, end: number): void {
-    if (this.#current === undefined) return;
+    const { current } = this.#inFlight;
+    if (current === undefined) return;
     const twoPhase = twoPhaseOf(bytes, start, end);
-    if (twoPhase !== undefined) this.#meet(this.#current, twoPhase);
-    if (this.#isWatched && !this.#current.recorded) this.#notes.message(bytes, start, end);
-    this.#append(this.#current, bytes, start, end);
+    if (twoPhase !== undefined) this.#meet(current, twoPhase);
+    if (!current.recorded) this.#notes.message(bytes, start, end);
+    this.#append(current, bytes, start, end);
   }
 
   /** CopyData, CopyDone or CopyFail behind a request that has been sent. */
   appendCopy(bytes: Buffer, start: number, end: number): void {
-    const last = this.#pending.at(-1);
-    if (last === undefined) return;
-    last.flags |= RequestFlag.CopyIn;
-    last.flags &= ~RequestFlag.Simple;
-    this.#append(last, bytes, start, end);
+    const { newest } = this.#inFlight;
+    if (newest === undefined) return;
+    newest.takesCopyData();
+    this.#append(newest, bytes, start, end);
   }
 
   /** The message that owes the ReadyForQuery has been sent. `simple`: the request is one Query; `now`: where it is known. */
   requestSent(simple: boolean, now?: number): void {
-    const request = this.#current;
-    this.#current = undefined;
+    const request = this.#inFlight.current;
+    this.#inFlight.current = undefined;
     if (request === undefined) return;
     request.sent = true;
     if (simple) request.flags |= RequestFlag.Simple;
     if (request.recorded) this.#notes.unread();
-    if (!request.recorded && !this.#isWatched) return;
+    if (!request.recorded && !this.#notes.isWatched) return;
     request.sentAt = now ?? monotonicNow();
     request.sentSequence = this.#desk.nextSequence();
   }
 
   /** What digests the answer to the oldest unanswered request, where it is wanted. */
   get digest(): AnswerDigest | undefined {
-    const head = this.#pending[0];
-    return head?.digested === true && head.recorded ? (this.#digest ??= new AnswerDigest()) : undefined;
+    return this.#inFlight.oldest?.wantsDigest === true ? (this.#digest ??= new AnswerDigest()) : undefined;
   }
 
   /** The current request refers to a statement prepared earlier. */
   usesStatement(text: PreparedText): void {
-    if (this.#current?.recorded === true) this.#statements.add(text);
-    else if (this.#isWatched) this.#notes.statement(text);
+    if (this.#inFlight.current?.recorded === true) this.#statements.add(text);
+    else this.#notes.statement(text);
   }
 
   /** The transaction names, in SQL, statements that have other names on mirrors: it is not mirrored. */
@@ -175,7 +164,7 @@ export class TransactionRecorder {
 
   /** The current request needs the unnamed statement of an earlier one. */
   usesUnnamed(bytes: Buffer, start: number, end: number): void {
-    const request = this.#current;
+    const request = this.#inFlight.current;
     this.#notes.unread();
     if (request?.recorded !== true || request.unnamed !== undefined) return;
     request.unnamed = this.#desk.registry.acquire(bytes.subarray(start, end));
@@ -186,18 +175,12 @@ export class TransactionRecorder {
    * -1: a message of pgmirror's own erred, and nothing more of the client's was run.
    */
   erred(sqlstate: string, offset: number): void {
-    const request = this.#pending[0];
-    if (request === undefined || request.sqlstate !== '') return;
-    request.sqlstate = sqlstate;
-    request.flags |= RequestFlag.Errored;
-    if (offset === 0) return;
-    if (offset > 0) request.ranUntil = offset - request.startOffset;
-    else request.ranUntil = request.sent ? 0 : this.#offset - request.startOffset;
+    this.#inFlight.oldest?.erred(sqlstate, offset, this.offset);
   }
 
   /** After an error the server skips requests that were taken for sent: they are part of the one that erred. */
   requestsSkipped(count: number): void {
-    for (let skipped = 0; skipped < count; skipped++) this.#joinNext();
+    this.#joinNext(count);
   }
 
   /** What it may have changed. */
@@ -208,34 +191,29 @@ export class TransactionRecorder {
   /** The event counter when the oldest request was sent of whose end the mirror process was not told. */
   get untoldSince(): number {
     if (this.#deferredSince !== undefined) return this.#lastSequence;
-    const [oldest] = this.#pending;
+    const { oldest } = this.#inFlight;
     return oldest?.sent === true ? oldest.sentSequence : Infinity;
   }
 
   /** A CommandComplete. */
   completed(bytes: Buffer, at: number, end: number): void {
-    if (this.#isWatched) this.#notes.tag(bytes, at, end);
+    this.#notes.tag(bytes, at, end);
   }
 
   /** A CommandComplete with the tag ROLLBACK. */
   rolledBack(): void {
-    const request = this.#pending[0];
-    if (request !== undefined) request.flags |= RequestFlag.RollbackTag;
+    this.#inFlight.oldest?.rolledBack();
   }
 
   /** The server takes COPY data and ignores `swallowed` Syncs that were sent before: the request goes on. */
   copyInStarted(swallowed: number): void {
-    const request = this.#pending[0];
-    if (request === undefined) return;
-    request.flags |= RequestFlag.CopyIn;
-    request.flags &= ~RequestFlag.Simple;
-    for (let count = 0; count < swallowed; count++) this.#joinNext();
+    this.#inFlight.oldest?.takesCopyData();
+    this.#joinNext(swallowed);
   }
 
   /** A CancelRequest was sent for what runs. */
   cancelled(): void {
-    const request = this.#pending[0];
-    if (request !== undefined && request.cancelledAt === 0) request.cancelledAt = monotonicNow();
+    this.#inFlight.oldest?.cancelled();
   }
 
   /**
@@ -244,27 +222,27 @@ export class TransactionRecorder {
    */
   answered(status: number, defer = false, settingsOpen = false, now = monotonicNow()): void {
     this.#conclude();
-    const request = this.#pending[0];
+    const request = this.#inFlight.oldest;
     if (request === undefined) return;
     // Its client went without asking for an answer: pgmirror did it in its stead.
     if (!request.sent) this.#append(request, SYNC, 0, SYNC.length);
-    this.#pending.shift();
-    const statusBefore = this.#statusBefore;
+    this.#inFlight.shift();
     if (request.recorded) {
       const doneSequence = this.#desk.nextSequence();
-      request.complete({ statusBefore, statusAfter: status, answeredAt: now, doneSequence });
+      request.complete({ statusBefore: this.#statusBefore, statusAfter: status, answeredAt: now, doneSequence });
       // Nothing is given up for want of room for a digest: without it the answer is not compared.
-      if (request.digested && this.bytes.take(DIGEST_LENGTH)) request.addDigest((this.#digest ??= new AnswerDigest()));
+      if (request.wantsDigest && this.bytes.take(DIGEST_LENGTH))
+        request.addDigest((this.#digest ??= new AnswerDigest()));
     }
     this.#digest?.reset();
     this.#answered.add(request, status === TransactionStatus.Idle);
     this.#requestCount++;
-    this.#failed = (request.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
+    this.#failed = request.hasFailed;
     this.#statusBefore = status;
     this.#lastReadyAt = now;
     this.#lastSequence = request.sentSequence;
     if (status !== TransactionStatus.Idle) return;
-    if (defer && this.#pending.length === 0) {
+    if (defer && this.#inFlight.count === 0) {
       this.#deferredSince = now;
       return;
     }
@@ -288,18 +266,13 @@ export class TransactionRecorder {
     if (this.#deferredSince !== undefined) this.#pinned = true;
     this.#conclude();
     if (!this.#inTransaction) return;
-    if (this.#pending.length > 0) this.#notes.unknown();
+    if (this.#inFlight.count > 0) this.#notes.unknown();
     const reason = this.#givenUp ?? dropReasonIndex.aborted;
-    this.#decisions.settle(this.#pinned, () => reason);
     // Requests that were sent ahead in status idle are transactions of their own.
-    const more = this.#statusBefore === TransactionStatus.Idle ? this.#pending.length - 1 : 0;
-    for (let index = 0; index < more; index++) {
-      this.#decisions.decide(this.#decisions.routes, this.#pinnedAtStart);
-      this.#decisions.settle(this.#pinned, () => reason);
-    }
-    this.#discard(this.#pending);
-    this.#pending = [];
-    this.#current = undefined;
+    const more = this.#statusBefore === TransactionStatus.Idle ? this.#inFlight.count - 1 : 0;
+    this.#decisions.abort(reason, more, { keptServer: this.#start.pinned, keepsServer: this.#pinned });
+    for (const request of this.#inFlight.all) this.#discard(request);
+    this.#inFlight.clear();
     this.#statusBefore = TransactionStatus.Idle;
     this.#inTransaction = false;
     this.#forget();
@@ -311,18 +284,12 @@ export class TransactionRecorder {
     this.#desk.clientClosed(this);
   }
 
-  // A transaction
-
   #begin(now: number, routes: readonly MirrorRoute[]): void {
     this.#inTransaction = true;
-    this.#startedAt = now;
     this.#requestCount = 0;
-    this.#pinnedAtStart = this.#pinned;
-    this.#settingsAtStart = this.settings;
-    this.#settingsOpenAtStart = this.#settingsOpen;
-    this.#decisions.decide(routes, this.#pinnedAtStart);
-    this.#isWatched = this.#desk.compared.watches(this.database);
-    this.#notes.reset();
+    this.#start.begins(now, this.settings, this.#pinned, this.#settingsOpen);
+    this.#decisions.decide(routes, this.#pinned);
+    this.#notes.begin(this.#desk.compared.watches(this.database));
   }
 
   #conclude(): void {
@@ -337,11 +304,8 @@ export class TransactionRecorder {
     const targets = whole ? this.#offer(now) : this.#decisions.settle(this.#pinned, () => reason);
     if (twoPhase !== undefined && !this.#failed) this.#decisions.tellTwoPhase(twoPhase, targets);
     this.#inTransaction = false;
-    const next = this.#pending[0];
-    if (next === undefined) {
-      this.#forget();
-      return;
-    }
+    const next = this.#inFlight.oldest;
+    if (next === undefined) return this.#forget();
     this.#discardAnswered();
     // The next transaction began when its first request was sent: a mirror that is new since has no part in it.
     if (next.recorded) this.#givenUp = undefined;
@@ -350,7 +314,7 @@ export class TransactionRecorder {
       next.startedAt,
       this.#desk.routes(this.database).filter(({ id }) => known.has(id)),
     );
-    if (!this.#pinnedAtStart) this.#decisions.followFirstHalf(next.twoPhase);
+    if (!this.#start.pinned) this.#decisions.followFirstHalf(next.twoPhase);
     this.#notes.unread();
   }
 
@@ -363,10 +327,10 @@ export class TransactionRecorder {
     if (targets.length === 0) return targets;
     this.bytes.handOver(length);
     this.#desk.handOver(this, targets, {
-      startedAt: this.#startedAt,
+      startedAt: this.#start.at,
       endedAt: now,
-      flags: this.#transactionFlags(),
-      settings: this.#settingsAtStart,
+      flags: this.#start.flags(!this.#failed, this.#pinned),
+      settings: this.#start.settings,
       statements: this.#statements,
       unnamed: this.#answered.unnamed,
       requestCount: this.#requestCount,
@@ -377,58 +341,44 @@ export class TransactionRecorder {
     return targets;
   }
 
-  #transactionFlags(): number {
-    let flags = this.#failed ? 0 : TransactionFlag.Committed;
-    if (this.#pinnedAtStart) flags |= TransactionFlag.NeedsSession;
-    if (this.#pinned) flags |= TransactionFlag.KeepsSession;
-    if (this.#settingsOpenAtStart) flags |= TransactionFlag.InheritsSettings;
-    return flags;
-  }
-
   /** Whoever ends a prepared transaction; one that was sent ahead is looked at when its transaction begins. */
   #meet(request: RequestRecording, twoPhase: TwoPhase): void {
     request.twoPhase = twoPhase;
-    if (this.#requestCount > 0 || this.#pending[0] !== request || this.#pinnedAtStart) return;
+    if (this.#requestCount > 0 || this.#inFlight.oldest !== request || this.#start.pinned) return;
     this.#decisions.followFirstHalf(twoPhase);
     const startsRecording = this.#decisions.isWanted && !request.recorded && this.#givenUp === undefined;
     if (startsRecording && this.#take(REQUEST_HEADER_LENGTH)) request.record();
   }
 
-  // The recording
-
   #append(request: RequestRecording, bytes: Buffer, start: number, end: number): void {
     if (!request.recorded || !this.#take(end - start)) return;
     request.append(bytes, start, end);
-    this.#offset += end - start;
+    this.offset += end - start;
   }
 
   /** Takes bytes from the budget. False: the recording is given up. */
   #take(more: number): boolean {
-    const transaction = this.#answered.length + (this.#pending.at(-1)?.length ?? 0) + more;
+    const transaction = this.#answered.length + (this.#inFlight.newest?.length ?? 0) + more;
     if (transaction > this.#desk.largestTransaction) return this.#giveUp(dropReasonIndex.too_large);
     return this.bytes.take(more) || this.#giveUp(dropReasonIndex.bytes_full);
   }
 
   #giveUp(reason: number): false {
     this.#givenUp = reason;
-    this.#discard(this.#pending);
+    for (const request of this.#inFlight.all) this.#discard(request);
     this.#discardAnswered();
     return false;
   }
 
-  #discard(requests: readonly RequestRecording[]): void {
-    for (const request of requests) {
-      request.discard();
-      if (request.unnamed !== undefined) this.#desk.registry.release(request.unnamed);
-      request.unnamed = undefined;
-    }
+  #discard(request: RequestRecording): void {
+    request.discard();
+    if (request.unnamed !== undefined) this.#desk.registry.release(request.unnamed);
+    request.unnamed = undefined;
   }
 
   #discardAnswered(): void {
     this.#answered.clear();
-    let kept = 0;
-    for (const request of this.#pending) kept += request.length;
-    this.bytes.keep(kept);
+    this.bytes.keep(this.#inFlight.length);
   }
 
   /** Nothing is unfinished: the next request begins anew. */
@@ -438,21 +388,13 @@ export class TransactionRecorder {
     this.#statements.clear();
   }
 
-  /** What was taken for the end of the oldest unanswered request was none: the next is part of it. */
-  #joinNext(): void {
-    const request = this.#pending[0];
-    const next = this.#pending[1];
-    if (request === undefined) return;
-    if (next === undefined) {
-      // Nothing was sent behind it yet: what comes is appended.
-      request.sent = false;
-      this.#current = request;
-      return;
+  /** What was taken for the ends of the oldest unanswered request was none, so many times. */
+  #joinNext(count: number): void {
+    for (let left = count; left > 0; left--) {
+      const next = this.#inFlight.joinNext();
+      if (next === undefined) continue;
+      this.#discard(next);
+      if (this.#inFlight.oldest?.recorded === true) this.bytes.giveBack(REQUEST_HEADER_LENGTH);
     }
-    this.#pending.splice(1, 1);
-    if (this.#current === next) this.#current = request;
-    request.join(next);
-    this.#discard([next]);
-    if (request.recorded) this.bytes.giveBack(REQUEST_HEADER_LENGTH);
   }
 }

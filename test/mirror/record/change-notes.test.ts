@@ -5,9 +5,15 @@ import { commandComplete } from '../../../src/protocol/backend-messages.ts';
 import { query } from '../../../src/protocol/frontend-messages.ts';
 import { PreparedText } from '../../../src/session/statement-names.ts';
 
+function watched(): ChangeNotes {
+  const notes = new ChangeNotes();
+  notes.begin(true);
+  return notes;
+}
+
 /** What a transaction of one query with this tag may have changed. */
 function changeBy(text: string | undefined, tag: string): number {
-  const notes = new ChangeNotes();
+  const notes = watched();
   if (text === undefined) notes.unread();
   else {
     const message = Buffer.from(query(text));
@@ -68,19 +74,19 @@ describe('ChangeNotes', () => {
   it('takes what nobody read, what is too long, and what is unknown for a change of rows', () => {
     assert.equal(changeBy(undefined, 'SELECT 1'), Change.Rows);
     assert.equal(changeBy(`SELECT ${'1, '.repeat(10_000)} 1`, 'SELECT 1'), Change.Rows);
-    const notes = new ChangeNotes();
+    const notes = watched();
     notes.unknown();
     assert.equal(notes.change, Change.Rows);
   });
 
   it('looks at a prepared statement when it is run, and begins anew with each transaction', () => {
-    const notes = new ChangeNotes();
+    const notes = watched();
     const definition = (text: string): Buffer => Buffer.from(`${text}\0\0\0`);
     notes.statement(new PreparedText(1, 'one', definition('SELECT a FROM t WHERE id = $1')));
     assert.equal(notes.change, Change.Nothing);
     notes.statement(new PreparedText(2, 'two', definition('UPDATE t SET a = $1')));
     assert.equal(notes.change, Change.Rows);
-    notes.reset();
+    notes.begin(true);
     assert.equal(notes.change, Change.Nothing);
   });
 });

@@ -1,0 +1,66 @@
+import type { RequestRecording } from './request-recording.ts';
+
+/** One client's requests that were begun and are not answered, oldest first. */
+export class RequestsInFlight {
+  readonly #requests: RequestRecording[] = [];
+  /** The request whose messages are being sent. */
+  current: RequestRecording | undefined;
+
+  get count(): number {
+    return this.#requests.length;
+  }
+
+  get oldest(): RequestRecording | undefined {
+    return this.#requests[0];
+  }
+
+  get newest(): RequestRecording | undefined {
+    return this.#requests.at(-1);
+  }
+
+  get all(): readonly RequestRecording[] {
+    return this.#requests;
+  }
+
+  /** Bytes recorded of them. */
+  get length(): number {
+    let length = 0;
+    for (const request of this.#requests) length += request.length;
+    return length;
+  }
+
+  /** The first message of one is about to be sent. */
+  begin(request: RequestRecording): void {
+    this.#requests.push(request);
+    this.current = request;
+  }
+
+  /** The oldest was answered. */
+  shift(): void {
+    this.#requests.shift();
+  }
+
+  /**
+   * What was taken for the end of the oldest was none: the next, which is returned, belongs to it; where nothing was sent
+   * behind it yet, so does what comes.
+   */
+  joinNext(): RequestRecording | undefined {
+    const [oldest, next] = this.#requests;
+    if (oldest === undefined) return undefined;
+    if (next === undefined) {
+      oldest.sent = false;
+      this.current = oldest;
+      return undefined;
+    }
+    this.#requests.splice(1, 1);
+    if (this.current === next) this.current = oldest;
+    oldest.join(next);
+    return next;
+  }
+
+  /** None is in flight any more. */
+  clear(): void {
+    while (this.#requests.length > 0) this.#requests.pop();
+    this.current = undefined;
+  }
+}
