@@ -81,7 +81,8 @@ async function firstAnswer(cleanup: Cleanup, servers: Servers, mainFile: string 
   const start = performance.now();
   for (;;) {
     const rows = await query(url, 'SELECT 1').catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ECONNREFUSED') throw error;
+      // Its port is bound, and perhaps not listened on yet.
+      if (error.code !== 'ECONNREFUSED' && error.code !== 'ECONNRESET') throw error;
     });
     if (rows !== undefined) return performance.now() - start;
   }

@@ -17,7 +17,7 @@ import { startScript } from './stand/programs.ts';
 import { openServers, urlOf, type Servers } from './stand/servers.ts';
 import { median } from './stand/summary.ts';
 import { figure, table } from './stand/table.ts';
-import { Yielding, yieldingTold } from './stand/yielding.ts';
+import { sharesBySessions, Yielding, yieldingTold } from './stand/yielding.ts';
 
 /**
  * What clients of the source notice of a mirror in each kind of trouble: throughput at saturation, and latency at half
@@ -81,6 +81,8 @@ await benchRun(async (cleanup) => {
   console.log(
     `# the mirror's PostgreSQL and what stands before it ${yieldingTold()}: production takes what it needs first`,
   );
+  if (sharesBySessions())
+    console.log('# kernel.sched_autogroup_enabled = 1: sessions share the processors, which blurs every latency here');
   // One rate for all: latencies are compared under the same load.
   const { perSecond: capacity } = await measureOnce(servers, chosen[0]!, undefined);
   const rounds: Noticed[][] = [];

@@ -52,6 +52,11 @@ export function yieldingTold(): string {
   return findProgram('chrt') === undefined ? 'run at nice 19' : 'run at SCHED_IDLE';
 }
 
+/** Whether the kernel shares processor time out by sessions, which the servers' many sessions have more of than a pooler. */
+export function sharesBySessions(): boolean {
+  return attempt(() => readFileSync('/proc/sys/kernel/sched_autogroup_enabled', 'latin1').trim()) === '1';
+}
+
 /** One that has ended meanwhile, or must not be changed, stays as it is. */
 async function lower(processId: number): Promise<void> {
   const group = autogroup(processId);
