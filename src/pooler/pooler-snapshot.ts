@@ -86,10 +86,10 @@ export function snapshotOf(thread: number, pooler: Pooler, desk: RecordingDesk):
   const sessions = [...pooler.clients.sessions];
   const replications = [...pooler.clients.replications];
   const users = new Map(sessions.map((session) => [session.link.server, session.options.processId]));
-  const pools = [...pooler.pools];
+  const pools = [...pooler.pools.all()];
   return {
     thread,
-    paused: pooler.paused,
+    paused: pooler.pools.paused,
     pools: pools.map((named) => poolSnapshot(named, sessions)),
     clients: [...sessions.map(clientSnapshot), ...replications.map(replicaSnapshot)],
     servers: [

@@ -16,7 +16,6 @@ import { EarlyInput } from './early-input.ts';
 import { OutputAssembly } from './output-assembly.ts';
 import type { PoolerHost } from './pooler-host.ts';
 import type { PoolerLimits, PoolerOptions } from './pooler-options.ts';
-import type { PausedChoice } from './paused-databases.ts';
 import { Pools } from './pools.ts';
 import type { NamedPool } from './pools.ts';
 import { LookedUpUsers } from './looked-up-users.ts';
@@ -101,12 +100,8 @@ export class Pooler {
     return this.#clients;
   }
 
-  get paused(): PausedChoice {
-    return this.#pools.paused;
-  }
-
-  get pools(): Iterable<NamedPool> {
-    return this.#pools.all();
+  get pools(): Pick<Pools, 'all' | 'paused'> {
+    return this.#pools;
   }
 
   /** Another thread, or another pool, wants a connection within a shared budget, or has made room in it. */

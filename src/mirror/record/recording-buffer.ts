@@ -27,6 +27,7 @@ export class RecordingBuffer {
 
 /** Where recordings take their buffers, and give them back. */
 export interface BufferShelf {
+  /** One to record into, as long as most recordings need. */
   takeBuffer(): RecordingBuffer;
   giveBuffer(buffer: RecordingBuffer): void;
 }

@@ -275,7 +275,6 @@ export class RecordingDesk implements BufferShelf {
     this.#link.flushSoon();
   }
 
-  /** A buffer to record into. */
   takeBuffer(): RecordingBuffer {
     return this.#buffers.pop() ?? RecordingBuffer.ofLength(BUFFER_BYTES);
   }
