@@ -13,6 +13,8 @@ import { isAlive } from '../support/processes.ts';
 const throws = `throw new Error('provoked')`;
 const rejects = `void Promise.reject(new Error('provoked'))`;
 const hangs = `for (;;);`;
+/** Its accepted connections are the pooler threads' streams. */
+const breaksRecordStreams = `for (const one of process._getActiveHandles()) if (one.server && one.destroy) one.destroy()`;
 const runsOutOfMemory = `const all = []; for (;;) all.push(new Array(1_000_000).fill(0.5))`;
 
 describe('The mirror process', () => {
@@ -81,6 +83,28 @@ describe('The mirror process', () => {
         assert.equal((await mirrored.drained()).errors, 0);
       });
     }
+  });
+
+  it('is sent transactions again when a record stream breaks and it lives', async (t) => {
+    const test = inReverse(t);
+    const mirrored = await start(test);
+    const { pgmirror } = mirrored;
+    const load = ClientLoad.start(test, mirrored.url, {
+      pauseMs: 2,
+      transaction: async (client) => client.query('SELECT count(*) FROM load'),
+    });
+    await load.advance(50);
+    const from = pgmirror.log.lines.length;
+
+    await (await Inspector.open(test, pgmirror, mirrorProcessOf(mirrored))).run(breaksRecordStreams);
+
+    await eventually(async () => ((await mirrored.counts()).reasons.mirror_down ?? 0) > 0, { timeoutMs: 20_000 });
+    const { mirrored: soFar } = await mirrored.counts();
+    await eventually(async () => (await mirrored.counts()).mirrored > soFar + 20, { timeoutMs: 20_000 });
+    await load.stop();
+    assert.deepEqual(load.errors, []);
+    assert.equal((await mirrored.drained()).errors, 0);
+    assert.ok(!pgmirror.log.lines.slice(from).some((line) => line.msg === 'mirror process ended'));
   });
 
   for (const how of ['idle', 'hung'] as const) {

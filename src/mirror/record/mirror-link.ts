@@ -13,6 +13,8 @@ const BATCH_MS = 5;
 const BATCH_BYTES = 65_536;
 
 const READ_BUFFER_BYTES = 16_384;
+/** A stream that broke, or that nobody took, is tried again so much later, for as long as the mirror process is there. */
+const RECONNECT_MS = 500;
 
 export interface MirrorLinkHandler extends AcknowledgementHandler {
   /** It is there; nothing but the greeting has been written. */
@@ -30,6 +32,9 @@ export class MirrorLink {
   readonly #handler: MirrorLinkHandler;
   #socket: Socket | undefined;
   #connected = false;
+  /** Where the mirror process listens. */
+  #path: string | undefined;
+  #retry: NodeJS.Timeout | undefined;
   /** Acknowledgements come hundreds of times a second: not into a new buffer each time. */
   readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
   #timer: NodeJS.Timeout | undefined;
@@ -52,7 +57,11 @@ export class MirrorLink {
   /** Leaves the mirror process it is connected to, and connects to the one at the path, if there is any. */
   connect(path: string | undefined): void {
     this.#disconnect();
-    if (path === undefined) return;
+    this.#path = path;
+    if (path !== undefined) this.#open(path);
+  }
+
+  #open(path: string): void {
     const reader = new AcknowledgementReader(this.#handler);
     const socket: Socket = connect({ path, onread: { buffer: this.#readBuffer, callback: received } });
     this.#socket = socket;
@@ -77,7 +86,9 @@ export class MirrorLink {
     });
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      if (this.#socket === socket) this.#disconnect();
+      if (this.#socket !== socket) return;
+      this.#disconnect();
+      this.#connectAgain();
     });
   }
 
@@ -90,8 +101,10 @@ export class MirrorLink {
   /** Sends what there is, and ends the stream; acknowledgements are not waited for. */
   close(): void {
     if (this.#connected) this.flush();
+    this.#path = undefined;
     this.#socket?.end();
     clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
   }
 
   /** Sends what is batched. */
@@ -105,7 +118,14 @@ export class MirrorLink {
     this.#socket?.write(batch, () => writer.recycle(batch));
   }
 
+  /** The mirror process may live, and only the stream be broken: nobody else would notice that. */
+  #connectAgain(): void {
+    const path = this.#path;
+    if (path !== undefined) this.#retry = setTimeout(() => this.#open(path), RECONNECT_MS).unref();
+  }
+
   #disconnect(): void {
+    clearTimeout(this.#retry);
     const was = this.#connected;
     this.#connected = false;
     this.#socket?.destroy();

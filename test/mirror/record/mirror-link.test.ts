@@ -119,6 +119,21 @@ describe('the link to the mirror process', () => {
     assert.deepEqual([told, link.incarnation], [[], 1]);
   });
 
+  it('takes up a stream that breaks, for as long as the mirror process is there', async (t) => {
+    const mirror = await FakeMirrorProcess.start(t);
+    const { link, told } = linkFor(t);
+    link.connect(mirror.path);
+    for (const times of [1, 2]) {
+      await eventually(() => link.connected && mirror.told.length === times, { intervalMs: 2 });
+      link.writer.client(times, 'shop', 'anna');
+      mirror.disconnect();
+      await eventually(() => !link.connected, { intervalMs: 2 });
+    }
+    await eventually(() => mirror.told.length === 3, { intervalMs: 2 });
+    assert.deepEqual(mirror.told, ['hello 3 7', 'hello 3 7', 'hello 3 7']);
+    assert.deepEqual([told, link.incarnation], [['closed', 'closed'], 3]);
+  });
+
   it('sends what is left when it is closed', async (t) => {
     const mirror = await FakeMirrorProcess.start(t);
     const { link } = linkFor(t);
