@@ -33,7 +33,7 @@ describe('The page', { skip: skipWithoutBrowser }, () => {
     mirrored = await Mirrored.start(
       cleanup,
       { source: await startTestPostgres(cleanup) },
-      { schema, general: { http_port: port, mirror_queue: 1000 } },
+      { schema, general: { http_port: port, mirror_queue: 1000 }, mirroring: { compare: true } },
     );
     browser = await startBrowser(cleanup);
   });
@@ -67,12 +67,15 @@ describe('The page', { skip: skipWithoutBrowser }, () => {
   it('shows the numbers that /mirrors and /queries tell', async () => {
     await mirrored.onMirror('DROP INDEX item_owner');
     await work(100);
+    await mirrored.query('SELECT count(*) FROM item WHERE random() < 0.5');
+    await eventually(async () => (await askMirrors(port))[0]?.comparison.unverified === 1);
     const { page, problems } = await open();
     const row = page.locator('#queries tbody tr').filter({ hasText: 'owner = $1' });
     await row.waitFor();
     const [mirror] = await askMirrors(port);
     const card = await page.locator('article').innerText();
     assert.ok(mirror && card.replaceAll('\u202f', '').includes(`${mirror.mirrored} of ${mirror.total}`), card);
+    assert.ok(card.includes('depend on values that each server makes for itself (1)'), card);
     const queries = await askQueries(port);
     const owned = queries.find(({ query }) => query.includes('owner = $1'));
     const cells = await row.locator('td').allInnerTexts();

@@ -77,19 +77,30 @@ function more(mirror) {
   const drops = Object.entries(mirror.dropped).filter(([, count]) => count > 0);
   const errors = Object.entries(mirror.errors);
   const { match, mismatch, unverified, ambiguous } = mirror.comparison;
-  const compared = match + mismatch + unverified + ambiguous;
+  const notJudged = unverified + ambiguous;
   const lines = [
     drops.length === 0 ? undefined : ['Dropped', listed(drops)],
     errors.length === 0 ? undefined : ['Errors on the mirror alone (SQLSTATE)', listed(errors)],
     mirror.timed_out === 0 ? undefined : ['Timed out', grouped(mirror.timed_out)],
-    compared === 0
+    match + mismatch + notJudged === 0
       ? undefined
-      : [
-          'Answers',
-          `${grouped(match)} the same, ${grouped(mismatch)} not, ${grouped(unverified + ambiguous)} not judged`,
-        ],
+      : ['Answers', `${grouped(match)} the same, ${grouped(mismatch)} not, ${grouped(notJudged)} not judged`],
+    notJudged === 0 ? undefined : ['Not judged, because they', whyNotJudged(mirror.comparison)],
   ].filter((line) => line !== undefined);
   return lines.length === 0 ? undefined : facts(lines);
+}
+
+function whyNotJudged({ unverified, ambiguous, classes }) {
+  const drifted = Math.min(unverified, classes.unverified ?? 0);
+  const reasons = [
+    [ambiguous, 'overlapped a write on the source, were cancelled, or depend on locks or on the order of rows'],
+    [drifted, 'follow from what the mirror missed or did in another order'],
+    [unverified - drifted, 'depend on values that each server makes for itself'],
+  ];
+  return reasons
+    .filter(([count]) => count > 0)
+    .map(([count, why]) => `${why} (${grouped(count)})`)
+    .join('; ');
 }
 
 function charts(key) {
