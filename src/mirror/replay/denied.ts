@@ -1,6 +1,7 @@
 import { SqlScanner, Token } from '../../session/sql-scanner.ts';
 import { splitStatements } from '../../session/statement-text.ts';
 import type { StatementText } from '../../session/statement-text.ts';
+import { bodyStatements } from './body-statements.ts';
 import { EXTENSIONS_REACHING_OUT } from './reaching-out.ts';
 
 /** What the text of a request says about mirroring it. */
@@ -120,28 +121,48 @@ interface Calls {
   locks: boolean;
 }
 
-/** Which functions are called anywhere in the text; the bodies of DO count, since they run at once. */
-function callsIn(text: string, standardConformingStrings: boolean, depth = 0): Calls {
+/** Which functions are called anywhere in the text; the bodies of DO count, since they run at once. `isBody`: it is one. */
+function callsIn(text: string, standardConformingStrings: boolean, depth = 0, isBody = false): Calls {
   // What is nested deeper than anybody would write it is there to keep whoever reads it busy.
   if (depth > DEEPEST_DO) return { denied: true, notify: false, configures: false, locks: false };
   const scanner = new SqlScanner(text, standardConformingStrings);
   const found: Calls = { denied: false, notify: false, configures: false, locks: false };
   let name = '';
   let inDo = false;
+  let executes = false;
   for (let token = scanner.next(); token !== Token.End; token = scanner.next()) {
     if (token === Token.Symbol && name !== '' && text[scanner.start] === '(') note(found, name);
+    const before = name;
     name = token === Token.Word || token === Token.QuotedWord ? scanner.name : '';
-    if (name === 'do') inDo = true;
-    if (inDo && token === Token.String) {
-      const inner = callsIn(withoutQuotes(scanner.raw), standardConformingStrings, depth + 1);
-      found.denied ||= inner.denied;
-      found.notify ||= inner.notify;
-      found.configures ||= inner.configures;
-      found.locks ||= inner.locks;
+    // That of ON CONFLICT, and of CREATE RULE, has something else behind it.
+    if (before === 'do') inDo = token === Token.String || name === 'language';
+    if (isBody && name === 'execute') executes = true;
+    if ((inDo || executes) && token === Token.String) {
+      const inner = withoutQuotes(scanner.raw);
+      merge(found, callsIn(inner, standardConformingStrings, depth + 1, inDo));
+      found.denied ||= runsDenied(inner, standardConformingStrings, inDo);
     }
-    if (token === Token.Symbol && text[scanner.start] === ';') inDo = false;
+    if (token === Token.Symbol && text[scanner.start] === ';') inDo = executes = false;
   }
   return found;
+}
+
+function merge(found: Calls, inner: Calls): void {
+  found.denied ||= inner.denied;
+  found.notify ||= inner.notify;
+  found.configures ||= inner.configures;
+  found.locks ||= inner.locks;
+}
+
+/** Whether a statement within a DO is denied. `isBody`: the text is its body; otherwise, what that executes. */
+function runsDenied(text: string, standardConformingStrings: boolean, isBody: boolean): boolean {
+  const statements = (isBody ? bodyStatements : splitStatements)(text, standardConformingStrings);
+  return statements.some(
+    (statement) =>
+      isDenied(text, statement, standardConformingStrings) ||
+      // A variable of the name is followed by something else than a channel.
+      (NOTIFICATIONS.has(statement.words[0] ?? '') && statement.words.length > 1),
+  );
 }
 
 function note(found: Calls, name: string): void {
@@ -152,8 +173,9 @@ function note(found: Calls, name: string): void {
 }
 
 function withoutQuotes(raw: string): string {
-  const delimiter = raw.startsWith('$') ? raw.indexOf('$', 1) + 1 : raw.indexOf("'") + 1;
-  return raw.slice(delimiter, -Math.max(1, raw.startsWith('$') ? delimiter : 1));
+  if (!raw.startsWith('$')) return raw.slice(raw.indexOf("'") + 1, -1).replaceAll("''", "'");
+  const delimiter = raw.indexOf('$', 1) + 1;
+  return raw.slice(delimiter, -delimiter);
 }
 
 /** `SELECT pg_notify(…)`, its schema and an alias allowed: nothing else that the statement could do. */

@@ -23,6 +23,10 @@ const texts: Readonly<Record<keyof typeof TextVerdict, readonly string[]>> = {
     'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE',
     'UPDATE listeners SET notify = true',
     'DO $$ BEGIN RAISE NOTICE $x$pg_promote()$x$; END $$',
+    'DO $$ DECLARE notify bool; BEGIN notify := true; IF notify THEN DELETE FROM copy; END IF; END $$',
+    `INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET note = 'DROP DATABASE x; pg_promote()'`,
+    `DO $$ BEGIN INSERT INTO server VALUES ('ALTER SYSTEM SET x = 1'); END $$`,
+    `DO $$ BEGIN EXECUTE 'ALTER TABLE server ADD password text'; EXECUTE 'COPY t TO STDOUT'; END $$`,
   ],
   Notification: [
     'LISTEN a',
@@ -59,6 +63,16 @@ const texts: Readonly<Record<keyof typeof TextVerdict, readonly string[]>> = {
     `SET TRANSACTION SNAPSHOT 'x'`,
     `DO $$ BEGIN PERFORM pg_terminate_backend(1); END $$`,
     `DO LANGUAGE plpgsql 'BEGIN PERFORM pg_notify(''a'', ''b''); END'`,
+    `DO $$ BEGIN ALTER ROLE a PASSWORD 'x'; END $$`,
+    `DO $$ DECLARE n int; BEGIN IF n IS NULL THEN CREATE USER a PASSWORD 'x'; END IF; END $$`,
+    `DO $$ BEGIN EXECUTE format('ALTER ROLE %I PASSWORD %L', 'a', 'x'); END $$`,
+    `DO $$ BEGIN FOR x IN EXECUTE 'SELECT pg_terminate_backend(1)' LOOP END LOOP; END $$`,
+    `DO 'BEGIN EXECUTE ''ALTER SYSTEM SET x = 1''; END'`,
+    `DO $$ BEGIN COPY t TO PROGRAM 'sh'; END $$`,
+    `DO $$ BEGIN LOOP COPY t FROM '/etc/passwd'; END LOOP; END $$`,
+    `DO $$ BEGIN NOTIFY a; END $$`,
+    `DO $$ BEGIN EXECUTE 'NOTIFY a'; END $$`,
+    `DO $$ BEGIN EXECUTE 'DO $x$ BEGIN CREATE SERVER s FOREIGN DATA WRAPPER w; END $x$'; END $$`,
     `LISTEN a; SELECT 1`,
     `LISTEN a; LISTEN b`,
     `SELECT pg_notify('a', 'b'); SELECT 1`,
@@ -85,4 +99,6 @@ for (const [name, list] of Object.entries(texts) as [keyof typeof TextVerdict, r
 it('is not kept busy by DO within DO within DO', () => {
   const nested = Array.from({ length: 20_000 }, (_, depth) => `DO $t${depth}$ `).join('');
   assert.equal(judgeText(`${nested} pg_catalog`), TextVerdict.Denied);
+  const executed = Array.from({ length: 20_000 }, (_, depth) => `DO $t${depth}$ BEGIN EXECUTE $e${depth}$ `).join('');
+  assert.equal(judgeText(`${executed} pg_catalog`), TextVerdict.Denied);
 });
