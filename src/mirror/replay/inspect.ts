@@ -155,7 +155,7 @@ class Inspector {
     if (type !== Frontend.Bind) return undefined;
     if (statement === undefined && !cursor.errored) this.#isUnknown = true;
     this.#noteTwoPhase(statement?.twoPhase);
-    return statement?.verdict ?? TextVerdict.Fine;
+    return statement?.verdictWith(this.#standardConformingStrings) ?? TextVerdict.Fine;
   }
 
   #judgeQuery(text: string): TextVerdict {

@@ -35,7 +35,9 @@ export class PreparedStatement {
     return headWords(this.text);
   }
 
-  get verdict(): TextVerdict {
+  /** What is to be thought of its text; the value of standard_conforming_strings with which it is run. */
+  verdictWith(standardConformingStrings: boolean): TextVerdict {
+    if (!standardConformingStrings) return judgeText(this.text, false);
     return (this.#verdict ??= judgeText(this.text));
   }
 
@@ -45,7 +47,9 @@ export class PreparedStatement {
     return this.#twoPhase ?? undefined;
   }
 
-  get effects(): number {
+  /** What it does; the value of standard_conforming_strings with which it is run. */
+  effectsWith(standardConformingStrings: boolean): number {
+    if (!standardConformingStrings) return effectsOf(this.text, false);
     if (!this.#effectsKnown) {
       this.#effects = effectsOf(this.text);
       this.#effectsKnown = true;

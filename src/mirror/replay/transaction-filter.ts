@@ -53,7 +53,10 @@ export class TransactionFilter {
           effects |= this.#level === 'all' ? 0 : effectsOf(text, settings.standardConformingStrings);
         } else if (type === Frontend.Bind && statement) {
           text = statement.text;
-          effects |= this.#level === 'all' ? 0 : statement.effects;
+          effects |= this.#level === 'all' ? 0 : statement.effectsWith(settings.standardConformingStrings);
+        } else if (type === Frontend.Bind) {
+          // Made by SQL PREPARE, perhaps: nobody knows what it does.
+          effects |= Effect.Write;
         } else if (type === Frontend.FunctionCall) {
           effects |= Effect.Write;
         }

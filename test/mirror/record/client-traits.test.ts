@@ -3,19 +3,22 @@ import { describe, it } from 'node:test';
 import { ClientTraits, placeOf } from '../../../src/mirror/record/client-traits.ts';
 import { ParameterSet } from '../../../src/session/parameter-set.ts';
 import { Generator } from '../../e2e/fidelity/generator.ts';
+import { RecordingBench, route } from './recording-bench.ts';
 
 const settings = (name: string): ParameterSet => new ParameterSet(new Map([['application_name', name]]));
 const everybody = { sticky: 'none', users: undefined, applicationNames: undefined } as const;
 
 describe('Which transactions a mirror takes', () => {
-  it('is a share of them, to within three sigma in a million rolls, however small', () => {
+  it('is a share of them, to within three sigma in a million rolls, however small', async (t) => {
     const random = new Generator(42);
-    const traits = new ClientTraits('alice', 0);
+    const bench = await RecordingBench.start(t, { connected: false });
+    const { recorder } = bench.client();
     for (const exposure of [0.001, 0.01, 0.3, 0.999]) {
+      const mirror = route({ exposure });
       const rolls = 1_000_000;
       let taken = 0;
       for (let roll = 0; roll < rolls; roll++) {
-        if (traits.place('none', settings(''), random.next()) < exposure) taken++;
+        if (bench.desk.choose(mirror, recorder, random.next()) < 0) taken++;
       }
       const sigma = Math.sqrt(rolls * exposure * (1 - exposure));
       assert.ok(Math.abs(taken - rolls * exposure) <= 3 * sigma, `${taken} at ${exposure}`);
@@ -44,14 +47,24 @@ describe('Which transactions a mirror takes', () => {
     assert.equal(shop.place('application_name', settings('jobs'), 0), placeOf('jobs'));
   });
 
-  it('by a name spreads evenly, and a higher exposure only adds names', () => {
+  it('by a name spreads evenly, and a higher exposure only adds names', async (t) => {
+    const bench = await RecordingBench.start(t, { connected: false });
     const names = Array.from({ length: 10_000 }, (_, index) => `user ${index}`);
-    const at = (exposure: number): Set<string> => new Set(names.filter((name) => placeOf(name) < exposure));
-    for (const exposure of [0.01, 0.1, 0.5]) {
+    const recorders = names.map((name) => bench.client(name).recorder);
+    const at = (exposure: number): Set<string> => {
+      const mirror = route({ exposure, sticky: 'user' });
+      return new Set(names.filter((_, index) => bench.desk.choose(mirror, recorders[index]!, 0.99) < 0));
+    };
+    const [few, more, half] = [at(0.01), at(0.1), at(0.5)];
+    for (const [exposure, taken] of [
+      [0.01, few],
+      [0.1, more],
+      [0.5, half],
+    ] as const) {
       const sigma = Math.sqrt(names.length * exposure * (1 - exposure));
-      assert.ok(Math.abs(at(exposure).size - names.length * exposure) <= 3 * sigma);
+      assert.ok(Math.abs(taken.size - names.length * exposure) <= 3 * sigma);
     }
-    assert.ok([...at(0.1)].every((name) => at(0.2).has(name)));
+    assert.ok([...few].every((name) => more.has(name)) && [...more].every((name) => half.has(name)));
     assert.equal(at(1).size, names.length);
     assert.equal(at(0).size, 0);
   });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DropReason, Outcome, TargetState } from '../../../src/mirror/record/record-stream.ts';
+import { placeOf } from '../../../src/mirror/record/client-traits.ts';
 import { ParameterSet } from '../../../src/session/parameter-set.ts';
 import { cstr, query } from '../../support/bytes.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -98,6 +99,33 @@ describe('who gets a transaction', () => {
       bench.client().run('I', SELECT);
       assert.deepEqual([bench.drops('1 anna'), bench.drops('2 anna')], [{}, { exposure: 1 }]);
     }
+  });
+
+  it('sticks to what `sticky` says, for each mirror by itself', async (t) => {
+    const rolls: number[] = [];
+    const routes = (['none', 'client', 'user', 'application_name'] as const).map((sticky, index) =>
+      route({ id: index + 1, destination: sticky, sticky, exposure: 0.5 }),
+    );
+    const bench = await RecordingBench.start(t, { routes, random: () => rolls.shift() ?? 0.9 });
+    // By their hashes anna and the jobs are below a half, the shop is not.
+    assert.deepEqual(
+      ['anna', 'jobs', 'shop'].map((name) => placeOf(name) < 0.5),
+      [true, true, false],
+    );
+    rolls.push(0.9);
+    const client = bench.client('anna', ParameterSet.empty.with('application_name', 'shop'));
+    rolls.push(0.1, 0.9);
+    client.run('I', SELECT);
+    client.recorder.settings = ParameterSet.empty.with('application_name', 'jobs');
+    client.run('I', SELECT);
+    const transactions = await bench.mirror.received(2);
+    assert.deepEqual(
+      transactions.map(({ targets }) => targets),
+      [
+        [1, 3],
+        [3, 4],
+      ],
+    );
   });
 
   it('changes with the configuration at the next transaction, not in the midst of one', async (t) => {

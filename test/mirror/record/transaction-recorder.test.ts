@@ -6,6 +6,7 @@ import { ParameterSet } from '../../../src/session/parameter-set.ts';
 import { eventually } from '../../support/eventually.ts';
 import { bind, cstr, execute, msg, parse, query, sync } from '../../support/bytes.ts';
 import { RecordingBench, requestsOf, route } from './recording-bench.ts';
+import type { RecordedClient } from './recording-bench.ts';
 
 const [BEGIN, INSERT, COMMIT, SELECT] = ['begin', 'insert into t values (1)', 'commit', 'select 1'].map(query) as [
   Buffer,
@@ -681,7 +682,65 @@ describe('a transaction that is not mirrored', () => {
   });
 });
 
+describe('a client that keeps its server connection', () => {
+  /** Runs one after the other, each with a roll of its own; the client is bound to its session after it or is not. */
+  const run = (client: RecordedClient, set: (roll: number) => void, ...ended: readonly [number, boolean][]): void => {
+    for (const [roll, pinned] of ended) {
+      set(roll);
+      client.send(SELECT);
+      client.recorder.answered(0x49, true);
+      client.recorder.concluded(pinned);
+    }
+  };
+
+  it('has the roll of the transaction from which it does, until it does not any more', async (t) => {
+    for (const [first, other] of [
+      [0.1, 0.9],
+      [0.9, 0.1],
+    ] as const) {
+      let next: number = first;
+      const bench = await RecordingBench.start(t, { routes: [route({ exposure: 0.5 })], random: () => next });
+      const set = (roll: number): void => void (next = roll);
+      run(bench.client(), set, [first, true], [other, true], [other, false], [other, false]);
+      const { total, queueLength } = bench.counts();
+      assert.deepEqual(
+        [total, queueLength, bench.drops()],
+        first < 0.5 ? [4, 3, { exposure: 1 }] : [4, 1, { exposure: 3 }],
+      );
+    }
+  });
+
+  it('has session_lost for each that follows one that was dropped for another reason', async (t) => {
+    const bench = await RecordingBench.start(t, { routes: [route({ maxTransactionSize: 200 })] });
+    const client = bench.client();
+    client.send(query('x'.repeat(500)));
+    client.recorder.answered(0x49, true);
+    client.recorder.concluded(true);
+    run(client, () => undefined, [0, true], [0, false], [0, false]);
+    assert.deepEqual([bench.drops(), bench.counts().queueLength], [{ too_large: 1, session_lost: 2 }, 1]);
+  });
+});
+
 describe('the first reason that applies', () => {
+  it('counts: refused goes before filtered, which goes before exposure', async (t) => {
+    const users = new Set(['bert']);
+    const routes = [route({ enabled: false, users, exposure: 0 }), route({ id: 2, users, exposure: 0 })];
+    const bench = await RecordingBench.start(t, { routes: [...routes, route({ id: 3, exposure: 0 })] });
+    bench.client().run('I', SELECT);
+    assert.deepEqual(
+      [1, 2, 3].map((id) => bench.drops(`${id} anna`)),
+      [{ refused: 1 }, { filtered: 1 }, { exposure: 1 }],
+    );
+  });
+
+  it('counts: aborted goes before a queue that is full', async (t) => {
+    const bench = await RecordingBench.start(t, { routes: [route({ queueLength: 0 })] });
+    const client = bench.client();
+    client.send(SELECT);
+    client.recorder.aborted();
+    assert.deepEqual(bench.drops(), { aborted: 1 });
+  });
+
   it('counts: what is known at the start goes before what shows later', async (t) => {
     const routes = [
       route({ enabled: false, exposure: 0 }),

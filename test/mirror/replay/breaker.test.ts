@@ -26,6 +26,9 @@ it('a breaker says once that it opened, probes at growing intervals, and says on
   }
   assert.ok((after[0] ?? 0) >= 1, 'soon');
   assert.ok(probes >= 7 && probes <= 14, `${probes} probes in a minute`);
+  const inAMinute = probes;
+  for (let second = 0; second < 240; second++) test.mock.timers.tick(1000);
+  assert.ok(probes - inAMinute >= 18, `${probes - inAMinute} probes in four minutes: it is not forgotten`);
   assert.equal(breaker.reason, 'again');
   breaker.succeed();
   assert.equal(breaker.reason, '');
@@ -48,6 +51,22 @@ it('a breaker is opened for longer each time, until a connection was good for so
   assert.ok((times[0] ?? 0) <= 350 && (times[4] ?? 0) > 2_000 && (times[7] ?? 0) > 7_000, String(times));
   breaker.proved();
   assert.ok(openFor() <= 350);
+});
+
+it('many breakers that opened together do not probe together', (test) => {
+  test.mock.timers.enable({ apis: ['setTimeout'] });
+  const moments = new Set<number>();
+  let now = 0;
+  const breakers = Array.from({ length: 20 }, () => {
+    const breaker = new Breaker({ probe: () => moments.add(now), changed: () => undefined });
+    breaker.fail('refused');
+    return breaker;
+  });
+  for (; now <= 400; now++) test.mock.timers.tick(1);
+  // A quarter of a second, give or take a quarter of it.
+  const [first, last] = [Math.min(...moments), Math.max(...moments)];
+  assert.ok(first >= 180 && last <= 320 && last - first > 30, `from ${first} to ${last} ms`);
+  for (const breaker of breakers) breaker.stop();
 });
 
 it('a breaker keeps no more of a reason than can be read', () => {

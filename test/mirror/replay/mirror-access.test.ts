@@ -3,16 +3,30 @@ import { it, type TestContext } from 'node:test';
 import { MirrorAccess } from '../../../src/mirror/replay/mirror-access.ts';
 import { monotonicNow } from '../../../src/util/clock.ts';
 
+interface StartedAccess {
+  readonly access: MirrorAccess;
+  readonly probes: () => number;
+  /** What is against the mirror. */
+  readonly objections: string[];
+  /** What its owner was asked for, in order. */
+  readonly asked: string[];
+}
+
 /** The access to a mirror that lets everybody in; probes are counted, and answered by the test. */
-async function startAccess(test: TestContext): Promise<{ access: MirrorAccess; probes: () => number }> {
+async function startAccess(test: TestContext): Promise<StartedAccess> {
   test.mock.timers.enable({ apis: ['setTimeout'] });
   let probes = 0;
+  const objections: string[] = [];
+  const asked: string[] = [];
   const access = new MirrorAccess(
     {
-      objections: async () => [],
+      objections: async () => {
+        asked.push('look');
+        return Promise.resolve([...objections]);
+      },
       probe: () => void probes++,
-      lost: () => undefined,
-      refused: () => undefined,
+      lost: () => asked.push('lost'),
+      refused: () => asked.push('refused'),
       changed: () => undefined,
     },
     true,
@@ -20,7 +34,7 @@ async function startAccess(test: TestContext): Promise<{ access: MirrorAccess; p
   test.after(() => access.stop());
   await access.look();
   assert.equal(access.state, 'up');
-  return { access, probes: () => probes };
+  return { access, probes: () => probes, objections, asked };
 }
 
 it('a mirror is down when three connections in a row were good for nothing, not before', async (test) => {
@@ -65,4 +79,36 @@ it('a trial ends with the first transaction that was finished, or after a second
   assert.equal(access.endTrial(monotonicNow()), false, 'it has ended once');
   comeBack();
   assert.equal(access.endTrial(Infinity), true);
+});
+
+it('a mirror is looked at once, and again before a connection is opened where one was lost or none could be', async (test) => {
+  const { access, asked } = await startAccess(test);
+  assert.deepEqual([await access.mayConnect(), await access.mayConnect(), asked], [true, true, ['look']]);
+  access.connectionLost('closed', true);
+  assert.deepEqual([access.isPassed, await access.mayConnect(), access.isPassed], [false, true, true]);
+  access.failed('refused');
+  assert.deepEqual([access.isPassed, await access.mayConnect(), access.isPassed], [false, true, true]);
+  access.moved();
+  assert.deepEqual([access.isPassed, access.isOff, await access.mayConnect()], [false, true, true]);
+  assert.deepEqual(asked, ['look', 'look', 'lost', 'look', 'look']);
+});
+
+it('what waits is given up when a mirror is down, and what runs as well when it is refused', async (test) => {
+  const { access, objections, asked } = await startAccess(test);
+  access.failed('no route');
+  assert.deepEqual([access.state, access.isGivenUp, asked], ['down', true, ['look', 'lost']]);
+  access.connected();
+  objections.push('it is the source', 'it is in recovery');
+  access.connectionLost('closed', true);
+  assert.equal(await access.mayConnect(), false);
+  assert.deepEqual([access.state, access.reason], ['refused', 'it is the source; it is in recovery']);
+  assert.deepEqual(asked, ['look', 'lost', 'look', 'refused']);
+  access.isEnabled = false;
+  assert.equal(access.state, 'disabled', 'whatever else there is to be said of it');
+  await access.look();
+  assert.equal(asked.length, 4, 'it is not looked at');
+  access.isEnabled = true;
+  objections.length = 0;
+  await access.look();
+  assert.deepEqual([access.state, access.reason], ['up', '']);
 });

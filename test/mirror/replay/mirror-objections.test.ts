@@ -48,6 +48,12 @@ describe('Against a mirror is', () => {
     }
   });
 
+  it('that it is in recovery, where it does not say that it is not', async (t) => {
+    const mirror = await serve(t, acceptLogin(), answer(['t', 'perhaps']), answer(), waitForClose());
+    const found = await mirrorObjections(connectServer, { source: await source(t), mirror }, rules);
+    assert.deepEqual(found, ['it is in recovery, and level is not "read"']);
+  });
+
   it('all that it could act with, unless that is allowed', async (t) => {
     const reaching = answer(['extension dblink'], ['foreign server elsewhere']);
     const mirror = await serve(t, acceptLogin(), answer(['t', 'f']), reaching, waitForClose());
