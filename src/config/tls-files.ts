@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { createSecureContext } from 'node:tls';
+import { nodeTls } from '../util/node-tls.ts';
 import type { generalSchema } from './general-schema.ts';
 import type { Section } from './check-section.ts';
 import { quoted } from './inspect-value.ts';
@@ -62,7 +62,7 @@ class PemReader {
   certificate(key: FileKey): string | undefined {
     return this.#read(key, 'a file with a certificate in PEM', (text) => {
       if (new X509Certificate(text).raw.length === 0) throw new Error('empty');
-      createSecureContext({ ca: text });
+      nodeTls().createSecureContext({ ca: text });
     });
   }
 
@@ -72,7 +72,7 @@ class PemReader {
       const privateKey = createPrivateKey(text);
       if (certificate === undefined) return;
       if (!new X509Certificate(certificate).checkPrivateKey(privateKey)) throw new Error('another key');
-      createSecureContext({ cert: certificate, key: text });
+      nodeTls().createSecureContext({ cert: certificate, key: text });
     });
   }
 

@@ -1,8 +1,6 @@
-import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isOwnHost } from './host-header.ts';
 import type { HttpHost } from './http-host.ts';
-import { metricsText, METRICS_TYPE } from './metrics.ts';
 import { PAGE } from './page/page.ts';
 import { Shared } from './shared.ts';
 
@@ -35,20 +33,26 @@ export class HttpServer {
   readonly #server: Server;
   readonly #host: HttpHost;
   readonly #name: string;
-  readonly #metrics: Shared<string>;
+  readonly #metrics: Shared<Answer>;
   readonly #mirrors: Shared<string>;
   readonly #queries: Shared<string>;
 
   constructor(host: HttpHost, name: string) {
     this.#host = host;
     this.#name = name;
-    this.#metrics = new Shared(FRESH_MS, () => metricsText(host));
+    this.#metrics = new Shared(FRESH_MS, async () => {
+      const { metricsText, METRICS_TYPE } = await import('./metrics.ts');
+      return { status: 200, type: METRICS_TYPE, body: await metricsText(host) };
+    });
     this.#mirrors = new Shared(FRESH_MS, async () => {
       const mirrors = await host.mirrors();
       return JSON.stringify({ mirrors: mirrors.map(({ summary }) => summary) });
     });
     this.#queries = new Shared(FRESH_MS, async () => JSON.stringify({ queries: await host.queries() }));
-    this.#server = createServer((request, response) => void this.#serve(request, response));
+    // An import of node:http loads all that it can be asked for, a client for WebSockets and HTTP/2 included.
+    this.#server = process
+      .getBuiltinModule('node:http')
+      .createServer((request, response) => void this.#serve(request, response));
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.requestTimeout = TIMEOUT_MS;
     this.#server.headersTimeout = TIMEOUT_MS;
@@ -99,7 +103,7 @@ export class HttpServer {
       case '/':
         return { status: 200, type: 'text/html; charset=utf-8', body: PAGE.html, policy: PAGE.policy };
       case '/metrics':
-        return { status: 200, type: METRICS_TYPE, body: await this.#metrics.get() };
+        return this.#metrics.get();
       case '/mirrors':
         return { status: 200, type: JSON_TYPE, body: await this.#mirrors.get() };
       case '/queries':

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import type { Socket, TcpNetConnectOpts, IpcNetConnectOpts } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { nodeTls } from '../util/node-tls.ts';
 import type { ServerTlsOptions } from './server-tls.ts';
 import { tlsConnectOptions } from './server-tls.ts';
 import { describeTls } from './describe-tls.ts';
@@ -132,7 +132,7 @@ export class ServerSocket {
   secure(options: ServerTlsOptions): Promise<void> {
     const plain = this.#socket;
     plain.off('close', this.#ended);
-    const secure = connectTls({ ...tlsConnectOptions(options, this.#address.host), socket: plain });
+    const secure = nodeTls().connect({ ...tlsConnectOptions(options, this.#address.host), socket: plain });
     this.#socket = secure;
     readOnWhenUnwritable(secure);
     secure.on('error', this.#failed);

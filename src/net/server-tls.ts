@@ -1,6 +1,6 @@
-import { checkServerIdentity, createSecureContext } from 'node:tls';
 import type { ConnectionOptions, SecureContext } from 'node:tls';
 import { isIP } from 'node:net';
+import { nodeTls } from '../util/node-tls.ts';
 import { ALPN_PROTOCOL } from './tls-acceptor.ts';
 
 /** How far a server is to be trusted: libpq's `sslmode`. */
@@ -29,7 +29,7 @@ export function tlsConnectOptions(options: ServerTlsOptions, host: string): Conn
     rejectUnauthorized:
       verify === 'verify_ca' || verify === 'verify_full' || (verify === 'require' && ca !== undefined),
     checkServerIdentity: (_servername, certificate) =>
-      verify === 'verify_full' ? checkServerIdentity(host, certificate) : undefined,
+      verify === 'verify_full' ? nodeTls().checkServerIdentity(host, certificate) : undefined,
     // Server Name Indication knows no addresses (RFC 6066, section 3).
     ...(isIP(host) === 0 ? { servername: host } : {}),
   };
@@ -43,7 +43,7 @@ function contextOf({ ca, certificate, privateKey }: ServerTlsOptions): SecureCon
   const key = JSON.stringify([ca, certificate, privateKey]);
   let context = contexts.get(key);
   if (context === undefined) {
-    context = createSecureContext({ ca, cert: certificate, key: privateKey });
+    context = nodeTls().createSecureContext({ ca, cert: certificate, key: privateKey });
     if (contexts.size >= KEPT) contexts.clear();
     contexts.set(key, context);
   }

@@ -1,7 +1,7 @@
 import { X509Certificate, constants } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createServer } from 'node:tls';
 import type { Server, TLSSocket } from 'node:tls';
+import { nodeTls } from '../util/node-tls.ts';
 import { tlsServerEndPoint } from './tls-server-end-point.ts';
 
 /** The name of PostgreSQL's protocol in ALPN (manual, "SSL Session Encryption"). */
@@ -35,7 +35,7 @@ export class TlsAcceptor {
   constructor(options: ClientTlsOptions) {
     this.channelBinding = tlsServerEndPoint(new X509Certificate(options.certificate).raw);
     this.asksForCertificate = options.clientCa !== undefined;
-    this.#server = createServer({
+    this.#server = nodeTls().createServer({
       cert: options.certificate,
       key: options.privateKey,
       ca: options.clientCa,

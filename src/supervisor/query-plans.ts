@@ -1,5 +1,4 @@
 import type { ConnectionOptions } from 'node:tls';
-import { Client, DatabaseError } from 'pg';
 import type { Plan, Plans } from '../admin/admin-host.ts';
 import type { Config } from '../config/config.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
@@ -120,6 +119,8 @@ async function explain(
   text: string,
   ssl: ConnectionOptions | false,
 ): Promise<string[]> {
+  // Loaded when first needed: hardly any run of pgmirror explains a query.
+  const { Client, DatabaseError } = await import('pg');
   const client = new Client({
     host: database.host,
     port: database.port,
@@ -146,16 +147,12 @@ async function explain(
     const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN (GENERIC_PLAN) ${text}`);
     return rows.map((row) => row['QUERY PLAN']);
   } catch (error) {
-    if (ssl !== false && !isAnswer(error)) throw error;
+    // An ErrorResponse, which has an SQLSTATE, is an answer.
+    if (ssl !== false && !(error instanceof DatabaseError)) throw error;
     return [`no plan: ${error instanceof Error ? error.message : String(error)}`];
   } finally {
     await client.end().catch(() => undefined);
   }
-}
-
-/** An ErrorResponse, which has an SQLSTATE. */
-function isAnswer(error: unknown): boolean {
-  return error instanceof DatabaseError;
 }
 
 /** Why a normalized text cannot be explained. */

@@ -4,7 +4,7 @@ import { runAdminCommand } from '../admin/admin-commands.ts';
 import type { AdminHost, MirrorView, Plans } from '../admin/admin-host.ts';
 import type { Config } from '../config/config.ts';
 import { differences, keepingWhatNeedsRestart } from '../config/differences.ts';
-import { HttpServer } from '../http/http-server.ts';
+import type { HttpServer } from '../http/http-server.ts';
 import type { Readiness } from '../http/http-host.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
 import { passedOn } from '../mirror/record/look-name.ts';
@@ -63,9 +63,9 @@ export class Supervisor implements AdminHost {
   readonly #view: TrafficView;
   readonly #plans = new QueryPlans(() => this.#config);
   readonly #looks = new PassedLooks((source, trail) => this.#passLook(source, trail));
-  readonly #http: HttpServer | undefined;
   #config: Config;
   #mirrorChild: MirrorChild | undefined;
+  #http: HttpServer | undefined;
   #state: Readiness['state'] = 'starting';
   /** Changes of the configuration are made one after the other. */
   #changing: Promise<void> = Promise.resolve();
@@ -109,8 +109,6 @@ export class Supervisor implements AdminHost {
       snapshots: () => this.#threads.snapshots(),
       state: () => this.#state,
     });
-    const { http_host: httpHost, http_port: httpPort } = options.config.general;
-    this.#http = httpPort === undefined ? undefined : new HttpServer(this.#view, httpHost);
   }
 
   get uptimeSeconds(): number {
@@ -309,7 +307,9 @@ export class Supervisor implements AdminHost {
 
   async #startHttp(): Promise<void> {
     const { http_host: host, http_port: port } = this.#config.general;
-    if (this.#http === undefined || port === undefined) return;
+    if (port === undefined) return;
+    const { HttpServer } = await import('../http/http-server.ts');
+    this.#http = new HttpServer(this.#view, host);
     this.#logger.info({ host, port: await this.#http.listen({ host, port }) }, 'serving HTTP');
   }
 

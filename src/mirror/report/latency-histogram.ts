@@ -1,5 +1,5 @@
-import { build } from 'hdr-histogram-js';
-import type { JsHistogram } from 'hdr-histogram-js';
+// Not the whole package, which compiles a WebAssembly of which this has no use, and unpacks what it is in.
+import { constructorFromBucketSize } from 'hdr-histogram-js/dist/JsHistogramFactory.js';
 
 /** Upper bound of a cell in milliseconds, and how many values lie in it; cells with none are left out. */
 export type HistogramCells = readonly (readonly [upperMs: number, count: number])[];
@@ -11,6 +11,8 @@ export interface Percentile {
   readonly high: number;
 }
 
+const SIGNIFICANT_DIGITS = 2;
+const Histogram = constructorFromBucketSize(32);
 /** Longer ones count as this long: an hour. */
 const MAX_MICROSECONDS = 3_600_000_000;
 /** Cells for each doubling in what is shown: enough for a picture. */
@@ -22,14 +24,7 @@ const Z = 1.96;
 /** Latencies to two significant digits, in a few kilobytes. */
 export class LatencyHistogram {
   readonly #shown = new Uint32Array(SHOWN_CELLS);
-  readonly #histogram = build({
-    bitBucketSize: 32,
-    autoResize: true,
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: 2,
-    numberOfSignificantValueDigits: 2,
-    useWebAssembly: false,
-  }) as JsHistogram;
+  readonly #histogram = newHistogram();
 
   get count(): number {
     return this.#histogram.totalCount;
@@ -74,6 +69,12 @@ export class LatencyHistogram {
   #at(share: number): number {
     return rounded(this.#histogram.getValueAtPercentile(share * 100) / 1000);
   }
+}
+
+function newHistogram() {
+  const histogram = new Histogram(1, 2, SIGNIFICANT_DIGITS);
+  histogram.autoResize = true;
+  return histogram;
 }
 
 /** To a microsecond. */
