@@ -2,6 +2,7 @@ import { SqlScanner, Token } from '../../session/sql-scanner.ts';
 import { splitStatements } from '../../session/statement-text.ts';
 import type { StatementText } from '../../session/statement-text.ts';
 import { bodyStatements } from './body-statements.ts';
+import { DENIED_FUNCTIONS } from './denied-functions.ts';
 import { EXTENSIONS_REACHING_OUT } from './reaching-out.ts';
 
 /** What the text of a request says about mirroring it. */
@@ -24,56 +25,6 @@ export type TextVerdict = (typeof TextVerdict)[keyof typeof TextVerdict];
  */
 const SUSPECT =
   /pg_|set_config|lo_(?:im|ex)port|notify|listen|database|tablespace|system|subscription|server|mapping|extension|password|copy|snapshot/i;
-
-/** Functions that act on the instance, on its files or on other sessions. */
-const DENIED_FUNCTIONS: ReadonlySet<string> = new Set([
-  'lo_export',
-  'lo_import',
-  'pg_backup_start',
-  'pg_backup_stop',
-  'pg_cancel_backend',
-  'pg_copy_logical_replication_slot',
-  'pg_copy_physical_replication_slot',
-  'pg_create_logical_replication_slot',
-  'pg_create_physical_replication_slot',
-  'pg_create_restore_point',
-  'pg_drop_replication_slot',
-  'pg_file_read',
-  'pg_file_rename',
-  'pg_file_sync',
-  'pg_file_unlink',
-  'pg_file_write',
-  'pg_log_backend_memory_contexts',
-  'pg_logfile_rotate',
-  'pg_logical_slot_get_binary_changes',
-  'pg_logical_slot_get_changes',
-  'pg_logical_slot_peek_binary_changes',
-  'pg_logical_slot_peek_changes',
-  'pg_ls_archive_statusdir',
-  'pg_ls_dir',
-  'pg_ls_logdir',
-  'pg_ls_tmpdir',
-  'pg_ls_waldir',
-  'pg_promote',
-  'pg_read_binary_file',
-  'pg_read_file',
-  'pg_reload_conf',
-  'pg_replication_origin_advance',
-  'pg_replication_origin_create',
-  'pg_replication_origin_drop',
-  'pg_replication_origin_session_setup',
-  'pg_replication_origin_xact_setup',
-  'pg_replication_slot_advance',
-  'pg_rotate_logfile',
-  'pg_start_backup',
-  'pg_stat_file',
-  'pg_stop_backup',
-  'pg_switch_wal',
-  'pg_sync_replication_slots',
-  'pg_terminate_backend',
-  'pg_wal_replay_pause',
-  'pg_wal_replay_resume',
-]);
 
 /** Extensions that must not be created: those, and languages whose functions can do anything. */
 const DENIED_EXTENSIONS: ReadonlySet<string> = new Set([

@@ -3,6 +3,7 @@ import { DropReason, RequestFlag, TransactionFlag } from '../record/record-strea
 import type { RecordedTransaction } from '../record/record-stream-reader.ts';
 import { twoPhaseIn } from '../record/two-phase.ts';
 import type { TwoPhase } from '../record/two-phase.ts';
+import { DENIED_FUNCTION_OIDS } from './denied-functions.ts';
 import { judgeText, TextVerdict } from './denied.ts';
 import { executedStatements } from './executed-statements.ts';
 import type { ExecutedStatement } from './executed-statements.ts';
@@ -39,8 +40,8 @@ const UNSAFE: Inspection = { ...AS_RECORDED, reason: DropReason.Unsafe };
 const LOST: Inspection = { ...AS_RECORDED, reason: DropReason.SessionLost };
 const DENIED: Inspection = { ...AS_RECORDED, reason: DropReason.Denied };
 
-/** OIDs of functions that are denied by name, as FunctionCall messages name them (pg_proc.dat). */
-const DENIED_FUNCTION_OIDS: ReadonlySet<number> = new Set([764, 765, 767, 2096, 2171, 2621, 3826]);
+/** pg_notify, as FunctionCall messages name it (pg_proc.dat). */
+const PG_NOTIFY = 3036;
 
 const PREPARE = /\bprepare\b/i;
 
@@ -147,10 +148,7 @@ class Inspector {
       this.#tracker.message(type, bytes, at, end);
       return this.#judgeQuery(cursor.queryText(at, end));
     }
-    if (type === Frontend.FunctionCall) {
-      const denied = end - at >= 9 && DENIED_FUNCTION_OIDS.has(bytes.readUInt32BE(at + 5));
-      return denied ? TextVerdict.Denied : TextVerdict.Fine;
-    }
+    if (type === Frontend.FunctionCall) return judgeCall(end - at < 9 ? 0 : bytes.readUInt32BE(at + 5));
     const statement = this.#tracker.message(type, bytes, at, end);
     if (type !== Frontend.Bind) return undefined;
     if (statement === undefined && !cursor.errored) this.#isUnknown = true;
@@ -240,6 +238,12 @@ class Inspector {
   #statements(): ExecutedStatement[] {
     return executedStatements(cursor, this.#tracker, this.#standardConformingStrings);
   }
+}
+
+/** Of a FunctionCall, which is a request by itself. */
+function judgeCall(oid: number): TextVerdict {
+  if (oid === PG_NOTIFY) return TextVerdict.Notification;
+  return DENIED_FUNCTION_OIDS.has(oid) ? TextVerdict.Denied : TextVerdict.Fine;
 }
 
 /** What follows a ROLLBACK in a failed request is a transaction of its own: on the mirror it would perhaps commit. */

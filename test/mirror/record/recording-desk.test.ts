@@ -292,6 +292,10 @@ describe('a mirror that is down or refused', () => {
     client.run('I', SELECT);
     await after(TargetState.Down, { mirror_down: 1 });
     await after(TargetState.Refused, { refused: 1 });
+    bench.desk.configure([route({ exposure: 0 })]);
+    await after(TargetState.Refused, { refused: 1 });
+    await after(TargetState.Down, { exposure: 1 });
+    bench.desk.configure([route()]);
     await after(TargetState.Up, {});
   });
 

@@ -94,6 +94,11 @@ describe('outcome forcing', () => {
     ['BEGIN with what failed', ['send'], [simple('BEGIN; SELECT 1/0', 'IE', '22012')]],
     ['CALL that failed', ['unsafe'], [simple('CALL p()', 'II', '22012')]],
     ['DO that failed', ['unsafe'], [simple('DO $$ $$', 'II', '22012')]],
+    [
+      'DO that failed, before what is denied',
+      ['unsafe'],
+      [simple('BEGIN', 'IT'), simple('COMMIT; CALL p()', 'TI', '22012'), simple('NOTIFY a; SELECT 1')],
+    ],
     ['DO that failed in a block', ['send'], [simple('DO $$ $$', 'TE', '22012')]],
     [
       'CREATE INDEX CONCURRENTLY that failed',
@@ -171,6 +176,16 @@ describe('what is never mirrored', () => {
       'a FunctionCall of pg_terminate_backend',
       ['denied'],
       [{ messages: [msg('F', int32(2096), int16(0), int16(0), int16(0))] }],
+    ],
+    ['a FunctionCall of pg_notify', ['denied'], [{ messages: [msg('F', int32(3036), int16(0), int16(0), int16(0))] }]],
+    [
+      'a FunctionCall of pg_notify in a block',
+      ['send', 'omit', 'send'],
+      [
+        simple('BEGIN', 'IT'),
+        { messages: [msg('F', int32(3036), int16(0), int16(0), int16(0))], statuses: 'TT' },
+        simple('COMMIT', 'TI'),
+      ],
     ],
     ['a FunctionCall of loread', ['send'], [{ messages: [msg('F', int32(954), int16(0), int16(0), int16(0))] }]],
   ];

@@ -14,6 +14,7 @@ import {
   TargetState,
   TransactionFlag,
 } from '../../../src/mirror/record/record-stream.ts';
+import { DENIED_FUNCTION_OIDS, DENIED_FUNCTIONS } from '../../../src/mirror/replay/denied-functions.ts';
 import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
 import {
   bind,
@@ -316,10 +317,13 @@ it('cancels a request that takes too long, and uses the connection again', async
     targets: [id],
   });
   records.transaction({ ...simple('INSERT INTO t VALUES (2)'), targets: [id] });
+  // What took long on the source may take that long, and the timeout more.
+  const long = { messages: [query('SELECT pg_sleep(0.8)')], sourceTime: 60_000_000 };
+  records.transaction({ ...transaction(long), targets: [id] });
   const acknowledged = await records.finished();
   assert.deepEqual(
     acknowledged.map(({ outcome }) => outcome),
-    [Outcome.TimedOut, Outcome.Replayed],
+    [Outcome.TimedOut, Outcome.Replayed, Outcome.Replayed],
   );
   assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), [{ id: 2 }]);
   await mirror.configure();
@@ -388,8 +392,12 @@ it('drops what is too late', async (test) => {
   await mirror.configure(targetConfig(server, database, { id, maxLagMs: 1000 }));
   const records = await feeder({ after: (undo) => test.after(undo) });
   records.transaction({ ...simple('SELECT 1'), targets: [id], ago: 1500 });
-  const [one] = await records.finished();
-  assert.deepEqual([one?.outcome, one?.reason], [Outcome.Dropped, DropReason.Lag]);
+  // That it lacks its session goes before that.
+  records.transaction({ ...simple('SELECT 1'), targets: [id], ago: 1500, flags: TransactionFlag.NeedsSession });
+  assert.deepEqual(
+    (await records.finished()).map(({ outcome, reason }) => [outcome, reason]),
+    [DropReason.Lag, DropReason.SessionLost].map((reason) => [Outcome.Dropped, reason]),
+  );
   await mirror.configure();
 });
 
@@ -534,6 +542,9 @@ it('filters by level and by text, and has no login for some', async (test) => {
   for (const text of ['INSERT INTO t VALUES (1)', `SELECT 'two'`, `SELECT 'two', 'not'`]) {
     records.transaction({ ...simple(text), targets });
   }
+  // Filtered goes before unsafe and denied, which go before a login that there is none for.
+  records.transaction({ ...transaction({ messages: [query('VACUUM gone')], sqlstate: '42P01' }), targets });
+  records.transaction({ ...simple('NOTIFY a'), targets });
   const acknowledged = await records.finished(3);
   const of = (target: number): number[][] =>
     acknowledged
@@ -541,13 +552,27 @@ it('filters by level and by text, and has no login for some', async (test) => {
       .toSorted((a, b) => a.slot - b.slot)
       .map(({ outcome, reason }) => [outcome, reason]);
   const filtered = [Outcome.Dropped, DropReason.Filtered];
-  assert.deepEqual(of(reads), [filtered, [Outcome.Replayed, 0], [Outcome.Replayed, 0]]);
-  assert.deepEqual(of(matching), [filtered, [Outcome.Replayed, 0], filtered]);
+  const replayed = [Outcome.Replayed, 0];
+  assert.deepEqual(of(reads), [filtered, replayed, replayed, filtered, filtered]);
+  assert.deepEqual(of(matching), [filtered, replayed, filtered, filtered, filtered]);
+  const { NoUser, Unsafe, Denied } = DropReason;
   assert.deepEqual(
     of(nobody),
-    Array.from({ length: 3 }, () => [Outcome.Dropped, DropReason.NoUser]),
+    [NoUser, NoUser, NoUser, Unsafe, Denied].map((reason) => [Outcome.Dropped, reason]),
   );
   await mirror.configure();
+});
+
+it('denies by their numbers the functions that it denies by their names', async () => {
+  const rows = await run<{ oid: number }>(
+    server.url('postgres'),
+    `SELECT oid::int FROM pg_proc WHERE proname = ANY($1) AND NOT proretset AND pronamespace = 'pg_catalog'::regnamespace`,
+    [[...DENIED_FUNCTIONS]],
+  );
+  assert.deepEqual(
+    rows.map(({ oid }) => oid).toSorted((a, b) => a - b),
+    [...DENIED_FUNCTION_OIDS].toSorted((a, b) => a - b),
+  );
 });
 
 it('drops for a login that the mirror refuses, and for that alone', async (test) => {
