@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
+import contents from '../../package.json' with { type: 'json' };
 
-/** This package's version; package.json is two folders up from the sources and from the build alike. */
+/** This package's version. */
 export function packageVersion(): string {
-  const contents: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  const version = typeof contents === 'object' && contents !== null && 'version' in contents ? contents.version : '';
-  return typeof version === 'string' ? version : '';
+  return contents.version;
 }

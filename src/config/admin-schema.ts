@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { text, type Resolved } from './schema-parts.ts';
 
 /** `[admin]`. */

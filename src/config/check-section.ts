@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { nearestName } from './nearest-name.ts';
 import type { ProblemList } from './problem-list.ts';
 import { found } from './problem.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { poolerMode, serverReset } from './general-schema.ts';
 import { integer, millisecondsOr, port, text, type Resolved } from './schema-parts.ts';
 

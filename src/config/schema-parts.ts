@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { LinearPattern } from '../util/linear-pattern.ts';
 
 /** The longest delay that Node's timers take: 2^31 - 1 ms; a longer one would fire at once. */

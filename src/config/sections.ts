@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { adminSchema } from './admin-schema.ts';
 import { checkSection, isTable, unknownKey, type Section } from './check-section.ts';
 import { databaseSchema } from './database-schema.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { poolerMode } from './general-schema.ts';
 import { flag, integer, text, texts, type Resolved } from './schema-parts.ts';
 

@@ -3,12 +3,12 @@ import { describe, it } from 'node:test';
 import { entryFile } from '../../src/util/entry-file.ts';
 
 describe('the file of an entry', () => {
-  it('is a .ts beside the sources and a .js beside what was built', () => {
+  it('is a .ts of the sources, or a .js beside the file that asks where all were put in one folder', () => {
     assert.equal(
       entryFile('./pooler-thread', 'file:///app/src/supervisor/threads.ts'),
       '/app/src/supervisor/pooler-thread.ts',
     );
-    assert.equal(entryFile('../a/b', 'file:///app/dist/supervisor/threads.js'), '/app/dist/a/b.js');
+    assert.equal(entryFile('../a/b', 'file:///app/dist/chunk.js'), '/app/dist/b.js');
   });
 
   it('is a path, whatever the folder is called', () => {
