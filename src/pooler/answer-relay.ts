@@ -3,6 +3,7 @@ import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
 import type { CopyDoubt } from '../session/copy-doubt.ts';
+import { isSettable } from '../session/settings.ts';
 import { monotonicNow } from '../util/clock.ts';
 import { nameNotifier } from './notifier.ts';
 import { parameterReported } from './reported-parameters.ts';
@@ -227,7 +228,7 @@ export class AnswerRelay {
     if (status === TransactionStatus.Idle) answers.transactionEnded();
     if (head === Owed.Sync) this.#requests.segmentAnswered();
     else if (head === Owed.Query) this.#statements.queryAnswered(server);
-    if (status !== TransactionStatus.Idle) link.watch.failed();
+    if (status !== TransactionStatus.Idle) link.watch.unsure();
     // What was sent behind it runs with these settings.
     else if (link.watch.isCertain) takeOverSets(link, server);
     this.#recordAnswer(status);
@@ -274,20 +275,23 @@ export class AnswerRelay {
     const tag = stateTag(bytes, at);
     if (tag === undefined) return;
     const link = this.#link;
+    const executed = server.state.answers.headSubject as Executed | undefined;
     switch (tag) {
       case 'ROLLBACK':
+        link.watch.rolledBack(executed);
         return link.recorder?.rolledBack();
       case 'SET': {
-        const executed = server.state.answers.headSubject as Executed | undefined;
         const autocommit = server.status === TransactionStatus.Idle && server.state.answers.head !== Owed.Query;
         const alone = autocommit || (server.status === TransactionStatus.Idle && isLone(executed));
         return link.watch.set(executed, alone, (name) => isReported(server, name));
       }
+      case 'RESET':
+        return link.watch.reset(executed);
       case 'DISCARD ALL':
         server.state.discarded();
         link.watch.sequences = false;
         this.#statements.allDeallocated(server);
-        return link.watch.unclear();
+        return link.watch.discarded();
       case 'DEALLOCATE ALL':
         this.#statements.allDeallocated(server);
         return link.pins.length > 0 ? link.watch.unclear() : undefined;
@@ -315,7 +319,7 @@ export class AnswerRelay {
       answers.doubt?.errorCame();
       return answers.doubt === undefined ? undefined : NOTHING;
     }
-    this.#link.watch.failed();
+    this.#link.watch.failed(server.status !== TransactionStatus.Idle);
     const subject = answers.headSubject as Subject | undefined;
     if (head === Owed.Query || head === Owed.FunctionCall) {
       this.#link.recorder?.erred(sqlstateOf(bytes, at, end), 0);
@@ -347,7 +351,9 @@ export class AnswerRelay {
   }
 }
 
+/** Whether the server tells of the parameter, and what it tells is followed. */
 function isReported(server: Server, name: string): boolean {
+  if (!isSettable(name)) return false;
   for (const reported of server.state.reported.entries.keys()) if (reported.toLowerCase() === name) return true;
   return false;
 }

@@ -217,6 +217,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
   /** The pool has given it a server connection. */
   #assigned(server: Server): void {
     this.link.statistics.assignments++;
+    if (this.options.pool.options.resetAlways) this.link.recorder?.start.sessionReset();
     this.#link(server);
   }
 

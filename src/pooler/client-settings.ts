@@ -30,7 +30,7 @@ export function giveClientSettings(
       done(result.error);
       return;
     }
-    server.state.applied = wanted;
+    server.state.given(wanted);
     tellReported(link, server);
     done(undefined);
   });

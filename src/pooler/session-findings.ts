@@ -1,7 +1,9 @@
 import { ParameterSet } from '../session/parameter-set.ts';
 import { PinReason, auditQuery, readFindings } from '../session/session-audit.ts';
+import type { SpokenSettings } from '../session/spoken-settings.ts';
 import { withoutBaseline } from '../session/settings.ts';
 import { notified } from './notifier.ts';
+import { othersRestated, restateAsFound } from './restated-settings.ts';
 import { runTask } from './server-task.ts';
 import type { LostServer, TaskResult } from './server-task.ts';
 import type { Server, SessionLink } from './session-link.ts';
@@ -30,7 +32,7 @@ export function auditSession(
     };
     return;
   }
-  const { doubted } = link.watch;
+  const { doubted, spoken } = link.watch;
   link.watch.take();
   const asked = (result: TaskResult, rows: Rows, again: boolean): void => {
     if (result.outcome === 'lost') {
@@ -39,7 +41,7 @@ export function auditSession(
       // The error may be about what the client did before.
       ask(link, server, options, (second, found) => asked(second, found, false));
     } else {
-      takeOver(link, server, { ...options, doubted }, result.outcome === 'done' ? rows : undefined);
+      takeOver(link, server, { ...options, doubted, spoken }, result.outcome === 'done' ? rows : undefined);
       done(undefined);
     }
   };
@@ -65,7 +67,11 @@ function ask(
 function takeOver(
   link: SessionLink,
   server: Server,
-  { loginUser, doubted }: AuditOptions & { readonly doubted: readonly string[] },
+  {
+    loginUser,
+    doubted,
+    spoken,
+  }: AuditOptions & { readonly doubted: readonly string[]; readonly spoken: SpokenSettings | undefined },
   rows: Rows | undefined,
 ): void {
   // A session that cannot be asked keeps its client: nobody knows what it would leave behind.
@@ -76,9 +82,11 @@ function takeOver(
   if (link.watch.sequences) link.pins.push(PinReason.Sequences);
   if (link.statements.own) link.pins.push(PinReason.StatementNames);
   if (rows !== undefined) server.state.reconfigured(doubted, found.settings);
-  server.state.applied = withoutBaseline(new ParameterSet(found.settings), server.state, link.loginSettings);
+  const all = new ParameterSet(found.settings);
+  server.state.applied = withoutBaseline(all, server.state, link.loginSettings);
+  let mine = all;
+  for (const name of othersRestated(link, server.state, found.settings, spoken)) mine = mine.without(name);
   // What was reset has the value again that the client began with.
-  const settings = new Map(link.loginSettings.entries);
-  for (const [name, value] of found.settings) settings.set(name, value);
-  link.settings = withoutBaseline(new ParameterSet(settings), server.state, link.loginSettings);
+  link.settings = withoutBaseline(mine.orElse(link.loginSettings), server.state, link.loginSettings);
+  if (rows !== undefined) restateAsFound(link, server.state, { all, mine }, spoken);
 }

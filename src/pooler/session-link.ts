@@ -78,9 +78,12 @@ export class SessionLink {
   answers: AnswerQueue = NOTHING_OWED;
   /** The settings with which the client logged in: what RESET brings back. */
   readonly loginSettings: ParameterSet;
+  /** Those among them that its servers have anyway. */
+  readonly loginRestated: ParameterSet;
   /** What it was told then, by the server's spelling. */
   readonly loginReported: ParameterSet;
   #settings: ParameterSet;
+  #restated: ParameterSet;
   /** Of the server it had last. */
   #formerProcessId = 0;
   /** What the client was told (ParameterStatus), by the server's spelling. */
@@ -111,6 +114,7 @@ export class SessionLink {
     readonly registry: StatementRegistry;
     readonly recorder: TransactionRecorder | undefined;
     readonly settings: ParameterSet;
+    readonly restated: ParameterSet;
     readonly reported: ParameterSet;
   }) {
     this.client = options.client;
@@ -120,8 +124,10 @@ export class SessionLink {
     this.statements = new ClientStatements(options.registry);
     this.recorder = options.recorder;
     this.loginSettings = options.settings;
+    this.loginRestated = options.restated;
     this.loginReported = options.reported;
     this.#settings = options.settings;
+    this.#restated = options.restated;
     this.reported = options.reported;
   }
 
@@ -132,7 +138,21 @@ export class SessionLink {
 
   set settings(settings: ParameterSet) {
     this.#settings = settings;
-    if (this.recorder !== undefined) this.recorder.settings = settings;
+    this.#tellRecorder();
+  }
+
+  /** Settings that the client has made with values that its servers have anyway: those of mirrors may be others. */
+  get restated(): ParameterSet {
+    return this.#restated;
+  }
+
+  set restated(restated: ParameterSet) {
+    this.#restated = restated;
+    this.#tellRecorder();
+  }
+
+  #tellRecorder(): void {
+    if (this.recorder !== undefined) this.recorder.settings = this.#settings.orElse(this.#restated);
   }
 
   /** A client that is not recorded will be, from the next call of `startRecording` on. */
@@ -143,7 +163,7 @@ export class SessionLink {
   /** To be called between transactions. */
   startRecording(): void {
     if (this.#openRecorder === undefined) return;
-    this.recorder = this.#openRecorder(this.#settings);
+    this.recorder = this.#openRecorder(this.#settings.orElse(this.#restated));
     this.#openRecorder = undefined;
   }
 

@@ -20,6 +20,8 @@ export interface ClientSessionOptions {
   readonly assembly: OutputAssembly;
   readonly recorder: TransactionRecorder | undefined;
   readonly settings: ParameterSet;
+  /** What else the client asked for in its login: settings that its servers have anyway. */
+  readonly restated: ParameterSet;
   readonly reported: ParameterSet;
   readonly limits: SessionLimits;
   readonly absentName: string;

@@ -2,7 +2,7 @@
 const TAGS: ReadonlyMap<string, StateTag> = new Map<string, StateTag>([
   ['ROLLBACK', 'ROLLBACK'],
   ['SET', 'SET'],
-  ['RESET', 'unclear'],
+  ['RESET', 'RESET'],
   ['DISCARD ALL', 'DISCARD ALL'],
   ['DISCARD TEMP', 'ends a pin'],
   ['DISCARD SEQUENCES', 'DISCARD SEQUENCES'],
@@ -23,7 +23,15 @@ const TAGS: ReadonlyMap<string, StateTag> = new Map<string, StateTag>([
 
 /** What a command tag means for the session. */
 export type StateTag =
-  'ROLLBACK' | 'SET' | 'DISCARD ALL' | 'DISCARD SEQUENCES' | 'DEALLOCATE ALL' | 'LOAD' | 'ends a pin' | 'unclear';
+  | 'ROLLBACK'
+  | 'SET'
+  | 'RESET'
+  | 'DISCARD ALL'
+  | 'DISCARD SEQUENCES'
+  | 'DEALLOCATE ALL'
+  | 'LOAD'
+  | 'ends a pin'
+  | 'unclear';
 
 /** First and second letter of the tags above: nearly every CommandComplete is told apart by them. */
 const candidates = new Uint8Array(65_536);

@@ -1,4 +1,5 @@
 import { PinReason } from '../session/session-audit.ts';
+import { restate } from './restated-settings.ts';
 import type { Server, SessionLink } from './session-link.ts';
 
 /** Counts the transactions that have ended on a server connection. */
@@ -12,10 +13,12 @@ export function countTransactions(link: SessionLink, server: Server): void {
 
 /** Takes over the settings that a transaction made for certain. */
 export function takeOverSets(link: SessionLink, server: Server): void {
+  const { spoken } = link.watch;
   for (const [name, value] of link.watch.take() ?? []) {
     server.state.applied = server.state.applied.with(name, value);
     link.settings = link.settings.with(name, value);
   }
+  if (spoken !== undefined) restate(link, server.state, spoken.names);
 }
 
 /**

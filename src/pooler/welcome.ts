@@ -11,6 +11,8 @@ import type { Server } from './session-link.ts';
 /** What a client is told when it has logged in, and what its session then has for settings. */
 export interface Welcome {
   readonly settings: ParameterSet;
+  /** What else it asked for: settings that a fresh login has anyway. */
+  readonly restated: ParameterSet;
   readonly reported: ParameterSet;
 }
 
@@ -47,6 +49,7 @@ export class WelcomeDesk {
     const known = await this.#welcomeFor(wanted, plain);
     if (!plain || applicationName === '') return known;
     return {
+      ...known,
       settings: known.settings.with(APPLICATION_NAME, applicationName),
       reported: known.reported.with(APPLICATION_NAME, applicationName),
     };
@@ -102,24 +105,30 @@ export class WelcomeDesk {
         return;
       }
       server.state.configured(wanted);
-      const settings = this.#normalized(server, wanted);
-      server.state.applied = settings;
+      const { settings, restated } = this.#normalized(server, wanted);
+      server.state.given(settings);
+      server.state.restated = restated.orElse(server.state.restated);
       this.#pool.release(server);
-      resolve({ settings, reported: server.state.reported });
+      resolve({ settings, restated, reported: server.state.reported });
     });
   }
 
-  /** Settings as the server reports them, without those that a fresh login has anyway. */
-  #normalized(server: Server, wanted: ParameterSet): ParameterSet {
+  /** Settings as the server reports them, and apart from them those that a fresh login has anyway. */
+  #normalized(server: Server, wanted: ParameterSet): { settings: ParameterSet; restated: ParameterSet } {
     const { reported, baseline } = server.state;
     const settings = new Map(wanted.entries);
+    const restated = new Map<string, string>();
     for (const [name, value] of reported.entries) {
       const lower = name.toLowerCase();
       if (!settings.has(lower)) continue;
-      if (baseline.entries.get(name) === value) settings.delete(lower);
-      else settings.set(lower, value);
+      if (baseline.entries.get(name) === value) {
+        settings.delete(lower);
+        restated.set(lower, value);
+      } else {
+        settings.set(lower, value);
+      }
     }
-    return new ParameterSet(settings);
+    return { settings: new ParameterSet(settings), restated: new ParameterSet(restated) };
   }
 }
 

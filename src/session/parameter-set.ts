@@ -26,6 +26,12 @@ export class ParameterSet {
     return new ParameterSet(entries);
   }
 
+  /** This set, and of another one what this one lacks. */
+  orElse(other: ParameterSet): ParameterSet {
+    const missing = [...other.entries].filter(([name]) => !this.entries.has(name));
+    return missing.length === 0 ? this : new ParameterSet(new Map([...this.entries, ...missing]));
+  }
+
   equals(other: ParameterSet): boolean {
     return this === other || this.key === other.key;
   }

@@ -10,6 +10,8 @@ export class ServerSession {
   reported: ParameterSet;
   /** What it reports where no settings are made on it: as when it had just logged in. */
   baseline: ParameterSet;
+  /** Settings made in it, by whichever client, with the values that it reports anyway: nothing takes them back. */
+  restated = ParameterSet.empty;
   /** What it had reported when its server's role was looked at last. */
   roleSeenIn: ParameterSet;
   readonly answers = new AnswerQueue();
@@ -47,11 +49,20 @@ export class ServerSession {
     }
   }
 
+  /** It was given these settings in place of those that were made on it. */
+  given(settings: ParameterSet): void {
+    for (const { entries } of [this.applied, settings]) {
+      for (const name of entries.keys()) this.restated = this.restated.without(name);
+    }
+    this.applied = settings;
+  }
+
   /** DISCARD ALL was run. */
   discarded(): void {
     this.sequencesOf = undefined;
     this.prepared.clear();
     this.applied = ParameterSet.empty;
+    this.restated = ParameterSet.empty;
     this.unnamedOwner = undefined;
     this.unclean = false;
   }

@@ -33,6 +33,32 @@ export function parseSet(text: string): SetStatement {
   return { kind: 'set', name, value };
 }
 
+const SPOKEN = /\b(?:re)?set\s+(?:session\s+)?(?:(time\s+zone|names|schema|characteristics)\b|"?([a-z_][\w$]*)"?)/gi;
+/** Parameters that have a statement of their own; of those that `characteristics` means, one is reported. */
+const SPELT: ReadonlyMap<string, string> = new Map([
+  ['time', 'timezone'],
+  ['names', 'client_encoding'],
+  ['schema', 'search_path'],
+  ['characteristics', 'default_transaction_read_only'],
+]);
+
+/** Parameters that a text with SET or RESET statements sets or takes back, and words that might be such. */
+export function spokenParameters(text: string): string[] {
+  return [...text.matchAll(SPOKEN)].map(([, spelt, name]) => {
+    const word = (spelt ?? name ?? '').toLowerCase();
+    return spelt === undefined ? word : (SPELT.get(word.split(/\s/)[0] ?? '') ?? word);
+  });
+}
+
+const CALLS = /\bset_config\s*\(\s*'([^']+)'\s*,([^()]*,\s*(?:true|'t(?:rue)?')\s*\))?/gi;
+
+/** Parameters that a text sets for the session by set_config(), as far as it names them. */
+export function configuredParameters(text: string): string[] {
+  return [...text.matchAll(CALLS)].flatMap(([, name, local]) =>
+    local === undefined ? [name?.toLowerCase() ?? ''] : [],
+  );
+}
+
 /** Parameters with a dotted name that a text sets: no list that the server keeps tells of these. */
 export function namedParameters(text: string): string[] {
   return [...text.matchAll(NAMES)].map((match) => (match[1] ?? match[2] ?? '').toLowerCase());

@@ -1,4 +1,5 @@
 import { namedParameters, parseSet } from './set-statement.ts';
+import { SpokenSettings } from './spoken-settings.ts';
 import { Touch } from './state-touches.ts';
 
 /** Anything whose statement text can be asked for. */
@@ -7,6 +8,7 @@ export interface TextSource {
 }
 
 const NO_PARAMETERS: ReadonlySet<string> = new Set();
+const TO_SAVEPOINT = /\brollback\b[^;]*\bto\b/i;
 
 /**
  * Notes what a transaction does to its session, from its statements' texts and from the command tags of those that were
@@ -21,6 +23,7 @@ export class StateWatch {
   #unasked: Map<string, string | undefined> | undefined;
   #sets: [string, string][] | undefined;
   #parameters: Set<string> | undefined;
+  #spoken: SpokenSettings | undefined;
   /** What was sent may change what the next request means: that waits until it is answered. */
   awaited = false;
   /** Settings are perhaps being taken back: what comes next may need those of the client's login. */
@@ -49,8 +52,11 @@ export class StateWatch {
     if (parsed?.kind === 'local') return;
     if (parsed?.kind === 'set') {
       // The server tells of it by itself, and of its undoing.
-      if (isReported(parsed.name)) return;
-      if (parsed.name.includes('.')) this.#isSet(parsed.name);
+      if (isReported(parsed.name)) {
+        this.#said.set(parsed.name);
+        return;
+      }
+      this.#isSet(parsed.name);
       if (autocommit) {
         (this.#sets ??= []).push([parsed.name, parsed.value]);
         return;
@@ -58,6 +64,19 @@ export class StateWatch {
     }
     for (const name of parsed?.kind === 'unclear' ? parsed.names : []) this.#isSet(name);
     this.#auditDue = true;
+    if (source !== undefined) this.#said.ran(source.text);
+  }
+
+  /** A RESET was run. */
+  reset(source: TextSource | undefined): void {
+    this.#auditDue = true;
+    if (source !== undefined) this.#said.ran(source.text);
+  }
+
+  /** DISCARD ALL was run. */
+  discarded(): void {
+    this.#auditDue = true;
+    this.#said.allTakenBack();
   }
 
   /**
@@ -83,9 +102,27 @@ export class StateWatch {
     this.#auditDue = true;
   }
 
-  /** A request failed: what was set before in it may be undone. */
-  failed(): void {
+  /** A request failed: what was set before in it may be undone, unless that was in a block, which goes on. */
+  failed(inBlock: boolean): void {
+    this.unsure();
+    if (!inBlock) this.#spoken = undefined;
+  }
+
+  /** What was set may yet be undone. */
+  unsure(): void {
     if (this.#sets !== undefined) this.#auditDue = true;
+  }
+
+  /** A ROLLBACK was run: of all, or to a savepoint, which may have been set before or after. */
+  rolledBack(source: TextSource | undefined): void {
+    if (this.#spoken === undefined) return;
+    if (source === undefined || TO_SAVEPOINT.test(source.text)) this.#auditDue = true;
+    else this.#spoken = undefined;
+  }
+
+  /** What the ended transaction's statements say that they set or took back. */
+  get spoken(): SpokenSettings | undefined {
+    return this.#spoken;
   }
 
   /** Parameters with a dot that were ever set: pg_settings does not list them. */
@@ -104,20 +141,27 @@ export class StateWatch {
 
   /** The ended transaction made settings, and there is nothing to be asked about. */
   get isCertain(): boolean {
-    return this.#sets !== undefined && !this.auditDue;
+    return (this.#sets !== undefined || this.#spoken !== undefined) && !this.auditDue;
   }
 
   /** The settings that the ended transaction made for certain; the watch begins anew. */
   take(): readonly (readonly [string, string])[] | undefined {
     const sets = this.#sets;
     this.#sets = undefined;
+    this.#spoken = undefined;
     this.#auditDue = false;
     this.#setRan = false;
     this.#unasked = undefined;
     return sets;
   }
 
+  get #said(): SpokenSettings {
+    return (this.#spoken ??= new SpokenSettings());
+  }
+
   #isSet(name: string): void {
+    // The others are in pg_settings, which says whether they were set at all.
+    if (!name.includes('.')) return;
     (this.#parameters ??= new Set<string>()).add(name);
   }
 
@@ -126,6 +170,8 @@ export class StateWatch {
     // Every call of it holds for the transaction alone, as written.
     const calls = text.match(/\bset_config\s*\(/gi)?.length ?? 0;
     const local = text.match(/\bset_config\s*\([^()]*,\s*(?:true|'t(?:rue)?')\s*\)/gi)?.length ?? 0;
-    if (calls > local) this.#auditDue = true;
+    if (calls <= local) return;
+    this.#auditDue = true;
+    this.#said.calls(text);
   }
 }

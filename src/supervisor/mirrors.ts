@@ -4,7 +4,7 @@ import { controlled } from '../config/controlled.ts';
 import { mirrorCredentials, sourceCredentials } from '../config/server-login.ts';
 import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
 import type { MirrorTargetConfig, SourceLogin } from '../mirror/replay/mirror-process-messages.ts';
-import { serverParameters } from './thread-config.ts';
+import { resetsAlways, serverParameters } from './thread-config.ts';
 
 /** What `SET` and `DISABLE MIRROR` changed; exposures hold until the next reload. */
 export interface MirrorOverrides {
@@ -89,6 +89,7 @@ function mirrorTarget(
 ): MirrorTargetConfig {
   const destination = config.databases.find(({ name }) => name === mirror.destination_db);
   if (destination === undefined) throw new Error(`no database ${mirror.destination_db}`);
+  const source = config.databases.find(({ name }) => name === mirror.source_db);
   const names = new Set(config.users.map(({ name }) => name));
   const users = [...names].flatMap((name) => {
     const credentials = mirrorCredentials(config, name, destination);
@@ -113,6 +114,7 @@ function mirrorTarget(
     connectTimeoutMs: general.connect_timeout,
     preparedStatementsLimit: general.prepared_statements_limit,
     parameters: serverParameters(destination),
+    resetAlways: source !== undefined && resetsAlways(config, source),
     level: mirror.level,
     query: mirror.query,
     excludeQuery: mirror.exclude_query,

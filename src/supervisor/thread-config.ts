@@ -37,6 +37,11 @@ export function serverParameters(database: DatabaseConfig): Record<string, strin
   return parameters;
 }
 
+/** Whether `server_reset = "always"` holds for the connections of a database. */
+export function resetsAlways({ general }: Config, { server_reset: own }: DatabaseConfig): boolean {
+  return (own ?? general.server_reset) === 'always';
+}
+
 function poolerDatabase(config: Config, database: DatabaseConfig): PoolerDatabase {
   return {
     name: database.name,
@@ -44,7 +49,7 @@ function poolerDatabase(config: Config, database: DatabaseConfig): PoolerDatabas
     tls: config.tls.servers,
     userLookup: userLookup(config, database),
     databaseName: database.database_name,
-    resetAlways: (database.server_reset ?? config.general.server_reset) === 'always',
+    resetAlways: resetsAlways(config, database),
     parameters: serverParameters(database),
   };
 }

@@ -104,6 +104,7 @@ export class RelayBench {
       registry,
       recorder,
       settings: ParameterSet.empty,
+      restated: ParameterSet.empty,
       reported: new ParameterSet(baseline),
     });
     this.requests = new RequestRelay(this.link, this.#assembly, {

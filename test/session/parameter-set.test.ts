@@ -52,6 +52,18 @@ describe('a set of parameters', () => {
     assert.equal(set.without('b'), set);
   });
 
+  it('takes of another one what it lacks', () => {
+    const set = setOf(['a', '1']);
+    assert.deepEqual(
+      [...set.orElse(setOf(['a', '2'], ['b', '3'])).entries],
+      [
+        ['a', '1'],
+        ['b', '3'],
+      ],
+    );
+    assert.equal(set.orElse(setOf(['a', '2'])), set);
+  });
+
   it('does not change with the map it was made from', () => {
     const map = new Map([['a', '1']]);
     const set = new ParameterSet(map);

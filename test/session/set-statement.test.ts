@@ -1,8 +1,27 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { deallocatedName } from '../../src/session/deallocated-name.ts';
-import { namedParameters, parseSet } from '../../src/session/set-statement.ts';
+import { configuredParameters, namedParameters, parseSet, spokenParameters } from '../../src/session/set-statement.ts';
 import { cstr } from '../support/bytes.ts';
+
+describe('the parameters that a text speaks of', () => {
+  const spoken: readonly (readonly [string, readonly string[]])[] = [
+    ["SET TimeZone = 'UTC'; set session DateStyle to iso", ['timezone', 'datestyle']],
+    ["SET TIME  ZONE 'UTC'", ['timezone']],
+    ["SET SESSION TIME ZONE LOCAL; SET NAMES 'UTF8'; SET SCHEMA 'a'", ['timezone', 'client_encoding', 'search_path']],
+    ['SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE', ['default_transaction_read_only']],
+    ['RESET "TimeZone"; reset all', ['timezone', 'all']],
+    ["BEGIN; SET LOCAL TimeZone = 'UTC'; COMMIT", ['local']],
+  ];
+  for (const [text, names] of spoken)
+    it(`are ${names.join()}: ${text}`, () => assert.deepEqual(spokenParameters(text), names));
+
+  it('are those of set_config() that do not hold for the transaction alone', () => {
+    const text =
+      "SELECT set_config('TimeZone', $1, false), set_config('a.b', 'c', true), set_config('D', lower('E'), $2)";
+    assert.deepEqual(configuredParameters(text), ['timezone', 'd']);
+  });
+});
 
 describe('a SET statement', () => {
   const plain: readonly (readonly [string, string, string])[] = [

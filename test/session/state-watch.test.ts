@@ -104,10 +104,10 @@ describe('the watch over a transaction', () => {
 
   it('asks the session when a request failed after a SET', () => {
     const watch = new StateWatch();
-    watch.failed();
+    watch.failed(false);
     assert.equal(watch.auditDue, false);
     watch.set({ text: 'SET statement_timeout = 5' }, true, nothingReported);
-    watch.failed();
+    watch.failed(false);
     assert.equal(watch.auditDue, true);
   });
 
@@ -130,10 +130,76 @@ describe('the watch over a transaction', () => {
   });
 
   it('remembers parameters with a dot, which no list of the server shows', () => {
-    const watch = watching("select set_config('app.tenant', '1', true)");
+    const watch = watching("select set_config('app.tenant', '1', true), set_config('work_mem', '1MB', true)");
     watch.set({ text: "SET my.setting = '2'" }, true, nothingReported);
     watch.set({ text: 'RESET other.one' }, true, nothingReported);
     assert.deepEqual([...watch.parameters].sort(), ['app.tenant', 'my.setting', 'other.one']);
+  });
+});
+
+describe('what statements say that they set or take back', () => {
+  const isReported = (name: string): boolean => name === 'timezone';
+  const setting = (inBlock: boolean, text = "SET TimeZone = 'UTC'"): StateWatch => {
+    const watch = new StateWatch();
+    watch.set({ text }, !inBlock, isReported);
+    return watch;
+  };
+  const names = ({ spoken }: StateWatch): readonly string[] | undefined => spoken && [...spoken.names];
+
+  it('is taken over where the server tells nothing of it, since it is what was there before', () => {
+    const watch = setting(false);
+    assert.deepEqual([watch.isCertain, names(watch)], [true, ['timezone']]);
+    watch.take();
+    assert.deepEqual([watch.isCertain, watch.spoken], [false, undefined]);
+  });
+
+  it('is forgotten with an error, unless that is in a block, which may go on', () => {
+    const [alone, within] = [setting(false), setting(true)];
+    alone.failed(false);
+    within.failed(true);
+    assert.deepEqual([names(alone), names(within)], [undefined, ['timezone']]);
+  });
+
+  it('is forgotten with ROLLBACK; the session is asked after a ROLLBACK TO', () => {
+    const [whole, part, none] = [setting(true), setting(true), new StateWatch()];
+    whole.rolledBack({ text: 'ROLLBACK' });
+    part.rolledBack({ text: 'ROLLBACK TO SAVEPOINT a' });
+    none.rolledBack({ text: 'ROLLBACK TO a' });
+    assert.deepEqual([names(whole), whole.auditDue], [undefined, false]);
+    assert.deepEqual([names(part), part.auditDue], [['timezone'], true]);
+    assert.equal(none.auditDue, false);
+  });
+
+  it('tells what may have been set from what may have been taken back', () => {
+    const said = (act: (watch: StateWatch) => void): readonly (boolean | undefined)[] => {
+      const watch = new StateWatch();
+      act(watch);
+      return [watch.spoken?.mayHaveSet('timezone'), watch.spoken?.mayHaveReset('timezone')];
+    };
+    assert.deepEqual(
+      said((watch) => watch.reset({ text: 'RESET TimeZone' })),
+      [true, true],
+    );
+    assert.deepEqual(
+      said((watch) => watch.reset({ text: 'RESET ALL' })),
+      [false, true],
+    );
+    assert.deepEqual(
+      said((watch) => watch.reset({ text: 'RESET work_mem' })),
+      [false, false],
+    );
+    assert.deepEqual(
+      said((watch) => watch.discarded()),
+      [false, true],
+    );
+    assert.deepEqual(
+      said((watch) => watch.sent(Touch.SetConfig, { text: "SELECT set_config('TimeZone', 'UTC', false)" })),
+      [true, false],
+    );
+    assert.deepEqual(
+      said((watch) => watch.sent(Touch.SetConfig, { text: "SELECT set_config('TimeZone', 'UTC', true)" })),
+      [undefined, undefined],
+    );
   });
 });
 

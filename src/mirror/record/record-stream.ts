@@ -77,6 +77,8 @@ export const TransactionFlag = {
   KeepsSession: 4,
   /** Its settings are those that the one before left in the session: it was sent before anybody knew them. */
   InheritsSettings: 8,
+  /** Whatever had been done in its session before was undone: `server_reset = "always"`. */
+  AfterReset: 16,
 } as const;
 
 export const RequestFlag = {

@@ -56,7 +56,7 @@ export class TransactionRecorder {
   /** Each mirror's part in the current transaction. */
   readonly #decisions: RouteDecisions;
   #inTransaction = false;
-  readonly #start: TransactionStart;
+  readonly start: TransactionStart;
   /** Why what is in flight is not recorded any more: index of the reason. */
   #givenUp: number | undefined;
   #statusBefore: number = TransactionStatus.Idle;
@@ -95,7 +95,7 @@ export class TransactionRecorder {
     this.#decisions = new RouteDecisions(desk, this);
     this.#answered = new AnsweredRequests(desk, desk.registry);
     this.settings = options.settings;
-    this.#start = new TransactionStart(options.settings);
+    this.start = new TransactionStart(options.settings);
   }
 
   /** The first message of a request is about to be sent. `now`: of the machine's monotonic clock, as everywhere. */
@@ -270,7 +270,7 @@ export class TransactionRecorder {
     const reason = this.#givenUp ?? dropReasonIndex.aborted;
     // Requests that were sent ahead in status idle are transactions of their own.
     const more = this.#statusBefore === TransactionStatus.Idle ? this.#inFlight.count - 1 : 0;
-    this.#decisions.abort(reason, more, { keptServer: this.#start.pinned, keepsServer: this.#pinned });
+    this.#decisions.abort(reason, more, { keptServer: this.start.pinned, keepsServer: this.#pinned });
     for (const request of this.#inFlight.all) this.#discard(request);
     this.#inFlight.clear();
     this.#statusBefore = TransactionStatus.Idle;
@@ -287,7 +287,7 @@ export class TransactionRecorder {
   #begin(now: number, routes: readonly MirrorRoute[]): void {
     this.#inTransaction = true;
     this.#requestCount = 0;
-    this.#start.begins(now, this.settings, this.#pinned, this.#settingsOpen);
+    this.start.begins(now, this.settings, this.#pinned, this.#settingsOpen);
     this.#decisions.decide(routes, this.#pinned);
     this.#notes.begin(this.#desk.compared.watches(this.database));
   }
@@ -314,7 +314,7 @@ export class TransactionRecorder {
       next.startedAt,
       this.#desk.routes(this.database).filter(({ id }) => known.has(id)),
     );
-    if (!this.#start.pinned) this.#decisions.followFirstHalf(next.twoPhase);
+    if (!this.start.pinned) this.#decisions.followFirstHalf(next.twoPhase);
     this.#notes.unread();
   }
 
@@ -327,10 +327,10 @@ export class TransactionRecorder {
     if (targets.length === 0) return targets;
     this.bytes.handOver(length);
     this.#desk.handOver(this, targets, {
-      startedAt: this.#start.at,
+      startedAt: this.start.at,
       endedAt: now,
-      flags: this.#start.flags(!this.#failed, this.#pinned),
-      settings: this.#start.settings,
+      flags: this.start.flags(!this.#failed, this.#pinned),
+      settings: this.start.settings,
       statements: this.#statements,
       unnamed: this.#answered.unnamed,
       requestCount: this.#requestCount,
@@ -344,7 +344,7 @@ export class TransactionRecorder {
   /** Whoever ends a prepared transaction; one that was sent ahead is looked at when its transaction begins. */
   #meet(request: RequestRecording, twoPhase: TwoPhase): void {
     request.twoPhase = twoPhase;
-    if (this.#requestCount > 0 || this.#inFlight.oldest !== request || this.#start.pinned) return;
+    if (this.#requestCount > 0 || this.#inFlight.oldest !== request || this.start.pinned) return;
     this.#decisions.followFirstHalf(twoPhase);
     const startsRecording = this.#decisions.isWanted && !request.recorded && this.#givenUp === undefined;
     if (startsRecording && this.#take(REQUEST_HEADER_LENGTH)) request.record();

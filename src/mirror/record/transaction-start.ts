@@ -11,6 +11,10 @@ export class TransactionStart {
   /** What an earlier transaction had done to the client's settings was not known yet. */
   settingsOpen = false;
 
+  /** It was given a session in which nothing is left. */
+  #isReset = false;
+  #wasReset = false;
+
   constructor(settings: ParameterSet) {
     this.settings = settings;
   }
@@ -20,6 +24,13 @@ export class TransactionStart {
     this.settings = settings;
     this.pinned = pinned;
     this.settingsOpen = settingsOpen;
+    this.#wasReset = this.#isReset;
+    this.#isReset = false;
+  }
+
+  /** The next transaction will run in a session in which nothing is left of what was done before. */
+  sessionReset(): void {
+    this.#isReset = true;
   }
 
   /** The transaction's flags in the record stream, when it has ended. `keepsSession`: the client keeps its server connection. */
@@ -27,6 +38,7 @@ export class TransactionStart {
     let flags = committed ? TransactionFlag.Committed : 0;
     if (this.pinned) flags |= TransactionFlag.NeedsSession;
     if (keepsSession) flags |= TransactionFlag.KeepsSession;
+    if (this.#wasReset) flags |= TransactionFlag.AfterReset;
     if (this.settingsOpen) flags |= TransactionFlag.InheritsSettings;
     return flags;
   }

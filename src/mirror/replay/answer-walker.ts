@@ -10,6 +10,8 @@ export interface AnswerHandler {
   copyInResponse(): void;
   /** `tag` of a CommandComplete that changes the session: SET, RESET, DISCARD ALL, DEALLOCATE … */
   sessionCommand(tag: string): void;
+  /** A ParameterStatus; long values are cut off. */
+  parameterStatus(name: string, value: string): void;
   /** ParseComplete or CloseComplete. */
   statementDone(): void;
   /** The bytes are not PostgreSQL's protocol. */
@@ -48,6 +50,7 @@ for (const type of [
   Backend.CommandComplete,
   Backend.CopyInResponse,
   Backend.CopyBothResponse,
+  Backend.ParameterStatus,
   Backend.ParseComplete,
   Backend.CloseComplete,
 ]) {
@@ -151,6 +154,8 @@ export class AnswerWalker {
         return this.#handler.copyInResponse();
       case Backend.CommandComplete:
         return this.#commandComplete(bytes, at + HEADER_LENGTH, end);
+      case Backend.ParameterStatus:
+        return this.#parameterStatus(bytes.toString('latin1', at + HEADER_LENGTH, end));
       default:
         return this.#handler.statementDone();
     }
@@ -160,6 +165,11 @@ export class AnswerWalker {
     const status = bytes[at + HEADER_LENGTH] ?? 0;
     if (end - at !== HEADER_LENGTH + 1 || !STATUSES.has(status)) this.#garbage(bytes);
     else this.#handler.readyForQuery(status);
+  }
+
+  #parameterStatus(strings: string): void {
+    const [name = '', value = ''] = strings.split('\0');
+    this.#handler.parameterStatus(name, value);
   }
 
   /** Only the tags that begin with D, R or S and are not those of every day. */

@@ -7,6 +7,7 @@ import type { AnswerDigester } from '../compare/answer-digester.ts';
 import { AnswerWalker } from './answer-walker.ts';
 import type { AnswerHandler } from './answer-walker.ts';
 import { ConnectionStatements } from './connection-statements.ts';
+import type { PreparedStatement } from './prepared-statement.ts';
 import { FRESH_LOGIN } from './session-settings.ts';
 import type { SessionSettings } from './session-settings.ts';
 
@@ -56,9 +57,13 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   #cancelling = 0;
   #answerWaits = false;
   #over = false;
+  /** What the server reports (ParameterStatus), and what it reported when the transaction began, where that was another value. */
+  readonly #reported: Map<string, string>;
+  readonly #reportedBefore = new Map<string, string | undefined>();
 
   constructor(server: LoggedInServer, options: { readonly preparedStatementsLimit: number }) {
     this.statements = new ConnectionStatements(options.preparedStatementsLimit);
+    this.#reported = new Map(server.parameters);
     this.#processId = server.processId;
     this.#secretKey = server.secretKey;
     this.#socket = server.socket;
@@ -67,6 +72,18 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
 
   get isOver(): boolean {
     return this.#over;
+  }
+
+  /** The session's state is that of a client, whose transaction begins. */
+  begin(unnamed: PreparedStatement | undefined): void {
+    this.sawSet = false;
+    this.#reportedBefore.clear();
+    this.statements.begin(unnamed);
+  }
+
+  /** Since then the server has reported a parameter, and not taken that back: perhaps a function has set it. */
+  get reportsChange(): boolean {
+    return this.#reportedBefore.size > 0;
   }
 
   /** Sends a request; `owes`: how many ReadyForQuerys it will be answered with. `ahead`: answers to swallow before. */
@@ -161,6 +178,13 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
     } else if (tag === 'SET' || tag === 'RESET') {
       this.sawSet = true;
     }
+  }
+
+  parameterStatus(name: string, value: string): void {
+    const before = this.#reported.get(name);
+    this.#reported.set(name, value);
+    if (!this.#reportedBefore.has(name)) this.#reportedBefore.set(name, before);
+    if (this.#reportedBefore.get(name) === value) this.#reportedBefore.delete(name);
   }
 
   garbage(): void {

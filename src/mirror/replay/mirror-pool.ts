@@ -1,4 +1,5 @@
 import type { LoggedInServer } from '../../pool/connect-server.ts';
+import { TransactionFlag } from '../record/record-stream.ts';
 import type { Outcome } from '../record/record-stream.ts';
 import { Fifo } from './fifo.ts';
 import type { Lane } from './lane.ts';
@@ -33,6 +34,8 @@ export class PooledConnection implements ReplayObserver {
   readonly connection: MirrorConnection;
   readonly replayer: Replayer;
   lane: Lane | undefined;
+  /** The lane whose transaction it ran last. */
+  lastLane: Lane | undefined;
   /** A transaction was replayed on it to its end. */
   wasUseful = false;
 
@@ -128,8 +131,16 @@ export class MirrorPool {
     if (transaction === undefined) return false;
     lane.running = transaction;
     connection.lane = lane;
-    connection.replayer.start(transaction, this.owner.replayOptions);
+    const resets = connection.lastLane !== undefined && this.#resets(transaction, lane, connection.lastLane);
+    connection.lastLane = lane;
+    connection.replayer.start(transaction, this.owner.replayOptions, resets);
     return true;
+  }
+
+  /** Whether the transaction must not find what an earlier one has left in the session unseen. */
+  #resets({ recorded }: MirroredTransaction, lane: Lane, last: Lane): boolean {
+    if (!this.owner.replayOptions.resetAlways) return false;
+    return lane !== last || (recorded.flags & TransactionFlag.AfterReset) !== 0;
   }
 
   /** The lane keeps the connection between transactions; false when too many do. */

@@ -39,6 +39,8 @@ export interface MirrorTargetConfig {
   readonly preparedStatementsLimit: number;
   /** Settings sent at startup. */
   readonly parameters: Readonly<Record<string, string>>;
+  /** `server_reset = "always"` holds for the source. */
+  readonly resetAlways: boolean;
   readonly level: Level;
   /** Regular expressions over the text of each statement. */
   readonly query: string | undefined;

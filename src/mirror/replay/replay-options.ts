@@ -10,6 +10,8 @@ export interface ReplayOptions {
   readonly timeoutMs: number;
   /** Settings that the mirror's configuration holds, whatever a client sets. */
   readonly fixedSettings: ReadonlySet<string>;
+  /** The source has `server_reset = "always"`: nothing is left in a session that is handed on. */
+  readonly resetAlways: boolean;
 }
 
 /** A request that the mirror has answered, or whose time is up. Times in microseconds. */

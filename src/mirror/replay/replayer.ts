@@ -71,8 +71,8 @@ export class Replayer implements ConnectionUser {
     connection.user = this;
   }
 
-  /** Begins a transaction. The connection must be idle. */
-  start(transaction: MirroredTransaction, options: ReplayOptions): void {
+  /** Begins a transaction. The connection must be idle. `resets`: what is in its session goes, followed or not. */
+  start(transaction: MirroredTransaction, options: ReplayOptions, resets: boolean): void {
     if (options !== this.#options) {
       this.#options = options;
       this.#pacing = new Pacing(options.timing);
@@ -86,12 +86,12 @@ export class Replayer implements ConnectionUser {
     const now = monotonicNow();
     this.#pacing.begin(now, transaction.recorded.endedAt);
     this.#late = now - transaction.recorded.endedAt > LATE_MS;
-    this.connection.sawSet = false;
     this.connection.allowance = answerAllowance(transaction.recorded);
-    this.connection.statements.begin(transaction.unnamed);
+    this.connection.begin(transaction.unnamed);
     const inherits = (transaction.recorded.flags & TransactionFlag.InheritsSettings) !== 0;
-    if (inherits || this.connection.settings === transaction.settings) this.#nextRequest();
-    else this.#applySettings(transaction);
+    const hasSettings = inherits || this.connection.settings === transaction.settings;
+    if (hasSettings && !resets) this.#nextRequest();
+    else this.#applySettings(transaction, resets);
   }
 
   /** Called now and then: cancels what takes too long, and closes the connection where that does not help. */
@@ -174,9 +174,9 @@ export class Replayer implements ConnectionUser {
 
   // --- session state
 
-  #applySettings(transaction: MirroredTransaction): void {
+  #applySettings({ settings }: MirroredTransaction, resets: boolean): void {
     this.#phase = Phase.Settings;
-    this.#settingsRun = new SettingsRun(this.connection.settings, transaction.settings, this.#options.fixedSettings);
+    this.#settingsRun = new SettingsRun(this.connection.settings, settings, this.#options.fixedSettings, resets);
     this.#nextSetting(this.#settingsRun);
   }
 
@@ -184,6 +184,7 @@ export class Replayer implements ConnectionUser {
     if (run.next === undefined) {
       this.#failed ||= run.isRefused;
       this.connection.settings = run.isRefused ? undefined : this.#running().settings;
+      this.connection.begin(this.#running().unnamed);
       return run.isDecisivelyRefused ? this.#end() : this.#nextRequest();
     }
     this.#sent.reset();
@@ -361,7 +362,7 @@ export class Replayer implements ConnectionUser {
   /** A SET that outlives its transaction, or set_config: what the state is now is found out by putting it back. */
   #followSettings(transaction: MirroredTransaction): void {
     const { recorded, settings, unnamed, origin } = transaction;
-    if (transaction.configures) this.connection.settings = undefined;
+    if (transaction.configures || this.connection.reportsChange) this.connection.settings = undefined;
     else if (this.connection.sawSet && changesSession(recorded, settings, unnamed, origin.statements)) {
       this.connection.settings = undefined;
     }

@@ -28,6 +28,17 @@ export interface SettingsChange {
   readonly name: string | undefined;
 }
 
+/** Settings as they were when the session began. */
+const RESET_SETTINGS = 'RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL';
+
+/** What DISCARD ALL does, but for the prepared statements: they have names that no client gave, and are followed. */
+export const RESET_SESSION: SettingsChange = {
+  sql:
+    `CLOSE ALL; ${RESET_SETTINGS}; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all();` +
+    ' DISCARD TEMP; DISCARD SEQUENCES',
+  name: undefined,
+};
+
 /**
  * The queries that bring a connection from one state to another; `from` undefined where its state is not known.
  * `one by one` after a refusal, to find out which setting it was. `fixed` are settings that the mirror's own
@@ -41,7 +52,7 @@ export function settingsChanges(
   const changes: SettingsChange[] = [];
   if (from === undefined) {
     // RESET ALL leaves the role alone, and may be refused to it.
-    changes.push({ sql: 'RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL', name: undefined });
+    changes.push({ sql: RESET_SETTINGS, name: undefined });
   } else {
     changes.push(...resets(from, to));
   }

@@ -1,4 +1,4 @@
-import { isDecisive, settingsChanges } from './session-settings.ts';
+import { FRESH_LOGIN, RESET_SESSION, isDecisive, settingsChanges } from './session-settings.ts';
 import type { SessionSettings, SettingsChange } from './session-settings.ts';
 
 /**
@@ -17,11 +17,15 @@ export class SettingsRun {
   /** The mirror refused one without which the transaction must not be run. */
   isDecisivelyRefused = false;
 
-  /** `from` undefined: the connection's state is not known. `fixed`: settings that are left as they are. */
-  constructor(from: SessionSettings | undefined, to: SessionSettings, fixed: ReadonlySet<string>) {
+  /**
+   * `from` undefined: the connection's state is not known. `fixed`: settings that are left as they are. `resets`: what
+   * else is in the session goes first.
+   */
+  constructor(from: SessionSettings | undefined, to: SessionSettings, fixed: ReadonlySet<string>, resets: boolean) {
     this.#to = to;
     this.#fixed = fixed;
-    this.#changes = settingsChanges(from, to, { oneByOne: false, fixed });
+    const changes = settingsChanges(resets ? FRESH_LOGIN : from, to, { oneByOne: false, fixed });
+    this.#changes = resets ? [RESET_SESSION, ...changes] : changes;
   }
 
   /** The query to send next; undefined when all is done. */
@@ -33,6 +37,10 @@ export class SettingsRun {
   answered(erred: boolean): void {
     const change = this.#changes[this.#index++];
     if (!erred) return;
+    if (change === RESET_SESSION) {
+      this.isRefused = this.isDecisivelyRefused = true;
+      return;
+    }
     if (!this.#oneByOne) {
       this.#oneByOne = true;
       this.#index = 0;

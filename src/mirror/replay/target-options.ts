@@ -12,6 +12,7 @@ export function replayOptionsOf(config: MirrorTargetConfig): ReplayOptions {
     timing: config.timing,
     timeoutMs: config.timeoutMs,
     fixedSettings: config.level === 'read' ? READ_ONLY_SETTINGS : NO_SETTINGS,
+    resetAlways: config.resetAlways,
   };
 }
 

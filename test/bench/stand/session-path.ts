@@ -115,6 +115,7 @@ export class SessionPath {
       ...{ database: 'shop', user: 'anna', pool, mode: 'transaction', registry: this.#registry, assembly },
       recorder: desk?.open({ database: 'shop', user: 'anna', settings }),
       settings,
+      restated: settings,
       reported: settings,
       limits: {
         ...{

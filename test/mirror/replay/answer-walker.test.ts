@@ -20,6 +20,7 @@ function collect(): { told: string[]; walker: AnswerWalker } {
     errorResponse: (sqlstate) => told.push(`E ${sqlstate}`),
     copyInResponse: () => told.push('G'),
     sessionCommand: (tag) => told.push(`C ${tag}`),
+    parameterStatus: (name, value) => told.push(`S ${name} ${value}`),
     statementDone: () => told.push('1'),
     garbage: () => told.push('garbage'),
   });
@@ -43,7 +44,7 @@ const ANSWER = Buffer.concat([
   readyForQuery('E'),
   readyForQuery('I'),
 ]);
-const TOLD = ['1', 'C SET', 'C DEALLOCATE ALL', 'E 23505', 'G', '1', 'Z E', 'Z I'];
+const TOLD = ['S TimeZone UTC', '1', 'C SET', 'C DEALLOCATE ALL', 'E 23505', 'G', '1', 'Z E', 'Z I'];
 
 describe('the answers of a mirror', () => {
   it('are walked whole', () => {

@@ -201,6 +201,7 @@ export function targetConfig(
     maxLagMs: 60_000,
     connectTimeoutMs: 5000,
     preparedStatementsLimit: 200,
+    resetAlways: false,
     parameters: {},
     level: 'all',
     query: undefined,
