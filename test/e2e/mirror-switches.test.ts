@@ -57,6 +57,10 @@ describe('The admin database', () => {
     assert.equal(counts.mirrored, 2);
     assert.deepEqual(await mirrored.onMirror('SELECT id FROM item ORDER BY id'), [{ id: 1 }, { id: 2 }, { id: 6 }]);
     assert.equal((await mirrored.counts('fixed')).exposure, 0.9);
+    await mirrored.pgmirror.admin('SET exposure = 0.5 FOR MIRROR fixed');
+    assert.equal((await mirrored.counts('fixed')).exposure, 0.5);
+    await mirrored.pgmirror.admin('RELOAD');
+    assert.equal((await mirrored.counts('fixed')).exposure, 0.9, 'it holds until the next reload');
   });
 
   it('turns a mirror off and on with DISABLE and ENABLE MIRROR', async () => {
@@ -66,6 +70,8 @@ describe('The admin database', () => {
     assert.equal(disabled.state, 'disabled');
     assert.deepEqual(disabled.reasons, { refused: 1 });
     assert.equal((await mirrored.counts('fixed')).state, 'up');
+    await mirrored.pgmirror.admin('RELOAD');
+    assert.equal((await mirrored.counts()).state, 'disabled', 'until it is enabled again');
 
     await mirrored.pgmirror.admin('ENABLE MIRROR shadow');
     await mirrored.whenMirroring();

@@ -93,6 +93,12 @@ it('a mirror is looked at once, and again before a connection is opened where on
   assert.deepEqual(asked, ['look', 'look', 'lost', 'look', 'look']);
 });
 
+it('a mirror that was disabled still gets what is on its way', async (test) => {
+  const { access } = await startAccess(test);
+  access.isEnabled = false;
+  assert.deepEqual([access.state, access.isOff], ['disabled', false]);
+});
+
 it('what waits is given up when a mirror is down, and what runs as well when it is refused', async (test) => {
   const { access, objections, asked } = await startAccess(test);
   access.failed('no route');

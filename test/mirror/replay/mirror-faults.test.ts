@@ -431,6 +431,7 @@ it('runs each transaction in the state of its session', async (test) => {
   records.transaction({ ...simple(note), targets: [id], settings: 2 });
   records.transaction({ ...simple(note), targets: [id], settings: 1 });
   records.transaction({ ...simple(`SELECT set_config('search_path', 'nowhere', false)`), targets: [id] });
+  records.transaction({ ...simple(note), targets: [id] });
   records.transaction({ ...simple(`SET TimeZone = 'Asia/Tokyo'`), targets: [id] });
   records.transaction({ ...simple(note), targets: [id] });
   const acknowledged = await records.finished();
@@ -438,7 +439,7 @@ it('runs each transaction in the state of its session', async (test) => {
   const rows = await run<Record<string, string>>(server.url(database), 'SELECT * FROM seen');
   const fresh = { who: 'postgres', path: '"$user", public', zone: rows[1]?.zone, app: '' };
   const first = { who: 'postgres', path: 'other', zone: 'Asia/Tokyo', app: `it's \\ "x"` };
-  assert.deepEqual(rows, [first, { ...fresh, who: 'plain', app: 'two' }, first, fresh]);
+  assert.deepEqual(rows, [first, { ...fresh, who: 'plain', app: 'two' }, first, fresh, fresh]);
   assert.notEqual(rows[1]?.zone, 'Asia/Tokyo');
   await mirror.configure();
 });
@@ -560,6 +561,25 @@ it('filters by level and by text, and has no login for some', async (test) => {
     of(nobody),
     [NoUser, NoUser, NoUser, Unsafe, Denied].map((reason) => [Outcome.Dropped, reason]),
   );
+  await mirror.configure();
+});
+
+it('holds a mirror for reads to reading, whatever a function does and a client has set', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(
+    server.url(database),
+    `CREATE TABLE t (id int); CREATE FUNCTION put(int) RETURNS void LANGUAGE sql AS 'INSERT INTO t VALUES ($1)'`,
+  );
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, level: 'read' }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.writer.settings(1, new Map([['default_transaction_read_only', 'off']]));
+  for (const settings of [0, 1, 0]) records.transaction({ ...simple('SELECT put(1)'), targets: [id], settings });
+  assert.deepEqual(
+    (await records.finished()).map(({ outcome, sqlstates }) => [outcome, ...sqlstates]),
+    Array.from({ length: 3 }, () => [Outcome.Failed, '25006']),
+  );
+  assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), []);
   await mirror.configure();
 });
 

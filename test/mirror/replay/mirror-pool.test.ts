@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
-import { Outcome, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
+import { DropReason, Outcome, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
 import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
 import { query } from '../../support/bytes.ts';
 import { inReverse } from '../../support/cleanup.ts';
@@ -177,6 +177,29 @@ it('a client that was bound to its session, and is not any more, gets another on
   const acknowledged = await records.finished();
   assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
   assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), [{ id: 1 }]);
+  await mirror.configure();
+});
+
+it('no more clients are bound to sessions than `pinned_pool_size` says; the others lose theirs', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, pinnedPoolSize: 1 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
+  for (const client of [1, 2]) {
+    records.writer.client(client, 'app', 'someone');
+    records.transaction({ ...simple('CREATE TEMP TABLE mine ()'), client, targets: [id], flags: keeps });
+    await records.finished();
+  }
+  for (const client of [1, 2]) {
+    records.transaction({ ...simple('TABLE mine'), client, targets: [id], flags: keeps | needs });
+    await records.finished();
+  }
+  assert.deepEqual(
+    records.acknowledged.map(({ outcome, reason }) => [outcome, reason]),
+    [...Array.from({ length: 3 }, () => [Outcome.Replayed, 0]), [Outcome.Dropped, DropReason.SessionLost]],
+  );
+  assert.ok((await backends(database)) <= 2);
   await mirror.configure();
 });
 

@@ -76,6 +76,67 @@ it('a mirror that has no more connections to give is up as long as there are som
   assert.deepEqual(states, ['up', 'down', 'up']);
 });
 
+it('connections are opened to a mirror at a bounded rate, however many clients come at once', async (t) => {
+  const test = inReverse(t);
+  let opened = 0;
+  const target = new MirrorTarget(targetConfig(nowhere, 'app', { poolSize: 24 }), {
+    connect: async () => {
+      opened++;
+      return Promise.resolve(silent());
+    },
+    objectionsTo: async () => Promise.resolve([]),
+    askSource: async () => Promise.resolve([]),
+    stateChanged: () => undefined,
+    requestAnswered: () => undefined,
+    predecessorOf: () => undefined,
+    preparedSettled: () => undefined,
+  });
+  test.after(() => target.destroy());
+  await target.look();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const accept = (): void => {
+    const lane = target.laneFor('someone');
+    assert.ok(lane !== undefined);
+    target.accept(transaction(), lane, 0);
+  };
+  for (let client = 0; client < 24; client++) accept();
+  // No timer fires: what is opened now is what may be opened at once.
+  await assertOpened(() => opened, 10);
+  t.mock.timers.tick(1_100);
+  await assertOpened(() => opened, 20);
+  t.mock.timers.tick(1_100);
+  await assertOpened(() => opened, 24);
+});
+
+/** Passes when so many were opened, and no more although there was time to. */
+async function assertOpened(opened: () => number, expected: number): Promise<void> {
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(opened(), expected);
+}
+
+it('a mirror that comes and goes says so a few times, and not each time', async (t) => {
+  const test = inReverse(t);
+  const lines: string[] = [];
+  const logger = pino({}, { write: (line) => void lines.push(line) });
+  let configured = 0;
+  const mirrors = new MirrorProcess({
+    connect: async () => Promise.reject(new Error('nobody is there')),
+    logger,
+    report: new TrafficReport(await QueryIdentifier.load(), logger),
+    tell: ({ type }) => void (configured += type === 'configured' ? 1 : 0),
+  });
+  test.after(() => mirrors.close());
+  const source = { source: 'app', address: { host: '127.0.0.1', port: 1 }, database: 'app', user: 'app', password: '' };
+  for (let round = 1; round <= 40; round++) {
+    const targets = [targetConfig(nowhere, 'app', { fallback: undefined, enabled: round % 2 === 1 })];
+    const message = { type: 'configure', epoch: round, targets, instance: '', look: false, prepared: [] } as const;
+    mirrors.message({ ...message, sourceLogins: [source] });
+    await eventually(() => configured === round, { intervalMs: 1 });
+    assert.equal(mirrors.targets.get(1)?.state, round % 2 === 1 ? 'up' : 'disabled');
+  }
+  assert.ok(lines.length >= 2 && lines.length <= 6, lines.join(''));
+});
+
 it('a mirror whose source is another database now is not used before it was looked at', async (t) => {
   const test = inReverse(t);
   const logger = pino({ level: 'silent' });
