@@ -3,7 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
-import { bind, execute, flush, parse, query as queryMessage, sync } from '../support/bytes.ts';
+import { bind, execute, flush, msg, parse, query as queryMessage, sync } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
@@ -220,6 +220,118 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     await eventually(async () => (await mirrored.counts()).total === 1);
     assert.deepEqual((await mirrored.counts()).reasons, { aborted: 1 });
     assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
+  });
+
+  it('a ROLLBACK that the source did not come to is left out', async () => {
+    assert.equal(await run('BEGIN', `${onlyOnMirror}; ROLLBACK`, 'ROLLBACK'), 1);
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 1 });
+    const { mirrored: replayed, errors } = await mirrored.counts();
+    assert.deepEqual({ replayed, errors }, { replayed: 1, errors: 0 });
+  });
+
+  it('but what a request committed stays although something behind that failed', async (t) => {
+    const client = await login(inReverse(t));
+    await client.query('BEGIN');
+    const insert = [parse('', 'INSERT INTO item VALUES (1)'), bind('', ''), execute('')];
+    client.send(...insert, parse('', 'COMMIT'), bind('', ''), execute(''), parse('', 'SELECT FROM nowhere'), sync);
+    await client.readUntil('Z');
+    assert.deepEqual(await onMirror(), { items: [1], children: [], ran: 1 });
+    assert.equal((await mirrored.counts()).errors, 0);
+  });
+
+  it('the COMMIT behind a COPY that failed is left out', async (t) => {
+    const client = await login(inReverse(t));
+    await client.query('BEGIN');
+    client.send(queryMessage('COPY item FROM STDIN; COMMIT'));
+    await client.expect('G');
+    client.send(msg('d', Buffer.from('1\t1\n99\t1\n')), msg('c'));
+    await client.readUntil('Z');
+    await client.query('ROLLBACK');
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
+    const { mirrored: replayed, errors } = await mirrored.counts();
+    assert.deepEqual({ replayed, errors }, { replayed: 1, errors: 0 });
+  });
+
+  it('and so is a COMMIT in one request with a COPY that went well', async (t) => {
+    const client = await login(inReverse(t));
+    await client.query('BEGIN');
+    client.send(parse('', 'COPY child (id, parent_id) FROM STDIN'), bind('', ''), execute(''), flush);
+    await client.expect('1', '2', 'G');
+    client.send(msg('d', Buffer.from('1\t7\n')), msg('c'), parse('', 'COMMIT'), bind('', ''), execute(''), sync);
+    await client.readUntil('Z');
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 1 });
+    assert.equal((await mirrored.counts()).mirrored, 1);
+  });
+
+  describe('of a chain of blocks whose client vanished', () => {
+    const insert = (id: number): string => `INSERT INTO item VALUES (${id})`;
+    const extended = (...texts: readonly string[]): Buffer[] => [
+      ...texts.flatMap((text) => [parse('', text), bind('', ''), execute('')]),
+      sync,
+    ];
+    const chains: readonly (readonly [name: string, requests: readonly Buffer[][], items: number[], ran: number])[] = [
+      [
+        'what was committed arrives, and the rest is left out',
+        ['BEGIN', insert(1), 'COMMIT AND CHAIN', insert(2)].map((text) => [queryMessage(text)]),
+        [1],
+        1,
+      ],
+      [
+        'so it is where several statements come in one query',
+        [[queryMessage(`BEGIN; ${insert(1)}; COMMIT AND CHAIN; ${insert(2)}`)], [queryMessage(insert(3))]],
+        [1],
+        2,
+      ],
+      [
+        'or in one request of the extended protocol',
+        [extended('BEGIN'), extended(insert(1), 'COMMIT AND CHAIN', insert(2)), extended(insert(3))],
+        [1],
+        2,
+      ],
+      [
+        'where savepoints were left and blocks have failed',
+        [
+          ...['BEGIN', insert(1), 'SAVEPOINT s', onlyOnMirror, 'ROLLBACK TO s', 'COMMIT AND CHAIN', insert(2)],
+          ...[onlyOnMirror, 'COMMIT AND CHAIN', insert(3), 'COMMIT AND CHAIN', insert(4), onlyOnMirror],
+        ].map((text) => [queryMessage(text)]),
+        [1, 3],
+        5,
+      ],
+      [
+        'and where another block was begun without a chain',
+        [[queryMessage('BEGIN')], [queryMessage(`${insert(1)}; COMMIT; BEGIN`)], [queryMessage(insert(2))]],
+        [1],
+        1,
+      ],
+    ];
+    for (const [name, requests, items, ran] of chains) {
+      it(name, async (t) => {
+        const client = await login(inReverse(t));
+        for (const request of requests) {
+          client.send(...request);
+          await client.readUntil('Z');
+        }
+        await client.reset();
+        await eventually(async () => (await mirrored.counts()).total === 1);
+        assert.deepEqual(await onMirror(), { items, children: [], ran });
+        const rows = await mirrored.onSource('SELECT id FROM item WHERE id < 99 ORDER BY id');
+        assert.deepEqual(
+          rows.map(({ id }) => id),
+          items,
+        );
+        const { mirrored: replayed, errors, reasons } = await mirrored.counts();
+        assert.deepEqual({ replayed, errors, reasons }, { replayed: 1, errors: 0, reasons: {} });
+      });
+    }
+
+    it('nothing is left where none was committed', async (t) => {
+      const client = await login(inReverse(t));
+      for (const text of ['BEGIN', insert(1), 'ROLLBACK AND CHAIN', insert(2)]) await client.query(text);
+      await client.reset();
+      await eventually(async () => (await mirrored.counts()).total === 1);
+      assert.deepEqual((await mirrored.counts()).reasons, { aborted: 1 });
+      assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
+    });
   });
 
   async function sleepsOnSource(): Promise<boolean> {

@@ -9,6 +9,15 @@ const SHORT = 2_048;
 /** Buffers to move them to grow with the transaction, up to this. */
 const CHUNK_BYTES = 65_536;
 
+/** Where among them the last one stands that committed a block, and that was not the end. */
+interface Commit {
+  readonly count: number;
+  readonly length: number;
+  /** Parts before it that are closed, and bytes of the one that is not. */
+  readonly parts: number;
+  readonly open: number;
+}
+
 /**
  * The requests of one transaction that have been answered, as the record stream carries them. A request is recorded into
  * a buffer of its own; a block may have a great many short ones, and is not to hold a buffer for each.
@@ -26,6 +35,11 @@ export class AnsweredRequests {
   readonly #unnamed: PreparedText[] = [];
   /** Bytes recorded. */
   length = 0;
+  /** How many there are. */
+  count = 0;
+  /** One of them committed a block. */
+  hasCommitted = false;
+  #lastCommit: Commit | undefined;
   /** None of them was left out. */
   isWhole = true;
   /** The half of a two-phase commit that is among them. */
@@ -46,11 +60,21 @@ export class AnsweredRequests {
     this.twoPhase ??= request.twoPhase;
     if (request.unnamed !== undefined) this.#unnamed.push(request.unnamed);
     request.unnamed = undefined;
+    this.#add(request, isLast);
+    if (!request.hasCommitted) return;
+    this.hasCommitted = true;
+    if (isLast) return;
+    const { count, length } = this;
+    this.#lastCommit = { count, length, parts: this.#parts.length, open: this.#to - this.#from };
+  }
+
+  #add(request: RequestRecording, isLast: boolean): void {
     const { whole } = request;
     if (whole === undefined) {
       this.isWhole = false;
       return;
     }
+    this.count++;
     this.length += whole.end;
     if (isLast || whole.end > SHORT) {
       this.#closePart();
@@ -69,6 +93,21 @@ export class AnsweredRequests {
     return this.#parts;
   }
 
+  /**
+   * Leaves out what was answered behind the last commit of a block. False: no block was committed, or not all of it is
+   * there, and nothing is left out.
+   */
+  cutBehindCommit(): boolean {
+    const commit = this.#lastCommit;
+    if (commit === undefined || !this.isWhole) return false;
+    this.#closePart();
+    const cut = this.#parts[commit.parts];
+    while (this.#parts.length > commit.parts) this.#parts.pop();
+    if (cut !== undefined && commit.open > 0) this.#parts.push({ ...cut, end: cut.start + commit.open });
+    ({ count: this.count, length: this.length } = commit);
+    return true;
+  }
+
   /** Gives everything back. */
   clear(): void {
     // Emptied one by one: to set an array's length to 0 costs it the memory for the next transaction's.
@@ -76,7 +115,9 @@ export class AnsweredRequests {
     for (let chunk = this.#chunks.pop(); chunk !== undefined; chunk = this.#chunks.pop()) this.#shelf.giveBuffer(chunk);
     for (let text = this.#unnamed.pop(); text !== undefined; text = this.#unnamed.pop()) this.#registry.release(text);
     while (this.#parts.length > 0) this.#parts.pop();
-    this.#from = this.#to = this.length = 0;
+    this.#from = this.#to = this.length = this.count = 0;
+    this.#lastCommit = undefined;
+    this.hasCommitted = false;
     this.isWhole = true;
     this.twoPhase = undefined;
   }

@@ -34,7 +34,9 @@
  * A request is a fixed header (`RequestHeader`, at the offsets in `RequestOffset`) and then the frontend messages as
  * the source received them, whole, the last of them the one that owed the ReadyForQuery; where its flags say so, a
  * digest of the source's answer stands behind them. Named statements carry their
- * pool-wide names, the same on the source and on every mirror.
+ * pool-wide names, the same on the source and on every mirror. The last request ends in status idle; but where blocks
+ * were chained (COMMIT AND CHAIN) and the last of them was rolled back by pgmirror, or its outcome is unknown, that one
+ * is left out, and the last request is the one that committed the block before.
  *
  * Mirror process → pooler thread:
  *
@@ -45,7 +47,7 @@
  */
 
 /** Raised with every change of the format: both sides belong to one build, and refuse another. */
-export const RECORD_STREAM_VERSION = 3;
+export const RECORD_STREAM_VERSION = 4;
 
 export const FrameType = {
   Hello: 1,
@@ -69,7 +71,7 @@ export const FRAME_HEADER_LENGTH = 5;
 export const TRANSACTION_HEADER_LENGTH = FRAME_HEADER_LENGTH + 4 * 4 + 1 + 8 * 2 + 2;
 
 export const TransactionFlag = {
-  /** The source committed it (or it was one that commits nothing). */
+  /** The source committed it, or of several blocks in a row at least one (or it was one that commits nothing). */
   Committed: 1,
   /** The client was pinned when it began: it needs what earlier transactions left in the session. */
   NeedsSession: 2,
@@ -94,6 +96,8 @@ export const RequestFlag = {
   Simple: 16,
   /** A digest of the source's answer stands behind the messages (`compare/digest-format.ts`). */
   Digest: 32,
+  /** Some CommandComplete of the answer had the tag COMMIT: what the source had done until then is there to stay. */
+  CommitTag: 64,
 } as const;
 
 /** Where each field of a request's fixed header lies, from its first byte. */

@@ -1,6 +1,6 @@
 import type { AnswerDigest } from '../compare/answer-digest.ts';
 import { DIGEST_LENGTH } from '../compare/digest-format.ts';
-import type { PreparedText } from '../../session/statement-names.ts';
+import type { PreparedText, StatementRegistry } from '../../session/statement-names.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { copyBytes } from '../../util/copy-bytes.ts';
 import type { TwoPhase } from './two-phase.ts';
@@ -129,6 +129,11 @@ export class RequestRecording {
     this.flags |= RequestFlag.RollbackTag;
   }
 
+  /** A CommandComplete with the tag COMMIT answered it. */
+  committed(): void {
+    this.flags |= RequestFlag.CommitTag;
+  }
+
   /** A CancelRequest was sent for it. */
   cancelled(): void {
     if (this.#cancelledAt === 0) this.#cancelledAt = monotonicNow();
@@ -139,10 +144,22 @@ export class RequestRecording {
     return (this.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
   }
 
+  /** It committed a transaction block. */
+  get hasCommitted(): boolean {
+    return (this.flags & RequestFlag.CommitTag) !== 0;
+  }
+
   /** Gives the buffer back: it is not recorded any more. */
   discard(): void {
     if (this.#buffer !== undefined) this.#shelf.giveBuffer(this.#buffer);
     this.#buffer = undefined;
+  }
+
+  /** The same; nor does it need anything of an earlier one. */
+  forget(registry: StatementRegistry): void {
+    this.discard();
+    if (this.unnamed !== undefined) registry.release(this.unnamed);
+    this.unnamed = undefined;
   }
 
   /** Fills in the header. */

@@ -9,6 +9,7 @@ import { AnsweredRequests } from './answered-requests.ts';
 import { ClientBytes } from './client-bytes.ts';
 import { ChangeNotes } from './change-notes.ts';
 import type { Change } from './change-notes.ts';
+import { isCommitTag } from './commit-tag.ts';
 import { ClientTraits } from './client-traits.ts';
 import { dropReasonIndex } from './drop-reason-names.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag } from './record-stream.ts';
@@ -180,7 +181,12 @@ export class TransactionRecorder {
 
   /** After an error the server skips requests that were taken for sent: they are part of the one that erred. */
   requestsSkipped(count: number): void {
-    this.#joinNext(count);
+    for (let left = count; left > 0; left--) {
+      const next = this.#inFlight.joinNext();
+      if (next === undefined) continue;
+      next.forget(this.#desk.registry);
+      if (this.#inFlight.oldest?.recorded === true) this.bytes.giveBack(REQUEST_HEADER_LENGTH);
+    }
   }
 
   /** What it may have changed. */
@@ -191,12 +197,12 @@ export class TransactionRecorder {
   /** The event counter when the oldest request was sent of whose end the mirror process was not told. */
   get untoldSince(): number {
     if (this.#deferredSince !== undefined) return this.#lastSequence;
-    const { oldest } = this.#inFlight;
-    return oldest?.sent === true ? oldest.sentSequence : Infinity;
+    return this.#inFlight.oldest?.sent === true ? this.#inFlight.oldest.sentSequence : Infinity;
   }
 
   /** A CommandComplete. */
   completed(bytes: Buffer, at: number, end: number): void {
+    if (isCommitTag(bytes, at, end)) this.#inFlight.oldest?.committed();
     this.#notes.tag(bytes, at, end);
   }
 
@@ -208,7 +214,7 @@ export class TransactionRecorder {
   /** The server takes COPY data and ignores `swallowed` Syncs that were sent before: the request goes on. */
   copyInStarted(swallowed: number): void {
     this.#inFlight.oldest?.takesCopyData();
-    this.#joinNext(swallowed);
+    this.requestsSkipped(swallowed);
   }
 
   /** A CancelRequest was sent for what runs. */
@@ -267,11 +273,13 @@ export class TransactionRecorder {
     this.#conclude();
     if (!this.#inTransaction) return;
     if (this.#inFlight.count > 0) this.#notes.unknown();
-    const reason = this.#givenUp ?? dropReasonIndex.aborted;
-    // Requests that were sent ahead in status idle are transactions of their own.
-    const more = this.#statusBefore === TransactionStatus.Idle ? this.#inFlight.count - 1 : 0;
-    this.#decisions.abort(reason, more, { keptServer: this.start.pinned, keepsServer: this.#pinned });
-    for (const request of this.#inFlight.all) this.#discard(request);
+    if (!this.#offerCommitted()) {
+      // Requests that were sent ahead in status idle are transactions of their own.
+      const more = this.#statusBefore === TransactionStatus.Idle ? this.#inFlight.count - 1 : 0;
+      const kept = { keptServer: this.start.pinned, keepsServer: this.#pinned };
+      this.#decisions.abort(this.#givenUp ?? dropReasonIndex.aborted, more, kept);
+    }
+    for (const request of this.#inFlight.all) request.forget(this.#desk.registry);
     this.#inFlight.clear();
     this.#statusBefore = TransactionStatus.Idle;
     this.#inTransaction = false;
@@ -290,6 +298,14 @@ export class TransactionRecorder {
     this.start.begins(now, this.settings, this.#pinned, this.#settingsOpen);
     this.#decisions.decide(routes, this.#pinned);
     this.#notes.begin(this.#desk.compared.watches(this.database));
+  }
+
+  /** Of a chain of blocks those that the source committed arrive, whatever became of the last. False: there are none. */
+  #offerCommitted(): boolean {
+    if (!this.#decisions.isWanted || !this.#answered.cutBehindCommit()) return false;
+    const targets = this.#offer(monotonicNow());
+    if (this.#inFlight.count > 0) for (const route of targets) this.#desk.compared.missed(route, this.#notes.change);
+    return true;
   }
 
   #conclude(): void {
@@ -329,11 +345,11 @@ export class TransactionRecorder {
     this.#desk.handOver(this, targets, {
       startedAt: this.start.at,
       endedAt: now,
-      flags: this.start.flags(!this.#failed, this.#pinned),
+      flags: this.start.flags(!this.#failed || this.#answered.hasCommitted, this.#pinned),
       settings: this.start.settings,
       statements: this.#statements,
       unnamed: this.#answered.unnamed,
-      requestCount: this.#requestCount,
+      requestCount: this.#answered.count,
       recording: this.#answered.recording(),
       bytes: length,
     });
@@ -365,15 +381,9 @@ export class TransactionRecorder {
 
   #giveUp(reason: number): false {
     this.#givenUp = reason;
-    for (const request of this.#inFlight.all) this.#discard(request);
+    for (const request of this.#inFlight.all) request.forget(this.#desk.registry);
     this.#discardAnswered();
     return false;
-  }
-
-  #discard(request: RequestRecording): void {
-    request.discard();
-    if (request.unnamed !== undefined) this.#desk.registry.release(request.unnamed);
-    request.unnamed = undefined;
   }
 
   #discardAnswered(): void {
@@ -386,15 +396,5 @@ export class TransactionRecorder {
     this.#discardAnswered();
     this.#givenUp = undefined;
     this.#statements.clear();
-  }
-
-  /** What was taken for the ends of the oldest unanswered request was none, so many times. */
-  #joinNext(count: number): void {
-    for (let left = count; left > 0; left--) {
-      const next = this.#inFlight.joinNext();
-      if (next === undefined) continue;
-      this.#discard(next);
-      if (this.#inFlight.oldest?.recorded === true) this.bytes.giveBack(REQUEST_HEADER_LENGTH);
-    }
   }
 }

@@ -1,5 +1,7 @@
 import { Frontend } from '../../protocol/message-types.ts';
 import type { RequestCursor } from './request-cursor.ts';
+import { cutOf, without } from './request-body.ts';
+import type { Treatment } from './treatment.ts';
 
 /** A run of messages: data of one COPY, or commands. Offsets into the recording. */
 interface Segment {
@@ -14,8 +16,7 @@ interface Segment {
 
 /** What is to be sent next. */
 export interface CopyStep {
-  readonly from: number;
-  readonly to: number;
+  readonly bytes: Buffer;
   /** ReadyForQuerys that it will be answered with. */
   readonly owes: number;
 }
@@ -28,14 +29,18 @@ export interface CopyStep {
  */
 export class CopyFeeder {
   readonly #segments: Segment[] = [];
+  readonly #bytes: Buffer;
+  readonly #cut: ReturnType<typeof cutOf>;
   /** The request uses the extended protocol: after an error the mirror waits for a Sync. */
   readonly isExtended: boolean;
   #index = 0;
   #inCopy = false;
   #over = false;
 
-  constructor(cursor: RequestCursor) {
-    this.isExtended = cursor.bytes[cursor.start] !== Frontend.Query;
+  constructor(cursor: RequestCursor, treatment: Treatment | undefined) {
+    this.isExtended = !cursor.isQuery;
+    this.#bytes = cursor.bytes;
+    this.#cut = cutOf(treatment);
     const { bytes, end, skipFrom, skipTo } = cursor;
     for (let at = cursor.start; at < end;) {
       const messageEnd = cursor.messageEnd(at);
@@ -54,7 +59,7 @@ export class CopyFeeder {
       // A Sync that the server reads in copy-in mode is ignored.
       const owes = this.#inCopy ? 0 : segment.owes;
       if (segment.isData && segment.isComplete) this.#inCopy = false;
-      yield { from: segment.from, to: segment.to, owes };
+      yield { bytes: this.#bytesOf(segment), owes };
     }
   }
 
@@ -76,6 +81,12 @@ export class CopyFeeder {
   stop(): void {
     this.#over = true;
     this.#inCopy = false;
+  }
+
+  #bytesOf({ from, to }: Segment): Buffer {
+    const cut = this.#cut;
+    if (cut !== undefined && cut.from >= from && cut.from < to) return without(this.#bytes, from, to, cut);
+    return this.#bytes.subarray(from, to);
   }
 
   #append(type: number, from: number, to: number): void {

@@ -176,7 +176,7 @@ class Inspector {
         return true;
       }
       // It needs a block and had none: it fails on the mirror as it did on the source, and in a block it would not.
-      if (cursor.sqlstate === '25P01' && !this.#isPipeline()) return false;
+      if (cursor.sqlstate === '25P01' && this.#isRefusedAlone()) return false;
       return this.#forceErrored();
     }
     // The tag ROLLBACK without an error is that of a client's own ROLLBACK, unless the block had failed before.
@@ -197,22 +197,31 @@ class Inspector {
       this.#treat({ kind: 'wrap' });
       return this.#unsafe;
     }
-    if (leavesMore(statements) || (cursor.isSimple && movesSavepoints(statements))) {
+    if (leavesMore(statements) || (cursor.isQuery && movesSavepoints(statements))) {
       this.#unsafe = true;
       return true;
     }
     const controls = statements.filter(({ words }) => controlOf(words) !== Control.None);
-    if (!controls.some(({ words }) => commits(words))) return false;
     const closing = statements.at(-1);
-    if (controls.length > 1 || closing === undefined || controls[0] !== closing) {
+    if (closing === undefined) return false;
+    const alone = statements.length === 1;
+    if (!controls.some(({ words }) => commits(words))) {
+      // The source did not come to it; a mirror on which nothing failed would.
+      const isMissed = after === TransactionStatus.Failed && controlOf(closing.words) === Control.Rollback;
+      if (isMissed && !alone) this.#leaveOut(closing, alone);
+      return false;
+    }
+    if (controls.length > 1 || controls[0] !== closing) {
       this.#unsafe = true;
       return true;
     }
-    this.#leaveOut(closing, statements.length === 1);
-    return statements.length === 1;
+    // What failed stands behind it, and ran nothing: a Parse, a Bind.
+    if (cursor.committed) return false;
+    this.#leaveOut(closing, alone);
+    return alone;
   }
 
-  /** The closing statement of a failed request: its COMMIT must not reach the mirror, the rest of it does. */
+  /** The closing statement of a failed request must not reach the mirror, the rest of it does. */
   #leaveOut(closing: ExecutedStatement, alone: boolean): void {
     const stillFailed = cursor.statusAfter === TransactionStatus.Failed;
     if (alone) {
@@ -228,11 +237,12 @@ class Inspector {
     return cursor.statusAfter === TransactionStatus.InTransaction;
   }
 
-  /** Several statements by the extended protocol: some versions of PostgreSQL make a block of them, and others do not. */
-  #isPipeline(): boolean {
-    if (cursor.isSimple) return false;
+  /** Not CALL and kin; nor several statements by the extended protocol: some versions of PostgreSQL make a block of them. */
+  #isRefusedAlone(): boolean {
     const statements = this.#statements();
-    return statements.length > 1 && statements.every(({ words }) => controlOf(words) === Control.None);
+    if (statements.some(({ words }) => refusesBlock(words))) return false;
+    if (cursor.isQuery || statements.length < 2) return true;
+    return statements.some(({ words }) => controlOf(words) !== Control.None);
   }
 
   #statements(): ExecutedStatement[] {

@@ -248,7 +248,7 @@ export class Replayer implements ConnectionUser {
     const ahead = this.connection.statements.ahead(cursor, statements);
     if (ahead.length > 0) this.#sent.isMeasured = false;
     if ((flags & RequestFlag.CopyIn) !== 0) {
-      this.#copy = new CopyFeeder(cursor);
+      this.#copy = new CopyFeeder(cursor, treatment);
       this.#expect(cursor.sourceTime);
       if (ahead.length > 0) this.connection.send(Buffer.concat(ahead), 0, ahead.length);
       this.#feed(this.#copy);
@@ -317,9 +317,9 @@ export class Replayer implements ConnectionUser {
   // --- COPY
 
   #feed(copy: CopyFeeder): void {
-    for (const { from, to, owes } of copy.steps()) {
+    for (const { bytes, owes } of copy.steps()) {
       this.#sent.sent();
-      this.connection.send(this.#cursor.bytes.subarray(from, to), owes);
+      this.connection.send(bytes, owes);
     }
     if (!copy.isUnfinished) return;
     copy.stop();

@@ -1,6 +1,6 @@
 import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from '../record/record-stream.ts';
 import { DIGEST_LENGTH } from '../compare/digest-format.ts';
-import { TransactionStatus } from '../../protocol/message-types.ts';
+import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -75,6 +75,16 @@ export class RequestCursor {
 
   get errored(): boolean {
     return (this.flags & RequestFlag.Errored) !== 0;
+  }
+
+  /** It committed a transaction block, whatever came behind that. */
+  get committed(): boolean {
+    return (this.flags & RequestFlag.CommitTag) !== 0;
+  }
+
+  /** It begins with a Query, with the data of a COPY behind it or without. */
+  get isQuery(): boolean {
+    return this.bytes[this.start] === Frontend.Query;
   }
 
   /** Microseconds. */

@@ -11,7 +11,17 @@ import {
   rowValues,
   sync,
 } from '../../support/bytes.ts';
+import {
+  blockPipeline,
+  blocksWithin,
+  failedBlock,
+  failedCopy,
+  procedure,
+  savepoints,
+  vanishInChain,
+} from './blocks.ts';
 import type { RandomClient } from './random-client.ts';
+import { change, insert, read } from './statements.ts';
 
 /** Run on both sides before: what all clients need, and the tables of each. */
 export function schemaFor(clients: number): string {
@@ -21,6 +31,10 @@ export function schemaFor(clients: number): string {
       CREATE TABLE ${name}.item (id integer PRIMARY KEY, note text, amount integer NOT NULL DEFAULT 0, at text);
       CREATE TABLE ${name}.parent (id integer PRIMARY KEY);
       CREATE TABLE ${name}.child (id integer REFERENCES ${name}.parent DEFERRABLE INITIALLY DEFERRED);
+      CREATE PROCEDURE ${name}.put(first integer, then_fails boolean) LANGUAGE plpgsql AS $$ BEGIN
+        RAISE NOTICE 'put %', first;
+        INSERT INTO ${name}.item VALUES (first, 'kept'); COMMIT; INSERT INTO ${name}.item VALUES (first + 1, 'undone'); ROLLBACK;
+        INSERT INTO ${name}.item VALUES (first + 2, 'last'); IF then_fails THEN RAISE EXCEPTION 'no'; END IF; END $$;
       CREATE TABLE ${name}.counter (n integer); INSERT INTO ${name}.counter VALUES (0);
       GRANT ALL ON ALL TABLES IN SCHEMA ${name} TO plain;`;
   });
@@ -29,15 +43,6 @@ export function schemaFor(clients: number): string {
 
 /** One transaction, or a few that belong together; counts itself. */
 type Deed = (client: RandomClient) => Promise<void>;
-
-const insert = (c: RandomClient, id = c.newId(), note = ''): string =>
-  `INSERT INTO ${c.schema}.item (id, note, amount) VALUES (${id}, '${note}', ${c.random.below(1000)})`;
-const update = (c: RandomClient): string =>
-  `UPDATE ${c.schema}.item SET amount = amount + ${1 + c.random.below(9)} WHERE id = ${c.usedId()}`;
-const erase = (c: RandomClient): string => `DELETE FROM ${c.schema}.item WHERE id = ${c.usedId()}`;
-const read = (c: RandomClient): string =>
-  `SELECT * FROM ${c.schema}.item WHERE id <= ${c.usedId()} ORDER BY id LIMIT 5`;
-const change = (c: RandomClient): string => c.random.pick([insert, update, erase, read])(c);
 
 /**
  * More than PostgreSQL keeps back, so that it shows that the work has begun. Who goes, or cancels, while pgmirror still
@@ -67,6 +72,11 @@ const deeds: readonly (readonly [name: string, weight: number, deed: Deed])[] = 
     2,
     async (c) => c.runAll('BEGIN', insert(c), 'ROLLBACK AND CHAIN', insert(c), 'COMMIT AND CHAIN', insert(c), 'COMMIT'),
   ],
+  ['a chain whose client goes', 2, vanishInChain],
+  ['blocks that begin and end amid a query', 2, blocksWithin],
+  ['a procedure that commits', 2, procedure],
+  ['a pipeline with blocks in it', 3, blockPipeline],
+  ['a COPY that fails half-way', 2, failedCopy],
   ['savepoints', 5, savepoints],
   ['a failure at the end', 4, deferredFailure],
   ['a pipeline', 4, pipeline],
@@ -163,20 +173,6 @@ async function serializationFailure(c: RandomClient): Promise<void> {
   await c.run(more, '40001');
   await c.run('ROLLBACK');
   await c.run(more);
-}
-
-async function failedBlock(c: RandomClient): Promise<void> {
-  await c.runAll('BEGIN', insert(c), change(c));
-  await c.run('SELECT no_such_column', '42703');
-  if (c.random.below(2) === 0) await c.run(insert(c), '25P02');
-  await c.run(c.random.pick(['COMMIT', 'END', 'ROLLBACK']));
-}
-
-async function savepoints(c: RandomClient): Promise<void> {
-  const taken = c.newId();
-  await c.runAll('BEGIN', insert(c, taken), 'SAVEPOINT one', insert(c));
-  await c.run(insert(c, taken), '23505');
-  await c.runAll('ROLLBACK TO one', insert(c), 'RELEASE one', change(c), c.random.pick(['COMMIT', 'ROLLBACK']));
 }
 
 async function deferredFailure(c: RandomClient): Promise<void> {

@@ -75,6 +75,48 @@ describe('The answered requests of a transaction', () => {
     assert.equal(answered.isWhole, true);
   });
 
+  const bodyLengths = [1, 10, 2_500];
+  for (const before of bodyLengths) {
+    for (const behind of bodyLengths) {
+      it(`are cut behind the last commit that is not their end, of ${before} bytes, before others of ${behind}`, () => {
+        const shelf = new Shelf();
+        const answered = new AnsweredRequests(shelf, registry);
+        const commit = (body: string): RequestRecording => {
+          const request = shelf.request(body);
+          request.committed();
+          return request;
+        };
+        const kept = ['BEGIN', 'x'.repeat(before), 'y'.repeat(before)];
+        answered.add(shelf.request('BEGIN'), false);
+        answered.add(commit('x'.repeat(before)), false);
+        answered.add(commit('y'.repeat(before)), false);
+        for (let count = 0; count < 100; count += 1) answered.add(shelf.request('z'.repeat(behind)), false);
+        assert.deepEqual([answered.hasCommitted, answered.cutBehindCommit(), answered.count], [true, true, 3]);
+        assert.deepEqual(bodies(answered, ...kept.map(({ length }) => length)), kept);
+        answered.clear();
+        assert.deepEqual([shelf.out.size, answered.hasCommitted, answered.cutBehindCommit()], [0, false, false]);
+      });
+    }
+  }
+
+  it('are not cut where none committed, one was left out, or the commit was their end', () => {
+    const shelf = new Shelf();
+    const answered = new AnsweredRequests(shelf, registry);
+    const add = (isLast: boolean, recorded = true, commits = true): void => {
+      const request = shelf.request('COMMIT', recorded);
+      if (commits) request.committed();
+      answered.add(request, isLast);
+    };
+    add(false, true, false);
+    assert.equal(answered.cutBehindCommit(), false);
+    add(false, false, false);
+    add(false);
+    assert.equal(answered.cutBehindCommit(), false);
+    answered.clear();
+    add(true);
+    assert.deepEqual([answered.hasCommitted, answered.cutBehindCommit()], [true, false]);
+  });
+
   it('keep the unnamed statement that they need until they are cleared', () => {
     const shelf = new Shelf();
     const answered = new AnsweredRequests(shelf, registry);

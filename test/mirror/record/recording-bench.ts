@@ -234,7 +234,7 @@ export class RecordingBench {
   async connect(): Promise<void> {
     const before = this.mirror.told.length;
     this.desk.connect(this.mirror.path);
-    await eventually(() => this.mirror.told.slice(before).includes('hello 3 3'), { intervalMs: 2 });
+    await eventually(() => this.mirror.told.slice(before).includes('hello 4 3'), { intervalMs: 2 });
   }
 
   client(user = 'anna', settings = ParameterSet.empty): RecordedClient {

@@ -452,7 +452,7 @@ describe('prepared statements', () => {
     }
     await bench.mirror.received(3);
     assert.deepEqual(bench.mirror.told, [
-      'hello 3 3',
+      'hello 4 3',
       'client 1 shop anna',
       'statement 1 pm_1 select 1',
       'transaction of 1',
@@ -667,6 +667,47 @@ describe('a transaction that is not mirrored', () => {
     client.send(COMMIT);
     client.recorder.aborted();
     assert.deepEqual(bench.drops(), { aborted: 1 });
+  });
+
+  describe('that is a chain of blocks', () => {
+    const CHAIN = query('commit and chain');
+    const committed = msg('C', cstr('COMMIT'));
+    const chained = async (t: TestContext): Promise<[RecordingBench, RecordedClient]> => {
+      const bench = await RecordingBench.start(t);
+      const client = bench.client();
+      client.run('T', BEGIN);
+      client.send(CHAIN);
+      client.recorder.completed(committed, 0, committed.length);
+      client.ready('T');
+      return [bench, client];
+    };
+
+    it('is handed over up to its last commit where its end was not seen', async (t) => {
+      const [bench, client] = await chained(t);
+      client.run('T', INSERT);
+      client.send(INSERT);
+      client.recorder.closed();
+      const [transaction] = await bench.mirror.received(1);
+      assert.deepEqual(
+        requestsOf(transaction!).map(({ statuses, messages }) => [statuses, messages]),
+        [
+          ['IT', BEGIN],
+          ['TT', CHAIN],
+        ],
+      );
+      assert.equal(transaction!.flags, TransactionFlag.Committed);
+      await bench.acknowledgeAll();
+      assert.deepEqual([bench.drops(), bench.counts().total, bench.bytes.used], [{}, 1, 0]);
+    });
+
+    it('is committed although its last block is rolled back', async (t) => {
+      const [bench, client] = await chained(t);
+      client.send(query('rollback'));
+      client.recorder.rolledBack();
+      client.ready('I');
+      const [transaction] = await bench.mirror.received(1);
+      assert.deepEqual([transaction!.flags, requestsOf(transaction!).length], [TransactionFlag.Committed, 3]);
+    });
   });
 
   it('is aborted when its client goes in its midst, which is told to the mirror process', async (t) => {

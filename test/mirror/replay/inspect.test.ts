@@ -75,6 +75,29 @@ describe('outcome forcing', () => {
       ['unsafe'],
       [simple('BEGIN; SELECT 1/0; ROLLBACK; INSERT INTO t VALUES (1)', 'IE', '22012')],
     ],
+    ['a ROLLBACK behind what failed', ['cut'], [simple('SELECT 1/0; ROLLBACK', 'TE', '22012')]],
+    [
+      'a block and its ROLLBACK, of which something failed',
+      ['cut'],
+      [simple('BEGIN; SELECT 1/0; ABORT', 'IE', '22012')],
+    ],
+    [
+      'a COMMIT before a Parse that failed',
+      ['send'],
+      [
+        {
+          messages: [bind('', 'commit'), execute(''), parse('', 'SELECT'), sync],
+          statuses: 'TI',
+          sqlstate: '42601',
+          flags: RequestFlag.CommitTag,
+        },
+      ],
+    ],
+    [
+      'a SAVEPOINT behind a COPY that failed',
+      ['unsafe'],
+      [{ messages: [query('COPY t FROM STDIN; SAVEPOINT a'), msg('c')], statuses: 'TE', sqlstate: '23505' }],
+    ],
     ['a SAVEPOINT before what failed', ['send'], [simple('BEGIN; SAVEPOINT a; SELECT 1/0', 'IE', '22012')]],
     ['a SAVEPOINT behind what failed', ['unsafe'], [simple('SELECT 1/0; SAVEPOINT a', 'TE', '22012')]],
     ['a RELEASE behind what failed', ['unsafe'], [simple('SELECT 1/0; RELEASE a', 'TE', '22012')]],
@@ -99,6 +122,7 @@ describe('outcome forcing', () => {
       ['unsafe'],
       [simple('BEGIN', 'IT'), simple('COMMIT; CALL p()', 'TI', '22012'), simple('NOTIFY a; SELECT 1')],
     ],
+    ['CALL that failed for want of a block', ['unsafe'], [simple('CALL p()', 'II', '25P01')]],
     ['DO that failed in a block', ['send'], [simple('DO $$ $$', 'TE', '22012')]],
     [
       'CREATE INDEX CONCURRENTLY that failed',
