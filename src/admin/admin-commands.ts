@@ -1,9 +1,10 @@
 import type { AdminAnswer } from './admin-answer.ts';
 import type { AdminHost } from './admin-host.ts';
 import { editDistance, nearestName } from '../config/nearest-name.ts';
+import { generalSetting } from '../config/set-general.ts';
 import { explain } from './explain.ts';
 import { showClients, showServers } from './show-connections.ts';
-import { showConfig, showVersion } from './show-config.ts';
+import { keyOfPgBouncer, showConfig, showVersion } from './show-config.ts';
 import { showDatabases, showLists, showUsers } from './show-databases.ts';
 import { showMirrors } from './show-mirrors.ts';
 import { showPools } from './show-pools.ts';
@@ -53,11 +54,7 @@ const commands: readonly { readonly syntax: string; readonly pattern: RegExp; re
     pattern: /^set\s+exposure\s*(?:=|\bto\b)\s*(\S+)\s+for\s+mirror\s+(.+)$/i,
     run: setMirrorExposure,
   },
-  {
-    syntax: 'SET mirror_exposure = share',
-    pattern: /^set\s+mirror_exposure\s*(?:=|\bto\b)\s*(\S+)$/i,
-    run: setGeneralExposure,
-  },
+  { syntax: 'SET key = value', pattern: /^set\s+(?:session\s+)?(\w+)\s*(?:=|\bto\b)\s*(.+)$/is, run: setGeneral },
   { syntax: 'DISABLE MIRROR name', pattern: /^disable\s+mirror\s+(.+)$/i, run: disable },
   { syntax: 'ENABLE MIRROR name', pattern: /^enable\s+mirror\s+(.+)$/i, run: enable },
   { syntax: 'RESET MIRROR name', pattern: /^reset\s+mirror\s+(.+)$/i, run: resetMirror },
@@ -76,14 +73,7 @@ export async function runAdminCommand(host: AdminHost, text: string): Promise<Ad
       return { kind: 'error', code: 'XX000', message: error instanceof Error ? error.message : String(error) };
     }
   }
-  // Drivers and tools set what they need before they ask anything.
-  if (
-    /^set\s+(?:session\s+)?(?:application_name|client_encoding|datestyle|extra_float_digits|client_min_messages|standard_conforming_strings|timezone)\b/i.test(
-      text,
-    )
-  ) {
-    return { kind: 'done', tag: 'SET' };
-  }
+  if (setsWhatDriversNeed(text)) return { kind: 'done', tag: 'SET' };
   const list = commands.map(({ syntax }) => syntax).join(', ');
   return {
     kind: 'error',
@@ -91,6 +81,13 @@ export async function runAdminCommand(host: AdminHost, text: string): Promise<Ad
     message: `unknown command: ${shortened(text)}`,
     hint: `Commands are: ${list}.`,
   };
+}
+
+/** Drivers and tools set what they need before they ask anything. */
+function setsWhatDriversNeed(text: string): boolean {
+  return /^\s*set\s+(?:session\s+)?(?:application_name|client_encoding|datestyle|extra_float_digits|client_min_messages|standard_conforming_strings|time\s*zone)\b/i.test(
+    text,
+  );
 }
 
 function shortened(text: string): string {
@@ -151,19 +148,21 @@ function tellPools(host: AdminHost, what: 'resume' | 'reconnect' | 'kill', name:
   return { kind: 'done', tag: what.toUpperCase() };
 }
 
-async function setGeneralExposure(host: AdminHost, value = ''): Promise<AdminAnswer> {
-  const share = shareOf(value);
-  if (typeof share !== 'number') return share;
-  await host.setGeneralExposure(share);
-  return { kind: 'done', tag: 'SET' };
-}
-
 async function setMirrorExposure(host: AdminHost, value = '', name = ''): Promise<AdminAnswer> {
   const share = shareOf(value);
   if (typeof share !== 'number') return share;
   const destination = mirrorOf(host, name);
   if (typeof destination !== 'string') return destination;
   await host.setExposure(destination, share);
+  return { kind: 'done', tag: 'SET' };
+}
+
+async function setGeneral(host: AdminHost, name = '', value = ''): Promise<AdminAnswer> {
+  const key = keyOfPgBouncer(name.toLowerCase());
+  if (setsWhatDriversNeed(`SET ${key}`)) return { kind: 'done', tag: 'SET' };
+  const result = generalSetting(host.config, key, value.replace(/^(['"])(.*)\1$/s, '$2'));
+  if ('refusal' in result) return { kind: 'error', ...result.refusal };
+  await host.setGeneral(result.setting);
   return { kind: 'done', tag: 'SET' };
 }
 

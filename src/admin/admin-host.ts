@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import type { GeneralSetting } from '../config/set-general.ts';
 import type { MirrorCounts } from '../mirror/record/mirror-counters.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
 import type { MirrorState } from '../mirror/replay/mirror-process-messages.ts';
@@ -42,8 +43,8 @@ export interface AdminHost {
   /** Reads both files again: the changed keys that take effect at the next start. Rejects with the reason why nothing was changed. */
   reload(): Promise<readonly string[]>;
   shutdown(): void;
-  /** Settings that hold until the next reload; the first for mirrors without an exposure of their own. */
-  setGeneralExposure(exposure: number): Promise<void>;
+  /** Settings that hold until the next reload; the second goes before `mirror_exposure`. */
+  setGeneral(setting: GeneralSetting): Promise<void>;
   setExposure(destination: string, exposure: number): Promise<void>;
   setEnabled(destination: string, enabled: boolean): Promise<void>;
   /** The destination is a fresh copy of its source: what was missed before counts no more. */

@@ -3,12 +3,23 @@ import { isReloadable } from '../config/differences.ts';
 import type { AdminAnswer } from './admin-answer.ts';
 import type { AdminHost } from './admin-host.ts';
 
+/** PgBouncer's names of keys that mean the same here. */
+const PGBOUNCER_KEYS = {
+  max_client_conn: 'max_client_connections',
+  pool_mode: 'pooler_mode',
+} as const;
+
+/** The key of `[general]` that such a name stands for, or the name itself. */
+export function keyOfPgBouncer(name: string): string {
+  return Object.hasOwn(PGBOUNCER_KEYS, name) ? PGBOUNCER_KEYS[name as keyof typeof PGBOUNCER_KEYS] : name;
+}
+
 /** What tools made for PgBouncer look for under its own names. */
 function pgBouncerNames({ config: { general } }: AdminHost): (string | null)[][] {
   const names: readonly (readonly [string, string | number, keyof typeof general | undefined])[] = [
-    ['max_client_conn', general.max_client_connections, 'max_client_connections'],
+    ['max_client_conn', general.max_client_connections, PGBOUNCER_KEYS.max_client_conn],
     ['max_user_connections', 0, undefined],
-    ['pool_mode', general.pooler_mode, 'pooler_mode'],
+    ['pool_mode', general.pooler_mode, PGBOUNCER_KEYS.pool_mode],
     ['reserve_pool_size', 0, undefined],
     ['listen_addr', general.host, 'host'],
     ['listen_port', general.port, 'port'],

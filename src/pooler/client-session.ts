@@ -68,6 +68,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     this.#client = options.client;
     this.link = new SessionLink(options);
     this.#timeouts = new SessionTimeouts(options.limits);
+    // Times are read when they count; what is said of messages and statements here holds for the whole session.
     const { limits, absentName } = options;
     this.#requests = new RequestRelay(this.link, options.assembly, { ...limits, absentName });
     this.#answers = new AnswerRelay(this.link, this.#requests, {
@@ -120,7 +121,6 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     }
     const server = this.link.server;
     if (server === undefined || server.state.answers.requests === 0) return;
-    this.link.recorder?.cancelled();
     this.cancelServer(server);
   }
 
@@ -369,7 +369,9 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     this.options.pool.leave(this);
   }
 
+  /** Asks the server to cancel what it does; whoever wanted it so, a mirror's is cancelled as late. */
   cancelServer(server: Server): void {
+    this.link.recorder?.cancelled();
     sendCancel(server, this.options.limits.cancelTimeoutMs);
   }
 }

@@ -42,7 +42,8 @@ const SHUTDOWN: ErrorFields = {
 export class Pooler {
   readonly #host: PoolerHost;
   #options: PoolerOptions;
-  #sessionLimits: SessionLimits;
+  /** One object for all sessions: what changes in it counts for those that are there, too. */
+  readonly #sessionLimits: SessionLimits;
   #directory: Directory;
   readonly #pools: Pools;
   readonly #registry: StatementRegistry;
@@ -124,7 +125,7 @@ export class Pooler {
     const directory = await Directory.derive(options, this.#host.mockSecret);
     this.#reception.configure(options);
     this.#options = options;
-    this.#sessionLimits = sessionLimits(options.limits);
+    Object.assign(this.#sessionLimits, sessionLimits(options.limits));
     this.#directory = directory;
     this.#lookedUp.clear();
     for (const session of this.#clients.sessions) {
@@ -388,7 +389,6 @@ export class Pooler {
   }
 }
 
-/** One object for all sessions. */
 function sessionLimits(limits: PoolerLimits): SessionLimits {
   return { ...limits, cancelTimeoutMs: limits.connectTimeoutMs };
 }

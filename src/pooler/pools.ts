@@ -18,7 +18,8 @@ export interface NamedPool {
   readonly user: string;
   readonly pool: Pool<ServerSession>;
   readonly desk: WelcomeDesk;
-  readonly mode: PoolerMode;
+  /** Of clients that log in now. */
+  mode: PoolerMode;
   /** What its connections count against. */
   readonly budgets: PoolBudgets;
 }
@@ -101,7 +102,10 @@ export class Pools {
   /** Applies changed options to a pool that exists. */
   reconfigure(user: string, database: PoolerDatabase, route: PoolerRoute, limits: PoolerLimits): void {
     const key = poolKey(database.name, user);
-    this.#pools.get(key)?.pool.reconfigure(poolOptions(database, route, limits, this.#learntFor(key, user, route)));
+    const named = this.#pools.get(key);
+    if (named === undefined) return;
+    named.mode = route.mode;
+    named.pool.reconfigure(poolOptions(database, route, limits, this.#learntFor(key, user, route)));
   }
 
   /** Takes note of what a client showed at its login: connections are opened with it from now on. */

@@ -6,10 +6,8 @@ import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
 import type { MirrorTargetConfig, SourceLogin } from '../mirror/replay/mirror-process-messages.ts';
 import { resetsAlways, serverParameters } from './thread-config.ts';
 
-/** What `SET` and `DISABLE MIRROR` changed; exposures hold until the next reload. */
+/** What was changed of single mirrors while they run; exposures hold until the next reload. */
 export interface MirrorOverrides {
-  /** For mirrors without an exposure of their own. */
-  generalExposure: number | undefined;
   /** By destination. */
   readonly exposures: Map<string, number>;
   /** Destinations that were disabled. */
@@ -41,11 +39,8 @@ export class MirrorIds {
 }
 
 /** The exposure that counts for a mirror. */
-export function exposureOf(mirror: MirroringConfig, config: Config, overrides: MirrorOverrides): number {
-  const own = overrides.exposures.get(mirror.destination_db);
-  if (own !== undefined) return own;
-  const given = config.given.includes(`mirroring[${mirror.source_db} -> ${mirror.destination_db}].exposure`);
-  return given ? mirror.exposure : (overrides.generalExposure ?? mirror.exposure);
+export function exposureOf(mirror: MirroringConfig, overrides: MirrorOverrides): number {
+  return overrides.exposures.get(mirror.destination_db) ?? mirror.exposure;
 }
 
 /** Mirrors as the pooler threads see them. */
@@ -58,18 +53,17 @@ export function mirrorRoutes(config: Config, ids: MirrorIds, overrides: MirrorOv
     maxTransactionSize: mirror.max_transaction_size,
     enabled: !overrides.disabled.has(mirror.destination_db),
     ...(mirror.compare ? { compareSample: mirror.compare_sample } : {}),
-    ...selectionOf(controlled(config.mirroring, mirror) ?? mirror, config, overrides),
+    ...selectionOf(controlled(config.mirroring, mirror) ?? mirror, overrides),
   }));
 }
 
 /** Which transactions a mirror takes, by what is known when they begin. */
 function selectionOf(
   mirror: MirroringConfig,
-  config: Config,
   overrides: MirrorOverrides,
 ): Pick<MirrorRoute, 'exposure' | 'sticky' | 'users' | 'applicationNames'> {
   return {
-    exposure: exposureOf(mirror, config, overrides),
+    exposure: exposureOf(mirror, overrides),
     sticky: mirror.sticky,
     users: mirror.users && new Set(mirror.users),
     applicationNames: mirror.application_names && new Set(mirror.application_names),

@@ -4,6 +4,7 @@ import { runAdminCommand } from '../admin/admin-commands.ts';
 import type { AdminHost, MirrorView, Plans } from '../admin/admin-host.ts';
 import type { Config } from '../config/config.ts';
 import { differences, keepingWhatNeedsRestart } from '../config/differences.ts';
+import { withSetting, type GeneralSetting } from '../config/set-general.ts';
 import type { HttpServer } from '../http/http-server.ts';
 import type { Readiness } from '../http/http-host.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
@@ -58,7 +59,7 @@ export class Supervisor implements AdminHost {
   readonly #prepared = new PreparedLedger();
   /** Names this pgmirror among all. */
   readonly #instance = randomBytes(16).toString('hex');
-  readonly #overrides: MirrorOverrides = { generalExposure: undefined, exposures: new Map(), disabled: new Set() };
+  readonly #overrides: MirrorOverrides = { exposures: new Map(), disabled: new Set() };
   readonly #threads: PoolerThreads;
   readonly #view: TrafficView;
   readonly #plans = new QueryPlans(() => this.#config);
@@ -171,7 +172,6 @@ export class Supervisor implements AdminHost {
     await this.#change(
       () => {
         this.#config = keepingWhatNeedsRestart(this.#config, after);
-        this.#overrides.generalExposure = undefined;
         this.#overrides.exposures.clear();
         this.#logger.level = after.general.log_level;
       },
@@ -185,8 +185,12 @@ export class Supervisor implements AdminHost {
     this.#onShutdown();
   }
 
-  async setGeneralExposure(exposure: number): Promise<void> {
-    await this.#change(() => (this.#overrides.generalExposure = exposure));
+  async setGeneral(setting: GeneralSetting): Promise<void> {
+    await this.#change(() => {
+      this.#config = withSetting(this.#config, setting);
+      this.#logger.level = this.#config.general.log_level;
+    });
+    this.#logger.info(setting, 'changed until the next reload');
   }
 
   async setExposure(destination: string, exposure: number): Promise<void> {
@@ -243,7 +247,7 @@ export class Supervisor implements AdminHost {
       const base = {
         source: mirror.source_db,
         destination: mirror.destination_db,
-        exposure: exposureOf(mirror, this.#config, this.#overrides),
+        exposure: exposureOf(mirror, this.#overrides),
         ...this.#stateOf(mirror.destination_db, statuses.get(id)),
       };
       const mine = counts.filter((entry) => entry.mirror === id);

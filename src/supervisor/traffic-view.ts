@@ -62,7 +62,7 @@ export class TrafficView implements HttpHost {
       return mirrorFigures({
         mirror,
         ...stateOf(mirror.destination_db, overrides, live.has(id) ? status : undefined),
-        exposure: exposureOf(mirror, config, overrides),
+        exposure: exposureOf(mirror, overrides),
         counts: counts.filter((entry) => entry.mirror === id),
         errors: errorsOf(id, snapshots, counters),
         status,

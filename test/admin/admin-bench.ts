@@ -64,7 +64,7 @@ export function fakeHost(t: TestContext, options: Partial<AdminHost> = {}): Admi
       return [];
     },
     shutdown: () => void calls.push('shutdown'),
-    setGeneralExposure: note('setGeneralExposure'),
+    setGeneral: async ({ key, value }) => void calls.push(`setGeneral ${key} ${value}`),
     setExposure: note('setExposure'),
     setEnabled: note('setEnabled'),
     resetMirror: note('resetMirror'),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { inReverse } from '../support/cleanup.ts';
@@ -35,6 +36,35 @@ describe('The admin database', () => {
     assert.equal((await mirrored.counts('fixed')).exposure, 0.9);
     await mirrored.pgmirror.admin('RELOAD');
     assert.equal((await mirrored.counts('shadow')).exposure, 1);
+  });
+
+  it('changes with SET a key of [general], for who is there already, until the next reload', async () => {
+    const { pgmirror } = mirrored;
+    const shown = async (): Promise<unknown[]> => {
+      const config = await pgmirror.admin('SHOW CONFIG');
+      const pools = await pgmirror.admin('SHOW POOLS');
+      return [
+        ...['pooler_mode', 'client_idle_timeout'].map((key) => config.find((row) => row['key'] === key)?.['value']),
+        pools.find((row) => row['database'] === 'app')?.['pool_mode'],
+      ];
+    };
+    await withClient(mirrored.url, async (client) => {
+      await client.query('SELECT 1');
+      const [error] = await Promise.all([once(client, 'error'), pgmirror.admin('SET client_idle_timeout = 100')]);
+      assert.match(String(error), /client_idle_timeout/);
+    });
+    await pgmirror.admin("SET pool_mode = 'statement'");
+    assert.deepEqual(await shown(), ['statement', '100', 'statement']);
+    await pgmirror.admin('RELOAD');
+    assert.deepEqual(await shown(), ['transaction', '0', 'transaction']);
+  });
+
+  it('changes nothing with a SET that is wrong, and says why', async () => {
+    const { pgmirror } = mirrored;
+    await assert.rejects(pgmirror.admin('SET default_pool_size = many'), { code: '22023' });
+    await assert.rejects(pgmirror.admin('SET port = 1'), { code: '55P02' });
+    await assert.rejects(pgmirror.admin('SET pool = 1'), { code: '42704' });
+    assert.deepEqual(await mirrored.query('SELECT 1 AS one'), [{ one: 1 }]);
   });
 
   it('moves one mirror with SET exposure … FOR MIRROR, whole transactions at a time', async () => {

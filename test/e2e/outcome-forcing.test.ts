@@ -153,6 +153,18 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     assert.deepEqual({ replayed, errors }, { replayed: 1, errors: 0 });
   });
 
+  it('a statement that query_timeout cancelled is cancelled on the mirror, too', async (t) => {
+    await mirrored.pgmirror.admin('SET query_timeout = 200');
+    t.after(() => mirrored.pgmirror.admin('SET query_timeout = 0'));
+    const client = await login(inReverse(t));
+    client.send(queryMessage('INSERT INTO item SELECT 1 FROM pg_sleep(60)'));
+    await client.readUntil('E');
+    await eventually(async () => (await mirrored.counts()).total === 1);
+    assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
+    const { mirrored: replayed, errors } = await mirrored.counts();
+    assert.deepEqual({ replayed, errors }, { replayed: 1, errors: 0 });
+  });
+
   it('a block whose client vanished is dropped', async (t) => {
     const client = await login(inReverse(t));
     await client.query('BEGIN');

@@ -38,7 +38,7 @@ function config(t: TestContext, text = mirroring()): Config {
 }
 
 function overrides(options: Partial<MirrorOverrides> = {}): MirrorOverrides {
-  return { generalExposure: undefined, exposures: new Map(), disabled: new Set(), ...options };
+  return { exposures: new Map(), disabled: new Set(), ...options };
 }
 
 describe('the number of a mirror', () => {
@@ -78,21 +78,13 @@ describe('the exposure of a mirror', () => {
   const cases: readonly (readonly [string, string, Partial<MirrorOverrides>, number])[] = [
     ['the general one', mirroring(), {}, 0.5],
     ['its own', mirroring('exposure = 0.2'), {}, 0.2],
-    ['what SET mirror_exposure said, without one of its own', mirroring(), { generalExposure: 0.3 }, 0.3],
-    ['its own, whatever SET mirror_exposure said', mirroring('exposure = 0.2'), { generalExposure: 0.3 }, 0.2],
     ['what SET exposure said of it', mirroring('exposure = 0.2'), { exposures: new Map([['app_new', 0]]) }, 0],
     ['not what SET exposure said of another', mirroring(), { exposures: new Map([['app', 0.9]]) }, 0.5],
-    [
-      'what SET exposure said of it before what SET mirror_exposure said',
-      mirroring(),
-      { generalExposure: 0.3, exposures: new Map([['app_new', 0.4]]) },
-      0.4,
-    ],
   ];
   for (const [what, text, changed, expected] of cases) {
     it(`is ${what}`, (t) => {
       const one = load(t, `[general]\nmirror_exposure = 0.5\n${TWO_DATABASES}${text}`, USERS);
-      assert.equal(exposureOf(one.mirroring[0]!, one, overrides(changed)), expected);
+      assert.equal(exposureOf(one.mirroring[0]!, overrides(changed)), expected);
       assert.equal(mirrorRoutes(one, new MirrorIds(), overrides(changed))[0]?.exposure, expected);
     });
   }

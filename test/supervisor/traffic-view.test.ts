@@ -29,7 +29,7 @@ function viewOf(current: () => Config, mirrorChild: MirrorChild, ids = new Mirro
     version: '1',
     ids,
     counters: new CounterBook(),
-    overrides: { generalExposure: undefined, exposures: new Map(), disabled: new Set() },
+    overrides: { exposures: new Map(), disabled: new Set() },
     config: current,
     mirrorChild: () => mirrorChild,
     snapshots: () => Promise.resolve([]),
