@@ -103,12 +103,11 @@ export class PoolerThreads {
     };
   }
 
-  /** Starts all; the port they listen on. Rejects with the error of the first that cannot. */
-  async start(): Promise<number> {
-    let port = 0;
-    // One after the other: the first to fail is the one that is reported.
-    for (let thread = 0; thread < this.#count; thread++) port = (await this.#startThread(thread)) || port;
-    return port;
+  /** Starts all at once, and settles when all listen. Rejects with the error of the first, by number, that cannot. */
+  async start(): Promise<void> {
+    const starts = Array.from({ length: this.#count }, (_, thread) => this.#startThread(thread));
+    const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   /** Bytes recorded and not finished, in all threads. */

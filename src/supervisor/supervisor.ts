@@ -125,8 +125,8 @@ export class Supervisor implements AdminHost {
     const { host, port, workers } = this.#config.general;
     await this.#claimAddresses();
     await this.#startHttp();
-    this.#startMirrorChild();
-    await this.#threads.start();
+    // Clients are let in whether or not there is a mirror process yet: it is what is started last.
+    await Promise.all([this.#threads.start(), this.#startMirrorChild()]);
     this.#state = 'running';
     const where = this.#listenFds.length === 0 ? { host, port } : { sockets: this.#listenFds.length };
     this.#logger.info({ ...where, workers, mirrors: this.#config.mirroring.length }, 'listening');
@@ -318,7 +318,7 @@ export class Supervisor implements AdminHost {
   }
 
   /** There is no mirror process as long as there are no mirrors. */
-  #startMirrorChild(): void {
+  async #startMirrorChild(): Promise<void> {
     if (this.#mirrorChild !== undefined || this.#config.mirroring.length === 0) return;
     this.#mirrorChild = new MirrorChild(this.#mirrorConfig(), {
       logger: this.#logger,
@@ -339,7 +339,7 @@ export class Supervisor implements AdminHost {
     const before = this.#mirrorConfig();
     change();
     const after = this.#mirrorConfig();
-    this.#startMirrorChild();
+    await this.#startMirrorChild();
     const kept = new Set(after.targets.map(({ id }) => id));
     const removed = before.targets.filter(({ id }) => !kept.has(id));
     await this.#mirrorChild?.configure({ ...after, targets: [...after.targets, ...removed] }, look);
