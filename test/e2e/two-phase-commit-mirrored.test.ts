@@ -67,6 +67,23 @@ describe('A two-phase commit', () => {
     assert.deepEqual(await mirrored.onMirror(prepared), []);
   });
 
+  it('does not wait for the connections of those who wait for its locks', async (t) => {
+    const sizes = { mirror: { pool_size: 2 }, mirroring: { timeout: 5_000 } };
+    const mirrored = await Mirrored.start(inReverse(t), { source, mirror }, { schema, ...sizes });
+    await mirrored.query('INSERT INTO item VALUES (0)');
+    const change = 'UPDATE item SET id = id + 1';
+    await withClient(mirrored.url, async (client) => {
+      // The mirror is still at it when the rest has come there.
+      for (const text of ['BEGIN', change, 'SELECT pg_sleep(0.5)', `PREPARE TRANSACTION 'held'`])
+        await client.query(text);
+      await client.query('SELECT 1');
+      await client.query(`COMMIT PREPARED 'held'`);
+      await Promise.all(Array.from({ length: 4 }, async () => mirrored.query(change)));
+    });
+    const { mirrored: replayed, errors } = await mirrored.drained();
+    assert.deepEqual([replayed, errors, await ids(mirrored)], [8, 0, [5]]);
+  });
+
   it('has the fate of its first half, sent together with it, too', async (t) => {
     const mirrored = await start(inReverse(t), { exposure: 0.5 });
     const { host, port } = mirrored.pgmirror;

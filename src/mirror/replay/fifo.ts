@@ -31,6 +31,13 @@ export class Fifo<T> {
     return item;
   }
 
+  /** Takes one out from wherever it stands; false where it is not there. */
+  remove(item: T): boolean {
+    const at = this.#items.indexOf(item, this.#head);
+    if (at >= 0) this.#items.splice(at, 1);
+    return at >= 0;
+  }
+
   /** Takes out everything. */
   drain(): T[] {
     const items = this.#items.slice(this.#head) as T[];

@@ -24,6 +24,8 @@ export class Lane {
   isWaitingForOthers = false;
   /** So many milliseconds it may still wait for other lanes (`turns.ts`). */
   patience = PATIENCE_MS;
+  /** So many in the queue end a transaction that is prepared: others may wait for what it has locked. */
+  endings = 0;
   /** Stands in the pool's line. */
   isWaiting = false;
   /** Holds what the client's session left on the mirror. */
@@ -34,6 +36,15 @@ export class Lane {
   constructor(user: string, pool: MirrorPool) {
     this.user = user;
     this.pool = pool;
+  }
+
+  /** A transaction of it was finished or dropped: why it was to be dropped when its turn came, if it was. */
+  over(transaction: MirroredTransaction): DropReason | undefined {
+    if (this.running === transaction) this.running = undefined;
+    if (transaction.twoPhase?.ends === true) this.endings--;
+    const reason = this.doomed.get(transaction);
+    if (reason !== undefined) this.doomed.delete(transaction);
+    return reason;
   }
 
   get isEmpty(): boolean {

@@ -67,7 +67,7 @@ export class PooledConnection implements ReplayObserver {
 
 /**
  * The connections of one login to a mirror. At most `size` of them serve lanes by turns, the last one used first; lanes
- * wait in one line, first come, first served, so none holds up another. Those of pinned lanes count apart.
+ * wait in one line, first come, first served, so none holds up another. Connections of pinned lanes count apart.
  */
 export class MirrorPool {
   readonly owner: PoolOwner;
@@ -76,6 +76,8 @@ export class MirrorPool {
   readonly #all = new Set<PooledConnection>();
   readonly #pinned = new Set<PooledConnection>();
   readonly #waiting = new Fifo<Lane>();
+  /** Those that stand before all others. */
+  readonly #waitingFirst = new Fifo<Lane>();
   #opening = 0;
   size: number;
   pinnedSize: number;
@@ -103,10 +105,14 @@ export class MirrorPool {
     else this.grow();
   }
 
-  /** Puts the lane at the end of the line; somebody is about to serve it. */
+  /**
+   * Puts the lane at the end of the line; somebody is about to serve it. One that ends what is prepared on the mirror goes
+   * before all others: whoever has a connection may wait for the locks of that.
+   */
   line(lane: Lane): void {
     lane.isWaiting = true;
-    this.#waiting.push(lane);
+    if (lane.endings > 0) this.#waitingFirst.push(lane);
+    else this.#waiting.push(lane);
   }
 
   /** Gives a connection that is free to the first lane in line, or keeps it. */
@@ -117,7 +123,7 @@ export class MirrorPool {
       return;
     }
     for (;;) {
-      const lane = this.#waiting.shift();
+      const lane = this.#waitingFirst.shift() ?? this.#waiting.shift();
       if (lane === undefined) break;
       lane.isWaiting = false;
       if (this.run(lane, connection)) return;
@@ -151,6 +157,12 @@ export class MirrorPool {
     // Its place in the pool is free.
     this.grow();
     return true;
+  }
+
+  /** More has come for a lane in line: it may belong before the others now. */
+  hasten(lane: Lane): void {
+    if (lane.endings === 0 || !this.#waiting.remove(lane)) return;
+    this.#waitingFirst.push(lane);
   }
 
   opened(server: LoggedInServer, options: { preparedStatementsLimit: number }): void {
@@ -188,7 +200,7 @@ export class MirrorPool {
 
   /** The lanes in line, which stand there no longer. */
   takeWaiting(): Lane[] {
-    const lanes = this.#waiting.drain();
+    const lanes = [...this.#waitingFirst.drain(), ...this.#waiting.drain()];
     for (const lane of lanes) lane.isWaiting = false;
     return lanes;
   }
@@ -197,9 +209,7 @@ export class MirrorPool {
   reviewWaiting(): void {
     const lanes = this.takeWaiting();
     for (const lane of lanes) {
-      if (!this.owner.review(lane)) continue;
-      lane.isWaiting = true;
-      this.#waiting.push(lane);
+      if (this.owner.review(lane)) this.line(lane);
     }
   }
 
@@ -214,7 +224,7 @@ export class MirrorPool {
   grow(): void {
     const size = this.owner.access.isOnTrial ? Math.min(1, this.size) : this.size;
     const places = size - (this.#all.size - this.#pinned.size) - this.#opening;
-    const wanted = Math.min(this.#waiting.length - this.#opening, places);
+    const wanted = Math.min(this.#waitingFirst.length + this.#waiting.length - this.#opening, places);
     for (let i = 0; i < wanted; i++) this.#open(false);
   }
 

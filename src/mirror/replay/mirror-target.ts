@@ -26,7 +26,6 @@ import { Turns } from './turns.ts';
 /** How often transactions that are prepared and that nobody ends are looked for. */
 const CLEAN_MS = 5000;
 const SESSION_FLAGS = TransactionFlag.NeedsSession | TransactionFlag.KeepsSession;
-const NONE: readonly string[] = [];
 
 /**
  * One mirror: its access (whether it can and may be used), its pools (one for each login), its lanes.
@@ -149,6 +148,7 @@ export class MirrorTarget implements MirrorPoolsHost {
   accept(transaction: MirroredTransaction, lane: Lane, refusal: DropReason | 0): void {
     const reason = refusal || this.#reasonToRefuse(lane);
     const { twoPhase } = transaction;
+    if (twoPhase?.ends === true) lane.endings++;
     if (reason !== 0 && lane.isEmpty) return this.#dropFrom(lane, transaction, reason);
     if (reason !== 0) lane.doomed.set(transaction, reason);
     else if (twoPhase?.ends === true) this.#prepared.ends(twoPhase.gid);
@@ -165,6 +165,7 @@ export class MirrorTarget implements MirrorPoolsHost {
 
   /** Gets the lane, which has work, going, unless it is. */
   #go(lane: Lane): void {
+    if (lane.isWaiting) lane.pool.hasten(lane);
     if (lane.running !== undefined || lane.isWaiting) return;
     if (lane.pinned) this.#continue(lane, lane.pinned);
     else this.#line(lane);
@@ -174,14 +175,13 @@ export class MirrorTarget implements MirrorPoolsHost {
     const { twoPhase } = transaction;
     if (twoPhase?.ends === true) this.#prepared.ended(twoPhase.gid, false);
     else if (twoPhase !== undefined) this.#prepared.neverPrepared(twoPhase.gid);
-    transaction.origin.acknowledge(transaction, this.id, Outcome.Dropped, reason, NONE);
+    transaction.origin.acknowledge(transaction, this.id, Outcome.Dropped, reason, []);
     this.#turns.over(transaction);
   }
 
   /** What the client left in its session on the mirror lacks the transaction, if it left anything: it is given up. */
   #dropFrom(lane: Lane, transaction: MirroredTransaction, reason: DropReason): void {
-    this.drop(transaction, lane.doomed.get(transaction) ?? reason);
-    lane.doomed.delete(transaction);
+    this.drop(transaction, lane.over(transaction) ?? reason);
     if ((transaction.recorded.flags & SESSION_FLAGS) !== 0) this.#unpin(lane);
   }
 
@@ -256,7 +256,7 @@ export class MirrorTarget implements MirrorPoolsHost {
     const lane = connection.lane;
     const transaction = lane?.running;
     if (!lane || !transaction) throw new Error('a connection without a transaction finished one');
-    lane.running = undefined;
+    lane.over(transaction);
     const { origin, recorded, twoPhase } = transaction;
     if (twoPhase !== undefined) this.#followTwoPhase(twoPhase, lane.user, outcome === Outcome.Replayed);
     if (this.#isLosing) this.drop(transaction, DropReason.Lost);
