@@ -116,6 +116,13 @@ export class RequestOutput {
     if (owed !== 0) server.state.answers.push(owed, subject, recorder === undefined ? 0 : recorder.offset + rest);
   }
 
+  /** A message in place of the client's, of which mirrors get another. */
+  passAs(server: Server, owed: number, message: Buffer, recorded: Buffer, subject: Subject): void {
+    this.#assembly.appendAll(message);
+    this.#link.recorder?.append(recorded, 0, recorded.length);
+    server.state.answers.push(owed, subject, this.#link.recorder?.offset ?? 0);
+  }
+
   /** The message with a statement's name replaced; `recorded` is the name on mirrors. */
   rename(
     server: Server,

@@ -137,6 +137,8 @@ export class StatementAnswers {
   queryFailed(server: Server): void {
     const subject = server.state.answers.headSubject as Subject | undefined;
     if (subject?.kind !== 'deallocate') return;
+    // What was put in its place stays, and nobody is to see it.
+    if (!server.state.prepared.has(subject.statement.text)) server.state.unclean = true;
     this.#link.statements.notClosed(subject.statement);
     this.#answered(server, subject);
   }

@@ -56,14 +56,13 @@ export class StatementPreparation {
     return true;
   }
 
-  /** Whether what the name means is decided, and the server has the statement, in whatever shape. */
-  isHere(server: Server, statement: ClientStatement): boolean {
-    if (this.isUndecided(statement)) return false;
-    if (!statement.ready) return true;
-    if (!this.#isSettled(server, statement.text)) return false;
-    if (server.state.prepared.use(statement.text) !== undefined) return true;
-    this.prepare(server, statement);
-    return false;
+  /** The name under which the server has a statement; `''`: it lacks it. `undefined`: not yet. */
+  nameOnServer(server: Server, statement: ClientStatement): string | undefined {
+    if (this.isUndecided(statement)) return undefined;
+    const { text } = statement;
+    if (!statement.ready) return text.name;
+    if (!this.#isSettled(server, text)) return undefined;
+    return server.state.prepared.use(text) === undefined ? '' : text.name;
   }
 
   /** Whether what the name means depends on a segment that has not been answered, other than the one being sent. */

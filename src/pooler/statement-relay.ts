@@ -4,11 +4,10 @@ import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
 import { toldParameters } from '../session/result-shape.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
-import { deallocatedName } from '../session/deallocated-name.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import type { TextSource } from '../session/state-watch.ts';
-import { quoteIdentifier } from '../util/sql-quote.ts';
+import { deallocatedBy, deallocating, nameToDeallocate, parseDeallocating } from './deallocation.ts';
 import { mustShowStatements, takeOwnNames, tellNamed } from './own-statements.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
 import type { Executed } from './request-subject.ts';
@@ -187,8 +186,10 @@ export class StatementRelay {
     const existing = this.#link.statements.find(bytes, nameStart, nameEnd);
     if (existing !== undefined && this.#preparation.isUndecided(existing)) return false;
     if (existing !== undefined && !existing.closing) return this.#parseAgain(server, bytes, range, existing);
-    // PostgreSQL refuses it.
-    if (!this.#isEncoded(bytes, nameStart, nameEnd)) return this.#asItIs(server, bytes, start, end);
+    // PostgreSQL refuses a name that is not in the client's encoding, as far as that can be wrong.
+    const isEncoded = isUtf8(bytes.subarray(nameStart, nameEnd));
+    if (!isEncoded && this.#link.reported.entries.get('client_encoding') === 'UTF8')
+      return this.#asItIs(server, bytes, start, end);
     const touches = touchesOf(bytes, nameEnd + 1, end);
     const touching = touches === 0 ? undefined : new StatementText(bytes, nameEnd + 1, end);
     if (this.#mustPrepare(server, touches, touching)) return false;
@@ -213,44 +214,41 @@ export class StatementRelay {
     return true;
   }
 
-  /** Whether a name is one in the client's encoding, as far as that can be wrong. */
-  #isEncoded(bytes: Buffer, start: number, end: number): boolean {
-    return isUtf8(bytes.subarray(start, end)) || this.#link.reported.entries.get('client_encoding') !== 'UTF8';
-  }
-
   /** Parse of the unnamed statement, whose text begins at `textStart`. */
   #parseUnnamed(server: Server, bytes: Buffer, start: number, textStart: number, end: number): boolean {
-    const statement = this.#deallocatedBy(bytes, textStart, end);
-    if (statement !== undefined && !this.#preparation.isHere(server, statement)) return false;
     const touches = touchesOf(bytes, textStart, end);
     const touching = touches === 0 ? undefined : new StatementText(bytes, textStart, end);
     if (this.#mustPrepare(server, touches, touching)) return false;
+    const textEnd = Math.min(end, bytes.indexOf(0, textStart) + 1);
+    const statement = deallocatedBy(this.#link, bytes, textStart, textEnd);
+    if (statement !== undefined && !this.#parseDeallocate(server, statement, bytes, textStart, end)) return false;
     server.state.ending = endsTransaction(bytes, textStart);
     this.#output.beginRequest();
     if (touching !== undefined) tellNamed(this.#link, touches, touching);
-    let message = bytes.subarray(start, end);
-    if (statement?.text.isOwn === true) this.#link.recorder?.namesStatements();
-    if (statement !== undefined) {
-      const text = `DEALLOCATE ${quoteIdentifier(statement.text.name)}\0`;
-      message = parse('', Buffer.concat([Buffer.from(text), bytes.subarray(bytes.indexOf(0, textStart) + 1, end)]));
-    }
-    const unnamed =
-      statement === undefined
-        ? new StatementText(bytes, textStart, end, { touches })
-        : new StatementText(message, HEADER_LENGTH + 1, message.length, { deallocates: statement });
-    this.#link.unnamed.changing(unnamed, this.#output.segment, this.#output.requests);
-    const subject = { kind: 'unnamed', deallocates: statement } as const;
-    if (statement === undefined) this.#output.pass(server, Frontend.Parse, bytes, start, end, subject);
-    else this.#output.pass(server, Frontend.Parse, message, 0, message.length, subject);
+    if (statement !== undefined) return true;
+    this.#unnamedParsed(new StatementText(bytes, textStart, end, { touches }));
+    this.#output.pass(server, Frontend.Parse, bytes, start, end, { kind: 'unnamed', deallocates: undefined });
     return true;
   }
 
-  /** The client's statement that a text deallocates by SQL. */
-  #deallocatedBy(bytes: Buffer, textStart: number, end: number): ClientStatement | undefined {
-    if (this.#link.statements.size === 0) return undefined;
-    const name = deallocatedName(bytes, textStart, Math.min(end, bytes.indexOf(0, textStart) + 1));
-    const statement = name === undefined ? undefined : this.#link.statements.find(name, 0, name.length);
-    return statement?.closing === true ? undefined : statement;
+  /** Parse of an unnamed DEALLOCATE of a statement that was prepared by message. */
+  #parseDeallocate(server: Server, statement: ClientStatement, bytes: Buffer, textStart: number, end: number): boolean {
+    const { text } = statement;
+    const name = nameToDeallocate(this.#output, this.#preparation, server, statement, this.#absent);
+    if (name === undefined) return false;
+    this.#output.beginRequest();
+    if (text.isOwn) this.#link.recorder?.namesStatements();
+    // What stands in for it stays until the DEALLOCATE is executed, if it ever is: nobody is to see it.
+    server.state.unclean ||= name !== text.name;
+    const recorded = parseDeallocating(text.name, bytes, textStart, end);
+    this.#unnamedParsed(new StatementText(recorded, HEADER_LENGTH + 1, recorded.length, { deallocates: statement }));
+    const sent = parseDeallocating(name, bytes, textStart, end);
+    this.#output.passAs(server, Owed.Parse, sent, recorded, { kind: 'unnamed', deallocates: statement });
+    return true;
+  }
+
+  #unnamedParsed(text: StatementText): void {
+    this.#link.unnamed.changing(text, this.#output.segment, this.#output.requests);
   }
 
   /** Parse under a name that is taken: the server itself is to refuse it, and so must have that name. */
@@ -308,14 +306,16 @@ export class StatementRelay {
 
   /** SQL's DEALLOCATE of a statement that was prepared by message, under the name that it has on the server. */
   deallocate(server: Server, statement: ClientStatement): boolean {
-    if (!this.#preparation.isHere(server, statement)) return false;
+    const { text } = statement;
+    const name = nameToDeallocate(this.#output, this.#preparation, server, statement, this.#absent);
+    if (name === undefined) return false;
     this.#output.beginRequest();
-    if (statement.text.isOwn) this.#link.recorder?.namesStatements();
-    else this.#link.recorder?.usesStatement(statement.text);
-    const message = query(`DEALLOCATE ${quoteIdentifier(statement.text.name)}`);
+    if (text.isOwn) this.#link.recorder?.namesStatements();
+    else this.#link.recorder?.usesStatement(text);
     this.#link.statements.closing(statement, this.#output.segment, true);
-    server.state.prepared.sent(statement.text);
-    this.#output.pass(server, Frontend.Query, message, 0, message.length, { kind: 'deallocate', statement });
+    server.state.prepared.sent(text);
+    const subject = { kind: 'deallocate', statement } as const;
+    this.#output.passAs(server, Owed.Query, query(deallocating(name)), query(deallocating(text.name)), subject);
     this.#output.requestSent(true);
     return true;
   }

@@ -343,4 +343,33 @@ export const nameCases: readonly Dialogue[] = [
       says('EZ', bind('', '', '1'), sync),
     ],
   },
+  {
+    name: '15: DEALLOCATE in a failed block of what the server lacks, and what is sent right behind it',
+    steps: [
+      says('12CEZ', parse('a', 'BEGIN'), run('a'), parse('b', 'SELECT * FROM nowhere'), run('b'), sync),
+      says('EZ', parse('b', 'SELECT 1'), run('b'), sync),
+      says('EZEZ', query('DEALLOCATE a'), bind('', ''), execute(''), sync),
+      says('CZ', query('ROLLBACK')),
+    ],
+  },
+  {
+    name: '15: DEALLOCATE of what can no longer be prepared',
+    steps: [
+      says('CZ', query('CREATE TABLE going (id int)')),
+      says('1Z', parse('a', 'SELECT * FROM going'), sync),
+      says('1Z', parse('b', 'SELECT 1'), sync),
+      says('CZ', query('DROP TABLE going')),
+      says('CZ', query('DEALLOCATE a')),
+      says('EZ', run('a'), sync),
+      says('1Z', parse('a', 'SELECT 2'), sync),
+      says('12DCZ', parse('', 'SELECT 3'), run(''), sync),
+      says('CZ2DCZEZ', query('DEALLOCATE a'), run('b'), sync, run('a'), sync),
+      says('CZ', query('CREATE TABLE leaving (id int)')),
+      says('1Z', parse('a', 'SELECT * FROM leaving'), sync),
+      says('1Z', parse('c', 'SELECT 4'), sync),
+      says('CZ', query('DROP TABLE leaving')),
+      says('12C2DCZ', parse('', 'DEALLOCATE a'), run(''), run('c'), sync),
+      says('EZ', run('a'), sync),
+    ],
+  },
 ];

@@ -26,6 +26,13 @@ const deadlineMs = 20_000;
  * be spared that.
  */
 const goesAstray = /^Z "T"\n(?:S .*\n)*Z "I"$/m;
+const wentAstray = /M=StartTransactionCommand: unexpected state STARTED$/m;
+
+/**
+ * PostgreSQL resets a connection that it closes with something unread: what a client had not taken by then is lost to it. Its last
+ * words are known.
+ */
+const lastWords = /^E S=FATAL V=FATAL C=08P01 M=terminating connection because protocol synchronization was lost$/;
 
 /**
  * Sends sequences of messages to PostgreSQL and to pgmirror, and compares their answers. After each of them a bystander, another
@@ -57,8 +64,8 @@ export class RandomSequences {
       const [direct, pooled] = await Promise.all(
         sides.map(async (client) => exchange(client, bytes, splits, deadlineMs)),
       );
-      const astray = goesAstray.test(direct?.join('\n') ?? '');
-      if (!astray) assert.deepEqual(pooled, direct);
+      const astray = goesAstray.test(direct?.join('\n') ?? '') || (mayGoAstray(operations) && isAstray(pooled));
+      if (!astray) assert.deepEqual(withoutLastWords(pooled), withoutLastWords(direct));
       if (astray || direct?.at(-1) === 'closed') await this.#forget();
       assert.deepEqual(await this.#ask(), this.#found, 'what a bystander finds');
     } catch (error) {
@@ -124,6 +131,19 @@ export class RandomSequences {
       .map(describeMessage)
       .join('\n');
   }
+}
+
+function isAstray(lines: readonly string[] | undefined): boolean {
+  return wentAstray.test(lines?.join('\n') ?? '');
+}
+
+/** Whether there is a Query behind an Execute, with no Sync between them. */
+function mayGoAstray(operations: readonly Operation[]): boolean {
+  return /execute(?: (?!sync)\w+)* query/.test(operations.map(({ op }) => op).join(' '));
+}
+
+function withoutLastWords(lines: readonly string[] | undefined): readonly string[] | undefined {
+  return lines?.at(-1) === 'closed' ? lines.filter((line) => !lastWords.test(line)) : lines;
 }
 
 /** Whether a client that has just come is served as if nobody had been there before. */
