@@ -73,7 +73,8 @@ describe('A COPY of more than memory is meant for', { skip: skipWithoutProc }, (
 
     client.send('SELECT 1');
     await client.readUntilReady();
-    await mirrored.drained({ timeoutMs: 60_000 });
+    const { reasons, mirrored: replayed, errors } = await mirrored.drained({ timeoutMs: 60_000 });
+    assert.deepEqual({ reasons, replayed, errors }, { reasons: {}, replayed: 3, errors: 0 });
     memory.assertBounded();
   });
 

@@ -87,7 +87,17 @@ describe('A transaction is dropped whole, and counted', () => {
       assert.equal((await mirrored.drained()).queuedBytes, 0);
       await insert(9, 9, 'x'.repeat(20_000)); // there is room again
       await mirrored.drained();
-      const ids = [1, 2, 3, 4, 9].map((id) => ({ id }));
+      // Both bounds are changed by a reload.
+      const { mirroring: [mirroring] = [] } = mirrored.files;
+      const small = [{ ...mirroring!, max_transaction_size: 10_000 }];
+      await mirrored.pgmirror.reload({ general: { mirror_queue_bytes: 10_000 } });
+      await insert(10, 10, 'x'.repeat(20_000));
+      await mirrored.pgmirror.reload({ general: { mirror_queue_bytes: queueBytes }, mirroring: small });
+      await insert(11, 11, 'x'.repeat(20_000));
+      await mirrored.pgmirror.reload({ mirroring: [mirroring!] });
+      await insert(12, 12, 'x'.repeat(20_000));
+      assert.deepEqual((await mirrored.drained()).reasons, { bytes_full: 5, too_large: 1 });
+      const ids = [1, 2, 3, 4, 9, 12].map((id) => ({ id }));
       assert.deepEqual(await mirrored.onMirror('SELECT id FROM item ORDER BY id'), ids);
     });
 

@@ -356,9 +356,11 @@ it('mirrors a cancel that the source answered', async (test) => {
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
   const records = await feeder({ after: (undo) => test.after(undo) });
   const cancelled = { messages: [query('SELECT pg_sleep(60)')], sqlstate: '57014', flags: RequestFlag.Cancelled };
-  records.transaction({ ...transaction({ ...cancelled, cancelAfter: 100_000 }), targets: [id] });
+  const began = performance.now();
+  records.transaction({ ...transaction({ ...cancelled, cancelAfter: 700_000 }), targets: [id] });
   const [one] = await records.finished();
   assert.equal(one?.outcome, Outcome.Replayed);
+  assert.ok(performance.now() - began >= 690, 'not before its time');
   await mirror.configure();
 });
 

@@ -246,6 +246,42 @@ it('a changed address takes effect, and nothing that waits is lost', async (test
   await mirror.configure();
 });
 
+it('a changed configuration counts from the next transaction on, on the connections that there are', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  const config = targetConfig(server, database, { id, poolSize: 1 });
+  await mirror.configure(config);
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  for (const client of [1, 2]) records.writer.client(client, 'app', 'someone');
+  const processIds = async (): Promise<unknown[]> =>
+    run(server.url('postgres'), 'SELECT pid FROM pg_stat_activity WHERE datname = $1', [database]);
+  /** What became of the next one. */
+  const next = async (
+    text: string,
+    ago = 0,
+  ): Promise<readonly [outcome: number | undefined, reason: number | undefined]> => {
+    records.transaction({ ...simple(text), targets: [id], ago });
+    const last = (await records.finished()).at(-1);
+    return [last?.outcome, last?.reason];
+  };
+  assert.deepEqual(await next('SELECT 1', 5_000), [Outcome.Replayed, 0]);
+  const first = await processIds();
+  await mirror.configure({ ...config, timeoutMs: 300, maxLagMs: 1_000, excludeQuery: 'secret' });
+  assert.deepEqual(await next('SELECT pg_sleep(60)'), [Outcome.TimedOut, 0]);
+  assert.deepEqual(await next('SELECT 1', 5_000), [Outcome.Dropped, DropReason.Lag]);
+  assert.deepEqual(await next('SELECT secret'), [Outcome.Dropped, DropReason.Filtered]);
+  await mirror.configure({ ...config, level: 'write' });
+  assert.deepEqual(await next('SELECT 1'), [Outcome.Dropped, DropReason.Filtered]);
+  await mirror.configure({ ...config, poolSize: 2 });
+  assert.deepEqual(await processIds(), first, 'one connection all the time');
+  const sleeps = 'SELECT pg_sleep(0.5)';
+  for (const client of [1, 2]) records.transaction({ ...simple(sleeps), client, targets: [id] });
+  records.flush();
+  await eventually(async () => (await processIds()).length === 2);
+  await records.finished();
+  await mirror.configure();
+});
+
 it('a mirror that was removed finishes what it has, and loses what is left after five seconds', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
