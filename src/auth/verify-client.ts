@@ -121,12 +121,13 @@ export class ClientVerifier {
   }
 
   #refused(logDetail?: string): VerificationStep {
-    const { userName, user } = this.#options;
+    const { authType, userName, user } = this.#options;
+    const [code, method] = authType === 'trust' ? ['28000', '"trust"'] : ['28P01', 'password'];
     return {
       outcome: 'failed',
       failure: {
-        code: '28P01',
-        message: `password authentication failed for user "${userName}"`,
+        code,
+        message: `${method} authentication failed for user "${userName}"`,
         logDetail:
           user === undefined
             ? 'there is no such user, or not for this database'

@@ -58,13 +58,8 @@ function checkSecret({ key, given, present }: UserSection, authType: string, pro
     problems.add({ key: `${key}.password`, found: 'nothing', accepted: `password or password_hash, ${suffix}` });
     return;
   }
-  if (hash === undefined || authType === 'plain') return;
-  const isVerifier = isScramVerifier(hash);
-  if (authType === 'md5' && isVerifier) {
-    const accepted = `password or an md5 hash, ${suffix}`;
-    problems.add({ key: `${key}.password_hash`, found: 'a SCRAM verifier', accepted });
-  } else if (authType === 'scram' && !isVerifier) {
-    const accepted = `password or a SCRAM verifier, ${suffix}`;
-    problems.add({ key: `${key}.password_hash`, found: 'an md5 hash', accepted });
-  }
+  // With `md5`, who has a verifier is asked for SCRAM, as by PostgreSQL; an MD5 hash serves no other method.
+  if (hash === undefined || authType !== 'scram' || isScramVerifier(hash)) return;
+  const accepted = `password or a SCRAM verifier, ${suffix}`;
+  problems.add({ key: `${key}.password_hash`, found: 'an md5 hash', accepted });
 }

@@ -4,6 +4,11 @@ import { UserSecret, deriveUserSecret } from '../auth/user-secret.ts';
 import type { UserSecretSource } from '../auth/user-secret.ts';
 import type { PoolerDatabase, PoolerOptions, PoolerRoute, PoolerUser, UserLookupOptions } from './pooler-options.ts';
 
+/** A user whose database there is not: that is told to who has shown who it is, as PostgreSQL does. */
+interface Astray {
+  readonly secret: UserSecret | undefined;
+}
+
 /** Where a client that may log in is led. */
 export interface DirectoryEntry {
   readonly secret: UserSecret | undefined;
@@ -60,8 +65,22 @@ export class Directory {
     if (known === undefined) return lookedUpEntry(user, target);
     const route = known.routes.find((candidate) => candidate.database === database);
     if (route === undefined) return undefined;
-    const secret = this.#secrets.get(secretKey(user, route.password, route.passwordHash));
-    return { secret, database: target, route, lookup: undefined };
+    return { secret: this.#secretOf(user, route), database: target, route, lookup: undefined };
+  }
+
+  hasDatabase(name: string): boolean {
+    return this.#databases.has(name);
+  }
+
+  /** A user of users.toml that asks for a database that is not there; it has the secret of its first entry. */
+  findAstray(user: string, database: string): Astray | undefined {
+    const route = this.#users.get(user)?.routes[0];
+    if (route === undefined || this.hasDatabase(database)) return undefined;
+    return { secret: this.#secretOf(user, route) };
+  }
+
+  #secretOf(user: string, { password, passwordHash }: PoolerRoute): UserSecret | undefined {
+    return this.#secrets.get(secretKey(user, password, passwordHash));
   }
 }
 

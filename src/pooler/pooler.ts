@@ -23,6 +23,7 @@ import { openReplication } from './open-replication.ts';
 import { LOGIN_GRACE_MS, Reception } from './reception.ts';
 import type { ReceptionAddress } from './reception.ts';
 import type { ReplicationSession } from './replication-session.ts';
+import { noDatabaseError } from './session-errors.ts';
 import type { SessionLimits } from './session-options.ts';
 import type { LoginRequest, LookedUp } from './startup.ts';
 import { LoginRefused } from './welcome.ts';
@@ -237,10 +238,11 @@ export class Pooler {
       const found = this.#lookedUp.find(request.user, entry.database, entry.lookup);
       return found.then((secret) => ({ authType, secret }));
     }
-    if (authType === 'trust' && entry !== undefined && entry.secret === undefined) {
+    const known = entry ?? this.#directory.findAstray(request.user, request.database);
+    if (authType === 'trust' && known !== undefined && known.secret === undefined) {
       return { authType, secret: this.#directory.trusted };
     }
-    return { authType, secret: entry?.secret };
+    return { authType, secret: known?.secret };
   }
 
   #cancelRequest(key: ClientKey): void {
@@ -292,6 +294,7 @@ export class Pooler {
     { learnt, ...key }: ClientKey & { readonly learnt: ServerPassword | undefined },
   ): Promise<ClientSession | ReplicationSession> {
     const entry = this.#directory.find(request.user, request.database);
+    if (!this.#directory.hasDatabase(request.database)) throw new LoginRefused(noDatabaseError(request.database));
     if (entry === undefined || this.#shut) {
       throw new LoginRefused({ severity: 'FATAL', code: '57P03', message: 'the database system is shutting down' });
     }

@@ -44,3 +44,8 @@ export function timeoutError(code: string, setting: string): ErrorFields {
 export function serverLostError(reason: string): ErrorFields {
   return { severity: 'FATAL', code: '08006', message: `the connection to the server was lost: ${reason}` };
 }
+
+/** Somebody who may log in asks for a database that is not configured. */
+export function noDatabaseError(name: string): ErrorFields {
+  return { severity: 'FATAL', code: '3D000', message: `database "${name}" does not exist` };
+}

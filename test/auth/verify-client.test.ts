@@ -309,9 +309,10 @@ describe('auth_type trust', () => {
     assert.equal(server.learnt, undefined);
   });
 
-  it('refuses an unknown user', () => {
+  it('refuses an unknown user, of no password', () => {
     const step = verifier({ authType: 'trust', user: undefined }).start();
-    assert.deepEqual(refusal(step), { outcome: 'failed', ...REFUSED });
+    const message = REFUSED.message.replace('password', '"trust"');
+    assert.deepEqual(refusal(step), { outcome: 'failed', code: '28000', message });
   });
 });
 

@@ -80,9 +80,15 @@ describe('Logins', () => {
     });
 
     it('work with MD5 where the server stores that', async (t) => {
-      const users = [{ name: 'old', databases: ['app'], password_hash: await storedPassword('old') }];
+      const users = [];
+      for (const name of ['old', 'keyed']) {
+        users.push({ name, databases: ['app'], password_hash: await storedPassword(name) });
+      }
       const pgmirror = await started(t, { users, general: { auth_type: 'md5' } });
       assert.equal(await currentUser(pgmirror, 'old', 'old-password'), 'old');
+      // Of whom a verifier is known is asked for SCRAM.
+      assert.equal(await currentUser(pgmirror, 'keyed', 'keyed-password'), 'keyed');
+      await assert.rejects(currentUser(pgmirror, 'keyed', 'old-password'), { code: '28P01' });
     });
 
     it('work with a password in plain text, which is passed on to the server', async (t) => {
@@ -248,6 +254,19 @@ describe('Logins', () => {
       assert.deepEqual(await seen({ user: 'nobody', database: 'app' }), wrong);
       assert.deepEqual(await seen({ user: 'alice', database: 'nowhere' }), wrong);
       assert.deepEqual(await seen({ user: 'admin', database: 'pgmirror' }), wrong);
+    });
+
+    it('but for one to an unknown database with the right password, which says so', async (t) => {
+      for (const auth_type of ['scram', 'trust']) {
+        const pgmirror = await started(t, { users, general: { auth_type } });
+        await assert.rejects(query(pgmirror.url('nowhere', 'alice', 'alice-password'), 'SELECT 1'), {
+          code: '3D000',
+          message: 'database "nowhere" does not exist',
+        });
+        await assert.rejects(query(pgmirror.url('nowhere', 'nobody', 'alice-password'), 'SELECT 1'), {
+          code: auth_type === 'trust' ? '28000' : '28P01',
+        });
+      }
     });
 
     it('show unknown users the same salt each time, and others another', async (t) => {

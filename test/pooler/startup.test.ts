@@ -281,7 +281,7 @@ describe('proving who it is', () => {
     bench.lookedUp = { authType: 'trust', secret: undefined };
     const client = await bench.connect(t);
     client.send(startup({ user: 'anna' }));
-    assert.equal((await refusal(client)).code, '28P01');
+    assert.equal((await refusal(client)).code, '28000');
   });
 
   it('waits until it is known who is meant, and is refused where that cannot be found out', async (t) => {
