@@ -3,12 +3,14 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { freePort } from '../../src/cli/embedded/free-port.ts';
 
+import { query } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { askMirrors } from '../support/http.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { WireClient } from '../support/wire-client.ts';
 
 describe('What fails on the mirror alone', () => {
   const cleanup = inReverse({ after });
@@ -63,6 +65,22 @@ describe('What fails on the mirror alone', () => {
     assert.deepEqual([counts.mirrored, counts.errors, counts.dropped], [2, 1, 0]);
     assert.deepEqual(await mirrored.onMirror('SELECT id FROM item'), [{ id: 3 }]);
     assert.deepEqual(await mirrored.onSource('SELECT count(*)::int AS count FROM item'), [{ count: 3 }]);
+  });
+
+  it('holds up nobody, however much of its block comes behind', async (t) => {
+    const alice = { user: 'alice', database: 'app', password: 'alice-password' };
+    const client = await WireClient.login(mirrored.pgmirror, alice);
+    inReverse(t).after(async () => client.destroy());
+    for (const text of ['BEGIN', 'INSERT INTO item VALUES (1)', 'INSERT INTO missing VALUES (1)'])
+      await client.query(text);
+    const requests = 8_000;
+    client.send(...Array.from({ length: requests }, () => query('SELECT 1')));
+    for (let answered = 0; answered < requests; answered += 1) await client.readUntil('Z');
+    await client.query('COMMIT');
+    await mirrored.query('INSERT INTO item VALUES (2)');
+    const { mirrored: replayed, errors } = await mirrored.drained();
+    assert.deepEqual([replayed, errors], [2, 1]);
+    assert.deepEqual(await mirrored.onMirror('SELECT id FROM item'), [{ id: 2 }]);
   });
 
   it('because it takes too long is cancelled there', async () => {

@@ -1,4 +1,3 @@
-import { TransactionStatus } from '../../protocol/message-types.ts';
 import { Outcome, TransactionFlag } from '../record/record-stream.ts';
 import type { MirroredTransaction } from '../replay/mirrored-transaction.ts';
 import type { AnsweredRequest } from '../replay/replay-options.ts';
@@ -75,13 +74,11 @@ export class MirrorComparison {
       write.mirrorBegunAt = Math.min(write.mirrorBegunAt, request.mirrorSentAt);
       write.mirrorSentAt = request.mirrorSentAt;
     }
-    const { digests, timedOut, isTainted, isForced } = request;
+    const { digests, timedOut, isTainted, isForced, isInBlock, isCancelled } = request;
     if (digests === undefined || timedOut || isTainted) return false;
-    const place = placeOf(transaction, request.index);
-    const isInBlock = place.before !== TransactionStatus.Idle;
-    if (place.isCancelled || (isForced && isInBlock)) {
+    if (isCancelled || (isForced && isInBlock)) {
       if (request.sourceError === request.mirrorError) return false;
-      this.comparison.leave(place.isCancelled ? 'ambiguous' : 'unverified', judge);
+      this.comparison.leave(isCancelled ? 'ambiguous' : 'unverified', judge);
       return true;
     }
     const readsOn = asked.isResumed || factsOf(asked.query).readsEarlier;
@@ -94,8 +91,8 @@ export class MirrorComparison {
         sourceError: request.sourceError,
         mirrorError: request.mirrorError,
         seesUnknown: readsOn && (!isInBlock || needsSession),
-        sentAt: seesTransaction ? open.sentAt : place.sentAt,
-        doneAt: place.doneAt,
+        sentAt: seesTransaction ? open.sentAt : request.sourceSentAt,
+        doneAt: request.sourceDoneAt,
         mirrorSentAt: seesTransaction ? open.mirrorSentAt : request.mirrorSentAt,
         mirrorDoneAt: request.mirrorDoneAt,
         own: write,
@@ -191,14 +188,6 @@ export class MirrorComparison {
 }
 
 const NOT_YET = { mirrorBegunAt: Infinity, mirrorSentAt: Infinity, mirrorDoneAt: Infinity } as const;
-
-function placeOf(transaction: MirroredTransaction, index: number) {
-  cursor.reset(transaction.recorded.recording);
-  while (cursor.index < index && cursor.next());
-  const { sentSequence: sentAt, doneSequence: doneAt, statusBefore: before, isCancelled } = cursor;
-  cursor.clear();
-  return { sentAt, doneAt, before, isCancelled };
-}
 
 function together(scopes: readonly WriteScope[]): WriteScope {
   return {

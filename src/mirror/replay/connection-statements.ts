@@ -26,7 +26,7 @@ export class ConnectionStatements {
   #unnamed: PreparedStatement | undefined;
   #unnamedState: (typeof Unnamed)[keyof typeof Unnamed] = Unnamed.Settled;
   /** Names that the request in flight parses or closes. */
-  #touched: string[] = [];
+  readonly #touched = new Set<string>();
   #ahead: Buffer[] = [];
   /** The request in flight deallocates one of the touched. */
   #deallocates = false;
@@ -48,7 +48,7 @@ export class ConnectionStatements {
 
   /** A request was answered. */
   answered(): void {
-    if (this.#touched.length > 0) this.#touched = [];
+    if (this.#touched.size > 0) this.#touched.clear();
   }
 
   /** A request failed: what it parsed or closed may or may not be there. */
@@ -126,7 +126,7 @@ export class ConnectionStatements {
       this.#deallocate(bytes, at + 1, Math.max(at + 1, bytes.indexOf(0, at + 1)), lookup);
       return;
     }
-    if (this.#prepared.has(name) && !this.#touched.includes(name)) this.#ahead.push(close(Target.Statement, name));
+    if (this.#prepared.has(name) && !this.#touched.has(name)) this.#ahead.push(close(Target.Statement, name));
     const definition = bytes.subarray(at + name.length + 1, end);
     const known = lookup(name);
     const statement = known?.isSameAs(name, definition) ? known : new PreparedStatement(name, definition);
@@ -138,14 +138,14 @@ export class ConnectionStatements {
     const there = this.#prepared.get(name);
     const wanted = lookup(name);
     const same = there !== undefined && (there === wanted || isSame(there, wanted));
-    if (there !== undefined && (same || this.#touched.includes(name))) {
+    if (there !== undefined && (same || this.#touched.has(name))) {
       // Last in the map: the most recently used.
       if (this.#prepared.size > 1) this.#prepared.delete(name);
       this.#prepared.set(name, same ? wanted : there);
       return;
     }
     // Not known at all, or closed by this very request: the source answered with an error, and so will the mirror.
-    if (wanted === undefined || this.#touched.includes(name)) return;
+    if (wanted === undefined || this.#touched.has(name)) return;
     if (this.#prepared.has(name)) this.#ahead.push(close(Target.Statement, name));
     this.#ahead.push(parse(name, wanted.definition));
     this.#keep(name, wanted);
@@ -172,23 +172,23 @@ export class ConnectionStatements {
       return;
     }
     this.#prepared.delete(name);
-    this.#touched.push(name);
+    this.#touched.add(name);
   }
 
   #keep(name: string, statement: PreparedStatement): void {
     this.#prepared.delete(name);
     this.#prepared.set(name, statement);
-    this.#touched.push(name);
+    this.#touched.add(name);
   }
 
   #evict(): void {
     for (const name of this.#prepared.keys()) {
       if (this.#prepared.size <= this.#limit) return;
-      if (this.#touched.includes(name)) continue;
+      if (this.#touched.has(name)) continue;
       this.#prepared.delete(name);
       this.#ahead.unshift(close(Target.Statement, name));
       // If the request fails before this Close, the statement stays: no harm but its memory.
-      this.#touched.push(name);
+      this.#touched.add(name);
     }
   }
 }

@@ -276,24 +276,6 @@ function commits(words: readonly string[]): boolean {
   return control === Control.Commit || control === Control.Prepared;
 }
 
-/** Whether the request at `index` would end the block it runs in with its work kept. */
-export function requestCommits(
-  recorded: RecordedTransaction,
-  index: number,
-  settings: SessionSettings,
-  unnamed: PreparedStatement | undefined,
-  lookup: StatementLookup,
-): boolean {
-  const tracker = new StatementTracker(lookup, unnamed);
-  cursor.reset(recorded.recording);
-  let statements: ExecutedStatement[] = [];
-  while (cursor.index < index && cursor.next()) {
-    statements = executedStatements(cursor, tracker, settings.standardConformingStrings);
-  }
-  cursor.clear();
-  return statements.some(({ words }) => commits(words));
-}
-
 /** Whether a transaction whose answers told of SET or RESET changes its session, and not only its transaction. */
 export function changesSession(
   recorded: RecordedTransaction,

@@ -36,6 +36,13 @@ export interface AnsweredRequest {
   readonly connection: object;
   /** What pgmirror made of it was not what the source ran: it was forced to end otherwise. */
   readonly isForced: boolean;
+  /** The source was in a block when it came. */
+  readonly isInBlock: boolean;
+  /** The source was asked to cancel it, and did. */
+  readonly isCancelled: boolean;
+  /** The pooler's event counter when it was sent to the source, and when the answer was complete. */
+  readonly sourceSentAt: number;
+  readonly sourceDoneAt: number;
   /** The mirror process's event counter when it was sent, and when its answer was complete. */
   readonly mirrorSentAt: number;
   readonly mirrorDoneAt: number;

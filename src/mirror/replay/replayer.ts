@@ -5,7 +5,7 @@ import { Outcome, RequestFlag, TransactionFlag } from '../record/record-stream.t
 import { answerAllowance } from './answer-allowance.ts';
 import { BEGIN, closingRequest, ROLLBACK, ROLLBACK_AND_CHAIN } from './control-request.ts';
 import { CopyFeeder } from './copy-feeder.ts';
-import { changesSession, requestCommits } from './inspect.ts';
+import { changesSession } from './inspect.ts';
 import type { MirrorConnection, ConnectionUser } from './mirror-connection.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { Pacing } from './pacing.ts';
@@ -222,7 +222,7 @@ export class Replayer implements ConnectionUser {
       this.#send(BEGIN, 0);
     } else if (treatment?.kind === 'rollback') {
       this.#rollback(treatment.chain);
-    } else if (this.#tainted && this.#wouldCommit()) {
+    } else if (this.#tainted && this.#cursor.kept) {
       this.#rollback(this.#cursor.statusAfter === TransactionStatus.InTransaction);
     } else {
       this.#request(treatment);
@@ -381,11 +381,6 @@ export class Replayer implements ConnectionUser {
 
   #treatment(): Treatment | undefined {
     return this.#running().treatments?.get(this.#cursor.index);
-  }
-
-  #wouldCommit(): boolean {
-    const { recorded, settings, unnamed, origin } = this.#running();
-    return requestCommits(recorded, this.#cursor.index, settings, unnamed, origin.statements);
   }
 
   #isSimple(): boolean {

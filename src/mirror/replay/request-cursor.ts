@@ -82,6 +82,13 @@ export class RequestCursor {
     return (this.flags & RequestFlag.CommitTag) !== 0;
   }
 
+  /** It ended a block with its work kept: COMMIT, END, PREPARE TRANSACTION. */
+  get kept(): boolean {
+    if (this.committed) return true;
+    const ended = this.statusBefore !== TransactionStatus.Idle && this.statusAfter === TransactionStatus.Idle;
+    return ended && (this.flags & (RequestFlag.Errored | RequestFlag.RollbackTag)) === 0;
+  }
+
   /** It begins with a Query, with the data of a COPY behind it or without. */
   get isQuery(): boolean {
     return this.bytes[this.start] === Frontend.Query;

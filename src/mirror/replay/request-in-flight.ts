@@ -1,4 +1,5 @@
 import { AnswerDigester } from '../compare/answer-digester.ts';
+import { TransactionStatus } from '../../protocol/message-types.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { RequestFlag } from '../record/record-stream.ts';
 import { nextEvent } from './event-counter.ts';
@@ -72,6 +73,10 @@ export class RequestInFlight {
       sourceError: cursor.errored ? cursor.sqlstate : '',
       mirrorError: this.#error,
       isTainted: this.#isTainted,
+      isInBlock: cursor.statusBefore !== TransactionStatus.Idle,
+      isCancelled: cursor.isCancelled,
+      sourceSentAt: cursor.sentSequence,
+      sourceDoneAt: cursor.doneSequence,
       mirrorSentAt: this.#began,
       mirrorDoneAt: nextEvent(),
       digests: this.#digests(cursor),

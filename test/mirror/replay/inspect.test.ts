@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DropReason, RequestFlag, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
-import { changesSession, inspect, requestCommits } from '../../../src/mirror/replay/inspect.ts';
+import { changesSession, inspect } from '../../../src/mirror/replay/inspect.ts';
 import type { Inspection } from '../../../src/mirror/replay/inspect.ts';
 import { PreparedStatement } from '../../../src/mirror/replay/prepared-statement.ts';
 import { FRESH_LOGIN } from '../../../src/mirror/replay/session-settings.ts';
@@ -216,13 +216,6 @@ describe('what is never mirrored', () => {
   for (const [name, expected, requests] of cases) {
     it(name, () => assert.deepEqual(treatments(...requests), expected));
   }
-});
-
-it('tells whether a request would keep its block’s work', () => {
-  const requests = [simple('BEGIN', 'IT'), simple('ROLLBACK TO a', 'TT'), simple('SELECT 1; end', 'TI')];
-  const commits = (index: number): boolean =>
-    requestCommits(recorded(requests), index, FRESH_LOGIN, undefined, (name) => statements.get(name));
-  assert.deepEqual([0, 1, 2].map(commits), [false, false, true]);
 });
 
 it('tells a SET that outlives its transaction from one that does not', () => {
