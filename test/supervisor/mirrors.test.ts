@@ -121,6 +121,92 @@ describe('a mirror as others see it', () => {
     );
   });
 
+  it('is, for both, all that its entry and that of its destination say', (t) => {
+    const keys = `
+      sticky = "user"
+      users = ["anna"]
+      application_names = ["shop", "jobs"]
+      query = "item"
+      exclude_query = "secret"
+      allow_side_effects = true
+      compare = true
+      compare_sample = 0.25
+      log_mismatches = true
+      exposure = 0.125`;
+    const more = 'pinned_pool_size = 7\nstatement_timeout = 5000\nparameters = { lock_timeout = "2s" }';
+    const general = '[general]\nconnect_timeout = 1234\nprepared_statements_limit = 77\ndefault_pool_size = 9\n';
+    const databases = TWO_DATABASES.replace('host = "db-new"', `host = "db-new"\n${more}`);
+    const one = load(t, general + databases + mirroring(keys), USERS);
+    const disabled = overrides({ disabled: new Set(['app_new']) });
+    const [seen] = mirrorRoutes(one, new MirrorIds(), disabled);
+    const [target] = mirrorTargets(one, new MirrorIds(), disabled);
+    assert.deepEqual(seen, {
+      id: 1,
+      source: 'app',
+      destination: 'app_new',
+      queueLength: 128,
+      maxTransactionSize: 16_777_216,
+      enabled: false,
+      compareSample: 0.25,
+      exposure: 0.125,
+      sticky: 'user',
+      users: new Set(['anna']),
+      applicationNames: new Set(['shop', 'jobs']),
+    });
+    assert.ok(target !== undefined);
+    assert.deepEqual(
+      {
+        poolSize: target.poolSize,
+        pinnedPoolSize: target.pinnedPoolSize,
+        connectTimeoutMs: target.connectTimeoutMs,
+        preparedStatementsLimit: target.preparedStatementsLimit,
+        parameters: target.parameters,
+        query: target.query,
+        excludeQuery: target.excludeQuery,
+        enabled: target.enabled,
+        allowSideEffects: target.allowSideEffects,
+        isControl: target.isControl,
+        compare: target.compare,
+        tls: target.tls,
+      },
+      {
+        poolSize: 9,
+        pinnedPoolSize: 7,
+        connectTimeoutMs: 1234,
+        preparedStatementsLimit: 77,
+        parameters: { lock_timeout: '2s', statement_timeout: '5000' },
+        query: 'item',
+        excludeQuery: 'secret',
+        enabled: false,
+        allowSideEffects: true,
+        isControl: false,
+        compare: { logMismatches: true, control: undefined },
+        tls: one.tls.servers,
+      },
+    );
+  });
+
+  it('as the control of another takes what that takes', (t) => {
+    const third = '\n[[databases]]\nname = "app_control"\nhost = "db-control"\n';
+    const own = mirroring(
+      'exposure = 0.125\nsticky = "user"\nusers = ["anna"]\ncompare = true\ncontrol = "app_control"',
+    );
+    const control = mirroring().replace('"app_new"', '"app_control"');
+    const one = load(t, TWO_DATABASES + third + own + control, USERS);
+    const ids = new MirrorIds();
+    const [first, second] = mirrorRoutes(one, ids, overrides());
+    const { exposure, sticky, users } = second!;
+    assert.deepEqual([exposure, sticky, users], [first?.exposure, first?.sticky, first?.users]);
+    const targets = mirrorTargets(one, ids, overrides());
+    assert.deepEqual(
+      targets.map(({ isControl, compare, allowSideEffects }) => [isControl, compare?.control, allowSideEffects]),
+      [
+        [false, second?.id, false],
+        [true, undefined, false],
+      ],
+    );
+  });
+
   it("has the destination's own login for users that it does not name", (t) => {
     const databases = TWO_DATABASES.replace(
       'host = "db-new"',

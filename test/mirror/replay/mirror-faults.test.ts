@@ -167,6 +167,34 @@ it('counts a transaction as failed whose mirror connection is lost, and goes on 
   await mirror.configure();
 });
 
+it('goes on where the connection is lost while the client thinks, or while its settings are made', async (test) => {
+  const id = nextId++;
+  const scripted = await ScriptedPostgres.start(
+    { after: (undo) => test.after(undo) },
+    ...[answerLook, [acceptLogin(), expectQuery('BEGIN'), send(commandComplete('BEGIN'), readyForQuery('T'))]],
+    ...[answerLook, [acceptLogin(), async (peer: Parameters<Step>[0]) => void (await peer.expect('Q'))]],
+    answerLook,
+    [acceptLogin(), expectQuery('SELECT 3'), send(commandComplete('SELECT 0'), readyForQuery('I')), waitForClose()],
+  );
+  await mirror.configure(
+    targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }),
+  );
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  records.writer.settings(1, new Map([['TimeZone', 'Asia/Tokyo']]));
+  const thoughtful = transaction(
+    { messages: [query('BEGIN')], statuses: 'IT' },
+    { messages: [query('COMMIT')], statuses: 'TI', thinkTime: 60_000_000 },
+  );
+  records.transaction({ ...thoughtful, targets: [id] });
+  records.transaction({ ...simple('SELECT 2'), targets: [id], settings: 1 });
+  records.transaction({ ...simple('SELECT 3'), targets: [id] });
+  assert.deepEqual(
+    (await records.finished()).map(({ outcome }) => outcome),
+    [Outcome.Failed, Outcome.Failed, Outcome.Replayed],
+  );
+  await mirror.configure();
+});
+
 it('closes a connection on which garbage comes', async (test) => {
   const id = nextId++;
   const scripted = await ScriptedPostgres.start(

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { mirrorObjections } from '../../../src/mirror/replay/mirror-objections.ts';
-import { connectServer } from '../../../src/pool/connect-server.ts';
+import { lookAt } from '../../../src/mirror/replay/safety-look.ts';
+import { connectServer, ServerLoginError } from '../../../src/pool/connect-server.ts';
 import type { ServerLogin } from '../../../src/pool/connect-server.ts';
 import { commandComplete, dataRow, errorResponse, readyForQuery } from '../../support/bytes.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { acceptLogin, expectStartup, ScriptedPostgres, send, waitForClose } from '../../support/scripted-postgres.ts';
 import type { Step } from '../../support/scripted-postgres.ts';
+import { targetConfig } from './mirror-child.ts';
 
 /** Answers a query with these rows. */
 const answer = (...rows: readonly (readonly string[])[]): Step => {
@@ -103,5 +105,53 @@ describe('Against a mirror is', () => {
       mirrorObjections(connectServer, { source: await source(t), mirror: empty }, rules),
       /as PostgreSQL does/,
     );
+  });
+});
+
+describe('A look at a mirror', () => {
+  const config = targetConfig({ host: '127.0.0.1', port: 1, user: 'first', password: '' }, 'app', {
+    users: ['second', 'third'].map((user) => ({ name: user, user, password: '' })),
+  });
+  const source = { source: 'app', address: config.address, database: 'app', user: 'app', password: '' };
+
+  /** What comes of it where logins to the mirror are answered so, and as whom it was tried. */
+  async function look(
+    codes: Readonly<Record<string, string>>,
+    knowsSource = true,
+  ): Promise<{ readonly found: readonly string[]; readonly tried: readonly string[] }> {
+    const tried: string[] = [];
+    const found = await lookAt(config, {
+      connect: async ({ user, parameters }) => {
+        tried.push(`${user} ${parameters.application_name}`);
+        return Promise.reject(new ServerLoginError('no', { code: codes[user] }));
+      },
+      source: knowsSource ? source : undefined,
+      applicationName: 'looks',
+    });
+    return { found, tried };
+  }
+
+  it('is tried as the next user where the mirror does not know one', async () => {
+    const { found, tried } = await look({ first: '28P01', second: '28000', third: 'PM001' });
+    assert.deepEqual(tried, ['first looks', 'second looks', 'third looks']);
+    assert.deepEqual(found, ['it is this pgmirror itself']);
+  });
+
+  it('tells nothing where nobody is let in, or the mirror has other troubles', async () => {
+    const refusal = { code: '28P01' };
+    await assert.rejects(look({ first: '28P01', second: '28P01', third: '28P01' }), refusal);
+    await assert.rejects(look({ first: '57P03' }), { code: '57P03' });
+  });
+
+  it('finds what cannot be compared with its source wanting', async () => {
+    const { found, tried } = await look({}, false);
+    assert.deepEqual(found, ['no login to the source is known, to find out whether it is another database']);
+    assert.deepEqual(tried, []);
+  });
+
+  it('finds nothing against a mirror that nobody can log in to: nothing can be sent', async () => {
+    const nobody = { ...config, users: [], fallback: undefined };
+    const connect = async (): Promise<never> => Promise.reject(new Error('nobody is there'));
+    assert.deepEqual(await lookAt(nobody, { connect, source: undefined, applicationName: 'looks' }), []);
   });
 });

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { FRESH_LOGIN, SessionSettings, settingsChanges } from '../../../src/mirror/replay/session-settings.ts';
+import {
+  FRESH_LOGIN,
+  isDecisive,
+  SessionSettings,
+  settingsChanges,
+} from '../../../src/mirror/replay/session-settings.ts';
 import { SettingsRegistry } from '../../../src/mirror/replay/settings-registry.ts';
 
 function changes(from: Record<string, string> | undefined, to: Record<string, string>, oneByOne = false): string[] {
@@ -86,4 +91,9 @@ it('sessions in the same state share it', () => {
 it('standard_conforming_strings is known', () => {
   assert.equal(FRESH_LOGIN.standardConformingStrings, true);
   assert.equal(new SessionSettings(new Map([['standard_conforming_strings', 'off']])).standardConformingStrings, false);
+});
+
+it('without role, session authorization, search_path and row_security nothing is run, without others it is', () => {
+  const names = ['role', 'session_authorization', 'search_path', 'row_security', 'TimeZone', 'statement_timeout'];
+  assert.deepEqual(names.filter(isDecisive), names.slice(0, 4));
 });
