@@ -60,7 +60,9 @@ export class Reception {
   /** Accepts clients there; the port. Rejects with the error of listen(). */
   listen(where: ReceptionAddress): Promise<number> {
     let isLocal = 'path' in where;
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket, isLocal));
+    // Whose machine is gone must not keep a transaction open: the system asks, at the times it is set to, as for PostgreSQL.
+    const options = { allowHalfOpen: true, noDelay: true, keepAlive: true };
+    const server = createServer(options, (socket) => this.#accept(socket, isLocal));
     this.#listeners.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, it, type TestContext } from 'node:test';
 
 import type { TomlTable } from 'smol-toml';
@@ -8,6 +9,7 @@ import { inReverse } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
+import { skipWithoutProc } from '../support/processes.ts';
 import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
@@ -155,6 +157,23 @@ describe('A limit', () => {
       );
     }
   });
+
+  it(
+    'is the operating system’s for a client whose machine is gone: keepalive',
+    { skip: skipWithoutProc },
+    async (t) => {
+      const pgmirror = await start(t, {});
+      await login(t, pgmirror);
+      const port = `:${pgmirror.port.toString(16).toUpperCase().padStart(4, '0')}`;
+      const timer = await eventually(async () => {
+        const sockets = (await readFile('/proc/net/tcp', 'utf8')).split('\n').map((line) => line.trim().split(/\s+/));
+        // Local address, remote address, state (01 is established), queues, timer (00: there is none).
+        const found = sockets.filter(([, local, , state]) => local?.endsWith(port) && state === '01');
+        return found.length === 1 && found[0]?.[5]?.startsWith('02:');
+      });
+      assert.ok(timer);
+    },
+  );
 
   it('statement mode ends who begins a block', async (t) => {
     const client = await login(t, await start(t, { pooler_mode: 'statement' }));
