@@ -219,6 +219,7 @@ export class AnswerRelay {
     answers.shift();
     answers.copyIn = false;
     server.status = status;
+    server.state.answered();
     server.requests++;
     link.statistics.requests++;
     // One reading of the clock for all who want to know: it costs as much as all else here.

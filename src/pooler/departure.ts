@@ -7,7 +7,7 @@ import type { Server } from './session-link.ts';
 
 /** Whether the server is in a transaction block that nothing it was sent ends. */
 export function staysInBlock(server: Server): boolean {
-  return server.status !== TransactionStatus.Idle && !server.state.ending;
+  return server.status !== TransactionStatus.Idle && !server.state.isEnding;
 }
 
 /** What a departure needs of the session that the client has left. */

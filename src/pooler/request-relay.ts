@@ -188,7 +188,7 @@ export class RequestRelay {
       case Frontend.FunctionCall:
         this.#longCopy = false;
         this.#output.beginRequest();
-        server.state.ending = false;
+        server.state.sends(false);
         this.#output.pass(server, type, bytes, start, end, undefined, size - (end - start));
         return true;
       case Frontend.Bind:
@@ -220,7 +220,7 @@ export class RequestRelay {
     // PostgreSQL 18 may refuse whatever comes next but one ("unexpected state STARTED"): no other client's.
     if (server.state.answers.executeWithoutSync) server.state.unclean = true;
     this.#output.beginRequest();
-    server.state.ending = endsTransaction(bytes, start + 5);
+    server.state.sends(endsTransaction(bytes, start + 5));
     if (touches !== 0) {
       this.#link.watch.sent(touches, text);
       tellNamed(this.#link, touches, text);

@@ -170,7 +170,7 @@ export class StatementRelay {
     if (owed === Owed.Bind) {
       this.#portalBound(bytes, range.start + 5, range.nameStart - 1, statement.text, touches);
     }
-    server.state.ending = statement.text.endsTransaction;
+    server.state.sends(statement.text.endsTransaction);
     const { nameBytes, mirrorNameBytes } = statement.text;
     this.#output.rename(server, owed, bytes, range, nameBytes, statement, mirrorNameBytes);
     return true;
@@ -222,7 +222,7 @@ export class StatementRelay {
     const textEnd = Math.min(end, bytes.indexOf(0, textStart) + 1);
     const statement = deallocatedBy(this.#link, bytes, textStart, textEnd);
     if (statement !== undefined && !this.#parseDeallocate(server, statement, bytes, textStart, end)) return false;
-    server.state.ending = endsTransaction(bytes, textStart);
+    server.state.sends(endsTransaction(bytes, textStart));
     this.#output.beginRequest();
     if (touching !== undefined) tellNamed(this.#link, touches, touching);
     if (statement !== undefined) return true;

@@ -20,8 +20,8 @@ export class ServerSession {
   unnamedOwner: object | undefined;
   /** Something was done to it that is not followed: it is reset before anyone else gets it. */
   unclean = false;
-  /** What was sent last in a transaction block ends it (COMMIT, END, ROLLBACK …). */
-  ending = false;
+  /** So many requests are to be answered until the last of them is that ends a transaction block. */
+  #ending = 0;
   /** Whose transactions it ran last, and whose sequences' numbers it therefore has; `undefined`: it has none. */
   sequencesOf: object | undefined;
 
@@ -32,6 +32,22 @@ export class ServerSession {
     this.baseline = new ParameterSet(reported);
     this.reported = this.baseline;
     this.roleSeenIn = this.baseline;
+  }
+
+  /** Something was sent whose answer is to come that ends a transaction block (COMMIT, END, ROLLBACK …). */
+  get isEnding(): boolean {
+    return this.#ending > 0 && this.answers.requests > 0;
+  }
+
+  /** A statement is about to be sent. `ends`: it ends a transaction block, if there is one when its turn comes. */
+  sends(ends: boolean): void {
+    if (ends) this.#ending = this.answers.requests + 1;
+    else if (this.answers.requests === 0) this.#ending = 0;
+  }
+
+  /** A request was answered. */
+  answered(): void {
+    if (this.#ending > 0) this.#ending--;
   }
 
   /** Nobody but pgmirror has used it, and made these settings: what else it reports now is the server's configuration. */

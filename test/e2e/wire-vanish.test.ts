@@ -178,6 +178,35 @@ const vanishings: readonly Vanishing[] = [
     ],
     kept: true,
   },
+  {
+    name: 'with the COMMIT of its block in flight, and more behind it',
+    says: [block, [Buffer.concat(['SELECT pg_sleep(0.3)', insert, 'COMMIT', 'SELECT 1'].map(query)), '']],
+    kept: true,
+  },
+  {
+    name: 'with one block in flight behind another',
+    says: [
+      [
+        Buffer.concat(['BEGIN', 'SELECT pg_sleep(0.3)', insert, 'COMMIT', 'BEGIN', 'SELECT pg_sleep(60)'].map(query)),
+        '',
+      ],
+    ],
+    kept: true,
+  },
+  {
+    name: 'with one block in flight behind another, of the extended protocol',
+    says: [
+      [
+        Buffer.concat(
+          ['BEGIN', 'SELECT pg_sleep(0.3)', insert, 'COMMIT', 'BEGIN', 'DELETE FROM t'].flatMap((text) => [
+            ...[parse('', text), bind('', ''), execute(''), sync],
+          ]),
+        ),
+        '',
+      ],
+    ],
+    kept: true,
+  },
   { name: 'with nothing under way', says: [[query('SELECT 1'), 'TDCZ']] },
   {
     name: 'with settings, a temporary table, a lock, a cursor and a channel',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Owed } from '../../src/session/answer-queue.ts';
 import { ParameterSet } from '../../src/session/parameter-set.ts';
 import { ServerSession } from '../../src/session/server-session.ts';
 import { StatementRegistry } from '../../src/session/statement-names.ts';
@@ -43,4 +44,29 @@ describe("a server connection's session", () => {
       [0, '', undefined, false],
     );
   });
+});
+
+it('is about to end its block until the last request that does has been answered, whatever was sent behind it', () => {
+  const session = new ServerSession(new Map());
+  const send = (ends: boolean): void => {
+    session.sends(ends);
+    session.answers.push(Owed.Query);
+  };
+  const answer = (): boolean => {
+    session.answers.shift();
+    session.answered();
+    return session.isEnding;
+  };
+  send(false);
+  assert.equal(session.isEnding, false);
+  send(true);
+  send(false);
+  send(true);
+  send(false);
+  assert.deepEqual(
+    [session.isEnding, answer(), answer(), answer(), answer(), answer()],
+    [true, true, true, true, false, false],
+  );
+  send(false);
+  assert.equal(session.isEnding, false);
 });
