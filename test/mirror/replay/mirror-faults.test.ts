@@ -22,6 +22,7 @@ import {
   cstr,
   dataRow,
   execute,
+  flush,
   int16,
   int32,
   msg,
@@ -192,6 +193,29 @@ it('goes on where the connection is lost while the client thinks, or while its s
     (await records.finished()).map(({ outcome }) => outcome),
     [Outcome.Failed, Outcome.Failed, Outcome.Replayed],
   );
+  await mirror.configure();
+});
+
+it('ends a COPY whose data have no end in the record, since the source had refused them by then', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE t (id int)');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await feeder({ after: (undo) => test.after(undo) });
+  const refused = { sqlstate: '23505', flags: RequestFlag.CopyIn };
+  const data = msg('d', Buffer.from('1\n'));
+  for (const messages of [
+    [query('COPY t FROM STDIN'), data],
+    [parse('', 'COPY t FROM STDIN'), bind('', ''), execute(''), flush, data],
+  ]) {
+    records.transaction({ ...transaction({ messages, ...refused }), targets: [id] });
+  }
+  records.transaction({ ...simple('INSERT INTO t VALUES (2)'), targets: [id] });
+  assert.deepEqual(
+    (await records.finished()).map(({ outcome, sqlstates }) => [outcome, ...sqlstates]),
+    Array.from({ length: 3 }, () => [Outcome.Replayed]),
+  );
+  assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), [{ id: 2 }]);
   await mirror.configure();
 });
 

@@ -203,6 +203,34 @@ it('no more clients are bound to sessions than `pinned_pool_size` says; the othe
   await mirror.configure();
 });
 
+it('a session that lacks a transaction is given up: what needs it is lost, and what does not is run', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  records.writer.client(1, 'app', 'a');
+  const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
+  for (const [text, flags] of [
+    ['CREATE TEMP TABLE mine ()', keeps],
+    ['TABLE mine; NOTIFY a', needs | keeps],
+    ['TABLE mine', needs],
+    ['SELECT 1', 0],
+  ] as const) {
+    records.transaction({ ...simple(text), targets: [id], flags });
+    await records.finished();
+  }
+  assert.deepEqual(
+    records.acknowledged.map(({ outcome, reason }) => [outcome, reason]),
+    [
+      [Outcome.Replayed, 0],
+      [Outcome.Dropped, DropReason.Denied],
+      [Outcome.Dropped, DropReason.SessionLost],
+      [Outcome.Replayed, 0],
+    ],
+  );
+  await mirror.configure();
+});
+
 it('a lock that the mirror gave and the source did not is released', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
@@ -266,14 +294,17 @@ it('a changed configuration counts from the next transaction on, on the connecti
   };
   assert.deepEqual(await next('SELECT 1', 5_000), [Outcome.Replayed, 0]);
   const first = await processIds();
-  await mirror.configure({ ...config, timeoutMs: 300, maxLagMs: 1_000, excludeQuery: 'secret' });
-  assert.deepEqual(await next('SELECT pg_sleep(60)'), [Outcome.TimedOut, 0]);
+  await mirror.configure({ ...config, maxLagMs: 1_000, excludeQuery: 'secret' });
   assert.deepEqual(await next('SELECT 1', 5_000), [Outcome.Dropped, DropReason.Lag]);
   assert.deepEqual(await next('SELECT secret'), [Outcome.Dropped, DropReason.Filtered]);
   await mirror.configure({ ...config, level: 'write' });
   assert.deepEqual(await next('SELECT 1'), [Outcome.Dropped, DropReason.Filtered]);
-  await mirror.configure({ ...config, poolSize: 2 });
+  await mirror.configure({ ...config, pinnedPoolSize: 1 });
+  assert.deepEqual(await next('VALUES (1)'), [Outcome.Replayed, 0]);
   assert.deepEqual(await processIds(), first, 'one connection all the time');
+  await mirror.configure({ ...config, timeoutMs: 300 });
+  assert.deepEqual(await next('SELECT pg_sleep(60)'), [Outcome.TimedOut, 0]);
+  await mirror.configure({ ...config, poolSize: 2 });
   const sleeps = 'SELECT pg_sleep(0.5)';
   for (const client of [1, 2]) records.transaction({ ...simple(sleeps), client, targets: [id] });
   records.flush();
