@@ -114,6 +114,58 @@ describe('Prepared statements', () => {
     const [row] = await mirrored.onMirror(`SELECT count(*)::int AS count FROM item WHERE id >= 1000000`);
     assert.deepEqual(row, { count: 0 });
   });
+
+  it('are prepared anew on every connection where a table has changed its shape', async () => {
+    await mirrored.pgmirror.admin('SET mirror_exposure = 1');
+    await mirrored.query('CREATE TABLE shape AS SELECT 1 AS a');
+    const look = { name: 'look', text: 'SELECT *, pg_sleep($1) FROM shape' };
+    const run = async (client: Client, seconds: number): Promise<unknown> =>
+      client.query({ ...look, values: [seconds] });
+    for (const change of ['ALTER TABLE shape ADD b int', 'BEGIN; ALTER TABLE shape DROP a; COMMIT']) {
+      await withClient(mirrored.url, async (one) =>
+        withClient(mirrored.url, async (two) => {
+          // Each connection of the mirror has the statement then.
+          await Promise.all([run(one, 0.3), run(two, 0.3)]);
+          await mirrored.drained();
+          await mirrored.pgmirror.admin('RESET STATS');
+          await mirrored.query(change);
+          await withClient(mirrored.url, async (client) => {
+            await run(client, 0);
+            await mirrored.drained();
+            // The connection that was used last is busy, and it gets another one.
+            await mirrored.query('SELECT pg_sleep(0.4)');
+            await run(client, 0);
+            const { errors } = await mirrored.drained();
+            assert.equal(errors, 0, change);
+          });
+        }),
+      );
+    }
+  });
+
+  it('have the shape of their client’s search_path', async () => {
+    await mirrored.query('CREATE SCHEMA one; CREATE TABLE one.shaped AS SELECT 1 AS a');
+    await mirrored.query('CREATE SCHEMA two; CREATE TABLE two.shaped AS SELECT 1 AS a, 2 AS b');
+    await mirrored.drained();
+    await mirrored.pgmirror.admin('RESET STATS');
+    await withClient(mirrored.url, async (one) =>
+      withClient(mirrored.url, async (two) => {
+        await one.query('SET search_path = one');
+        await two.query('SET search_path = two');
+        for (let round = 0; round < 5; round++) {
+          for (const client of [one, two]) {
+            await client.query({ name: 'shaped', text: 'SELECT * FROM shaped' });
+            // The next one is replayed on the same connection.
+            await mirrored.drained();
+          }
+        }
+      }),
+    );
+    const { mirrored: replayed, errors } = await mirrored.drained();
+    assert.equal(replayed, 12);
+    // The first that fails tells that the shape is not always the same.
+    assert.ok(errors <= 1, `${errors} failed`);
+  });
 });
 
 async function statement(client: Client, id: number): Promise<void> {

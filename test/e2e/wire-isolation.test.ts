@@ -42,6 +42,11 @@ const changes: readonly { name: string; sql: string; seenBy: string }[] = [
   { name: 'a role', sql: 'SET ROLE pg_monitor', seenBy: 'SELECT current_user' },
   { name: 'the session’s user', sql: 'SET SESSION AUTHORIZATION pg_monitor', seenBy: 'SELECT session_user' },
   {
+    name: 'the session’s user as a setting',
+    sql: "SET session_authorization = 'pg_monitor'",
+    seenBy: 'SELECT session_user',
+  },
+  {
     name: 'characteristics of its transactions',
     sql: 'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY',
     seenBy: 'SHOW default_transaction_read_only',

@@ -8,7 +8,7 @@ export interface AnswerHandler {
   errorResponse(sqlstate: string): void;
   /** The server waits for CopyData. */
   copyInResponse(): void;
-  /** `tag` of a CommandComplete that changes the session: SET, RESET, DISCARD ALL, DEALLOCATE … */
+  /** `tag` of a CommandComplete that changes the session: SET, RESET, DISCARD ALL, DEALLOCATE …; or a definition. */
   sessionCommand(tag: string): void;
   /** A ParameterStatus; long values are cut off. */
   parameterStatus(name: string, value: string): void;
@@ -172,13 +172,18 @@ export class AnswerWalker {
     this.#handler.parameterStatus(name, value);
   }
 
-  /** Only the tags that begin with D, R or S and are not those of every day. */
+  /** Only the tags that begin with A, C, D, R or S and are not those of every day. */
   #commandComplete(bytes: Buffer, at: number, end: number): void {
     const first = bytes[at];
-    if (first !== 0x44 && first !== 0x52 && first !== 0x53) return;
-    // SELECT, DELETE, DROP, DECLARE, ROLLBACK, RELEASE, REINDEX …
     const third = bytes[at + 2];
-    if (third !== 0x54 && third !== 0x53 && third !== 0x41) return;
+    if (first === 0x41 || first === 0x43) {
+      // Not ANALYZE; and of COMMIT, COPY, CLOSE, CREATE, CALL … only CREATE.
+      if (third !== (first === 0x41 ? 0x54 : 0x45)) return;
+    } else {
+      if (first !== 0x44 && first !== 0x52 && first !== 0x53) return;
+      // SELECT, DELETE, DROP, DECLARE, ROLLBACK, RELEASE, REINDEX …
+      if (third !== 0x54 && third !== 0x53 && third !== 0x41) return;
+    }
     this.#handler.sessionCommand(bytes.toString('latin1', at, Math.max(at, end - 1)));
   }
 

@@ -1,10 +1,14 @@
 import { Frontend, Target } from '../../protocol/message-types.ts';
 import { deallocatedName } from '../../session/deallocated-name.ts';
 import { close, parse } from '../../protocol/frontend-messages.ts';
+import { Definitions } from './definitions.ts';
 import { PreparedStatement } from './prepared-statement.ts';
 import type { RequestCursor } from './request-cursor.ts';
 import { nameAt } from './statement-tracker.ts';
 import type { StatementLookup } from './statement-tracker.ts';
+
+/** "cached plan must not change result type", for one (feature_not_supported). */
+export const UNSUPPORTED = '0A000';
 
 const Unnamed = {
   /** What the client's unnamed statement was when the transaction began has yet to be parsed on this connection. */
@@ -13,16 +17,28 @@ const Unnamed = {
   Settled: 1,
 } as const;
 
+/** A statement that is prepared on a connection, and what names meant when it was. */
+interface Prepared {
+  readonly statement: PreparedStatement;
+  readonly namespace: string;
+}
+
 /**
  * The prepared statements of one mirror connection. Lanes share connections, so a statement that a request uses may
  * not be there: then a Parse goes ahead of the request, in the same write. The least recently used ones are closed.
  *
  * `undefined` in the map: whether the statement is there is not known (its request failed somewhere), so it is closed
- * before it is parsed again; closing what is not there is no error.
+ * before it is parsed again; closing what is not there is no error. PostgreSQL refuses a prepared statement whose result
+ * has another shape by now, which its client on the source knows nothing of, if it was prepared for another one: so does
+ * every connection that has it when a relation is redefined, and one that serves lanes of different schemas.
  */
 export class ConnectionStatements {
   readonly #limit: number;
-  readonly #prepared = new Map<string, PreparedStatement | undefined>();
+  readonly #definitions: Definitions;
+  /** The version of the definitions that all were prepared for. */
+  #version = 0;
+  #namespace = '';
+  readonly #prepared = new Map<string, Prepared | undefined>();
   #unnamed: PreparedStatement | undefined;
   #unnamedState: (typeof Unnamed)[keyof typeof Unnamed] = Unnamed.Settled;
   /** Names that the request in flight parses or closes. */
@@ -32,16 +48,19 @@ export class ConnectionStatements {
   #deallocates = false;
 
   /** `limit`: how many are kept prepared. */
-  constructor(limit: number) {
+  constructor(limit: number, definitions = new Definitions()) {
     this.#limit = Math.max(1, limit);
+    this.#definitions = definitions;
+    this.#version = definitions.version;
   }
 
   get size(): number {
     return this.#prepared.size;
   }
 
-  /** A transaction begins whose client had this unnamed statement. */
-  begin(unnamed: PreparedStatement | undefined): void {
+  /** A transaction begins whose client had this unnamed statement, and to which names mean what they do in `namespace`. */
+  begin(unnamed: PreparedStatement | undefined, namespace = ''): void {
+    this.#namespace = namespace;
     this.#unnamed = unnamed;
     this.#unnamedState = unnamed === undefined ? Unnamed.Settled : Unnamed.Missing;
   }
@@ -56,6 +75,18 @@ export class ConnectionStatements {
     for (const name of this.#touched) this.#prepared.set(name, undefined);
   }
 
+  /** The request at the cursor was refused what the source was not: its statements perhaps give another shape than before. */
+  unsupported(cursor: RequestCursor, lookup: StatementLookup): void {
+    const { bytes } = cursor;
+    for (let at = cursor.start; at < cursor.end; at = cursor.messageEnd(at)) {
+      const name = bytes[at] === Frontend.Bind ? boundName(bytes, at, cursor.end) : undefined;
+      if (name === undefined || !this.#prepared.has(name)) continue;
+      const wanted = lookup(name);
+      if (wanted !== undefined) wanted.varies = true;
+      this.#prepared.set(name, undefined);
+    }
+  }
+
   /** DEALLOCATE ALL, DISCARD ALL. */
   forgetAll(): void {
     this.#prepared.clear();
@@ -65,6 +96,10 @@ export class ConnectionStatements {
   /** DEALLOCATE of one, whose name the answer does not tell. */
   deallocated(): void {
     if (this.#deallocates) return;
+    this.#doubtAll();
+  }
+
+  #doubtAll(): void {
     for (const name of this.#prepared.keys()) this.#prepared.set(name, undefined);
   }
 
@@ -86,6 +121,11 @@ export class ConnectionStatements {
   ahead(cursor: RequestCursor, lookup: StatementLookup): readonly Buffer[] {
     this.#ahead = [];
     this.#deallocates = false;
+    // What the source refused is to be refused here, too.
+    if (this.#version !== this.#definitions.version && cursor.sqlstate !== UNSUPPORTED) {
+      this.#version = this.#definitions.version;
+      this.#doubtAll();
+    }
     const { bytes, end, skipFrom, skipTo } = cursor;
     for (let at = cursor.start; at < end;) {
       const messageEnd = cursor.messageEnd(at);
@@ -102,8 +142,8 @@ export class ConnectionStatements {
       case Frontend.Parse:
         return this.#parse(bytes, at + 5, end, lookup);
       case Frontend.Bind: {
-        const portalEnd = bytes.indexOf(0, at + 5);
-        if (portalEnd >= 0 && portalEnd < end) this.#use(nameAt(bytes, portalEnd + 1, end), lookup);
+        const name = boundName(bytes, at, end);
+        if (name !== undefined) this.#use(name, lookup);
         return;
       }
       case Frontend.Describe:
@@ -137,11 +177,11 @@ export class ConnectionStatements {
     if (name === '') return this.#useUnnamed();
     const there = this.#prepared.get(name);
     const wanted = lookup(name);
-    const same = there !== undefined && (there === wanted || isSame(there, wanted));
+    const same = there !== undefined && wanted !== undefined && this.#isSame(there, wanted);
     if (there !== undefined && (same || this.#touched.has(name))) {
       // Last in the map: the most recently used.
       if (this.#prepared.size > 1) this.#prepared.delete(name);
-      this.#prepared.set(name, same ? wanted : there);
+      this.#prepared.set(name, same && wanted !== there.statement ? { ...there, statement: wanted } : there);
       return;
     }
     // Not known at all, or closed by this very request: the source answered with an error, and so will the mirror.
@@ -177,8 +217,14 @@ export class ConnectionStatements {
 
   #keep(name: string, statement: PreparedStatement): void {
     this.#prepared.delete(name);
-    this.#prepared.set(name, statement);
+    this.#prepared.set(name, { statement, namespace: this.#namespace });
     this.#touched.add(name);
+  }
+
+  /** Also if it was parsed by a client's own message, and declared since. */
+  #isSame({ statement, namespace }: Prepared, wanted: PreparedStatement): boolean {
+    if (statement !== wanted && !wanted.isSameAs(statement.name, statement.definition)) return false;
+    return !wanted.varies || namespace === this.#namespace;
   }
 
   #evict(): void {
@@ -193,7 +239,7 @@ export class ConnectionStatements {
   }
 }
 
-/** Parsed by a client's own message, and declared since. */
-function isSame(there: PreparedStatement, wanted: PreparedStatement | undefined): boolean {
-  return wanted?.isSameAs(there.name, there.definition) ?? false;
+function boundName(bytes: Buffer, at: number, end: number): string | undefined {
+  const portalEnd = bytes.indexOf(0, at + 5);
+  return portalEnd >= 0 && portalEnd < end ? nameAt(bytes, portalEnd + 1, end) : undefined;
 }

@@ -7,7 +7,9 @@ import type { AnswerDigester } from '../compare/answer-digester.ts';
 import { AnswerWalker } from './answer-walker.ts';
 import type { AnswerHandler } from './answer-walker.ts';
 import { ConnectionStatements } from './connection-statements.ts';
-import type { PreparedStatement } from './prepared-statement.ts';
+import { redefines } from './definitions.ts';
+import type { Definitions } from './definitions.ts';
+import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { FRESH_LOGIN } from './session-settings.ts';
 import type { SessionSettings } from './session-settings.ts';
 
@@ -48,6 +50,9 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   readonly #socket: ServerSocket;
   readonly #processId: number;
   readonly #secretKey: Buffer;
+  readonly #definitions: Definitions;
+  /** The transaction has redefined something, which others see when it has ended. */
+  #redefined = false;
   /** Digests answers, where they are compared. */
   digester: AnswerDigester | undefined;
   readonly #walker = new AnswerWalker(this);
@@ -61,8 +66,13 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   readonly #reported: Map<string, string>;
   readonly #reportedBefore = new Map<string, string | undefined>();
 
-  constructor(server: LoggedInServer, options: { readonly preparedStatementsLimit: number }) {
-    this.statements = new ConnectionStatements(options.preparedStatementsLimit);
+  /** `definitions`: of its mirror. */
+  constructor(
+    server: LoggedInServer,
+    options: { readonly preparedStatementsLimit: number; readonly definitions: Definitions },
+  ) {
+    this.#definitions = options.definitions;
+    this.statements = new ConnectionStatements(options.preparedStatementsLimit, options.definitions);
     this.#reported = new Map(server.parameters);
     this.#processId = server.processId;
     this.#secretKey = server.secretKey;
@@ -75,10 +85,10 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   }
 
   /** The session's state is that of a client, whose transaction begins. */
-  begin(unnamed: PreparedStatement | undefined): void {
+  begin({ unnamed, settings }: Pick<MirroredTransaction, 'unnamed' | 'settings'>): void {
     this.sawSet = false;
     this.#reportedBefore.clear();
-    this.statements.begin(unnamed);
+    this.statements.begin(unnamed, settings.namespace);
   }
 
   /** Since then the server has reported a parameter, and not taken that back: perhaps a function has set it. */
@@ -147,6 +157,10 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
     this.owed--;
     this.#ahead = 0;
     this.statements.answered();
+    if (this.#redefined && status === TransactionStatus.Idle) {
+      this.#redefined = false;
+      this.#definitions.version++;
+    }
     if (this.owed > 0) return;
     if (this.#cancelling > 0) this.#answerWaits = true;
     else this.#answered();
@@ -177,6 +191,9 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
       this.statements.deallocated();
     } else if (tag === 'SET' || tag === 'RESET') {
       this.sawSet = true;
+    } else if (redefines(tag)) {
+      this.#redefined = true;
+      this.#definitions.version++;
     }
   }
 

@@ -1,6 +1,7 @@
 import type { LoggedInServer } from '../../pool/connect-server.ts';
 import { TransactionFlag } from '../record/record-stream.ts';
 import type { Outcome } from '../record/record-stream.ts';
+import type { Definitions } from './definitions.ts';
 import { Fifo } from './fifo.ts';
 import type { Lane } from './lane.ts';
 import type { MirrorLogin } from './mirror-process-messages.ts';
@@ -165,7 +166,7 @@ export class MirrorPool {
     this.#waitingFirst.push(lane);
   }
 
-  opened(server: LoggedInServer, options: { preparedStatementsLimit: number }): void {
+  opened(server: LoggedInServer, options: { preparedStatementsLimit: number; definitions: Definitions }): void {
     this.#opening--;
     this.refusedUntil = 0;
     const connection = new PooledConnection(this, new MirrorConnection(server, options), this.owner.replayOptions);

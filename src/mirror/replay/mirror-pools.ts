@@ -1,6 +1,7 @@
 import { monotonicNow } from '../../util/clock.ts';
 import type { Connect } from './connect.ts';
 import { ConnectRate } from './connect-rate.ts';
+import { Definitions } from './definitions.ts';
 import type { Lane } from './lane.ts';
 import type { MirrorAccess } from './mirror-access.ts';
 import { MirrorPool } from './mirror-pool.ts';
@@ -27,6 +28,7 @@ export interface MirrorPoolsHost extends PoolOwner {
 export class MirrorPools {
   readonly #host: MirrorPoolsHost;
   readonly #rate = new ConnectRate();
+  readonly #definitions = new Definitions();
   readonly #timers = new Set<NodeJS.Timeout>();
   #config: MirrorTargetConfig;
   #pools = new Map<string, MirrorPool>();
@@ -159,7 +161,7 @@ export class MirrorPools {
         return pool.openFailed();
       }
       access.connected();
-      pool.opened(server, { preparedStatementsLimit });
+      pool.opened(server, { preparedStatementsLimit, definitions: this.#definitions });
     } catch (error) {
       pool.openFailed();
       if (generation === this.#generation) this.#connectFailed(pool, error as Error & { code?: string });

@@ -11,6 +11,8 @@ export class PreparedStatement {
   readonly name: string;
   /** What follows the name in a Parse message. */
   readonly definition: Buffer;
+  /** Its result was seen to have another shape than when it was prepared, be it in another schema. */
+  varies = false;
   #text: string | undefined;
   #verdict: TextVerdict | undefined;
   /** null: none; undefined: not looked for yet. */

@@ -4,6 +4,7 @@ import { monotonicNow } from '../../util/clock.ts';
 import { Outcome, RequestFlag, TransactionFlag } from '../record/record-stream.ts';
 import { answerAllowance } from './answer-allowance.ts';
 import { BEGIN, closingRequest, ROLLBACK, ROLLBACK_AND_CHAIN } from './control-request.ts';
+import { UNSUPPORTED } from './connection-statements.ts';
 import { CopyFeeder } from './copy-feeder.ts';
 import { changesSession } from './inspect.ts';
 import type { MirrorConnection, ConnectionUser } from './mirror-connection.ts';
@@ -87,7 +88,7 @@ export class Replayer implements ConnectionUser {
     this.#pacing.begin(now, transaction.recorded.endedAt);
     this.#late = now - transaction.recorded.endedAt > LATE_MS;
     this.connection.allowance = answerAllowance(transaction.recorded);
-    this.connection.begin(transaction.unnamed);
+    this.connection.begin(transaction);
     const inherits = (transaction.recorded.flags & TransactionFlag.InheritsSettings) !== 0;
     const hasSettings = inherits || this.connection.settings === transaction.settings;
     if (hasSettings && !resets) this.#nextRequest();
@@ -184,7 +185,7 @@ export class Replayer implements ConnectionUser {
     if (run.next === undefined) {
       this.#failed ||= run.isRefused;
       this.connection.settings = run.isRefused ? undefined : this.#running().settings;
-      this.connection.begin(this.#running().unnamed);
+      this.connection.begin(this.#running());
       return run.isDecisivelyRefused ? this.#end() : this.#nextRequest();
     }
     this.#sent.reset();
@@ -307,6 +308,8 @@ export class Replayer implements ConnectionUser {
 
   #noteError(sqlstate: string): void {
     this.#failed = true;
+    const { statements } = this.#running().origin;
+    if (sqlstate === UNSUPPORTED) this.connection.statements.unsupported(this.#cursor, statements);
     (this.#sqlstates ??= []).push(sqlstate);
     // Outside of a block nothing is left of the request.
     if (this.#cursor.statusBefore !== TransactionStatus.Idle || this.#cursor.statusAfter !== TransactionStatus.Idle) {
@@ -362,10 +365,8 @@ export class Replayer implements ConnectionUser {
   /** A SET that outlives its transaction, or set_config: what the state is now is found out by putting it back. */
   #followSettings(transaction: MirroredTransaction): void {
     const { recorded, settings, unnamed, origin } = transaction;
-    if (transaction.configures || this.connection.reportsChange) this.connection.settings = undefined;
-    else if (this.connection.sawSet && changesSession(recorded, settings, unnamed, origin.statements)) {
-      this.connection.settings = undefined;
-    }
+    const hasSet = this.connection.sawSet && changesSession(recorded, settings, unnamed, origin.statements);
+    if (transaction.configures || this.connection.reportsChange || hasSet) this.connection.settings = undefined;
   }
 
   #send(bytes: Uint8Array, sourceTime: number, ahead = 0): void {

@@ -5,10 +5,13 @@ export class SessionSettings {
   readonly values: ReadonlyMap<string, string>;
   /** Whether plain string constants take a backslash as it is. */
   readonly standardConformingStrings: boolean;
+  /** What names of relations mean follows from it. */
+  readonly namespace: string;
 
   constructor(values: ReadonlyMap<string, string>) {
     this.values = values;
     this.standardConformingStrings = values.get('standard_conforming_strings') !== 'off';
+    this.namespace = ['search_path', 'role', 'session_authorization'].map((name) => values.get(name) ?? '').join('\0');
   }
 }
 

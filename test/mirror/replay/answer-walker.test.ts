@@ -37,6 +37,7 @@ const ANSWER = Buffer.concat([
   commandComplete('SET'),
   commandComplete('DEALLOCATE ALL'),
   commandComplete('ROLLBACK'),
+  ...['ALTER TABLE', 'CREATE VIEW', 'ANALYZE', 'COMMIT', 'COPY 1', 'CALL', 'CLOSE CURSOR'].map(commandComplete),
   errorResponse('23505', 'm'.repeat(2000)),
   msg('N', cstr('SNOTICE'), Buffer.from([0])),
   msg('G', Buffer.from([0, 0, 0])),
@@ -44,7 +45,19 @@ const ANSWER = Buffer.concat([
   readyForQuery('E'),
   readyForQuery('I'),
 ]);
-const TOLD = ['S TimeZone UTC', '1', 'C SET', 'C DEALLOCATE ALL', 'E 23505', 'G', '1', 'Z E', 'Z I'];
+const TOLD = [
+  'S TimeZone UTC',
+  '1',
+  'C SET',
+  'C DEALLOCATE ALL',
+  'C ALTER TABLE',
+  'C CREATE VIEW',
+  'E 23505',
+  'G',
+  '1',
+  'Z E',
+  'Z I',
+];
 
 describe('the answers of a mirror', () => {
   it('are walked whole', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ConnectionStatements } from '../../../src/mirror/replay/connection-statements.ts';
+import { Definitions } from '../../../src/mirror/replay/definitions.ts';
 import { PreparedStatement } from '../../../src/mirror/replay/prepared-statement.ts';
 import { RequestCursor } from '../../../src/mirror/replay/request-cursor.ts';
 import {
@@ -152,5 +153,36 @@ describe('the statements of a mirror connection', () => {
     assert.equal(use(statements, ''), '', 'a simple query destroyed it on the source');
     statements.begin(undefined);
     assert.equal(use(statements, ''), '');
+  });
+
+  it('are parsed anew when definitions have changed, but not for what the source refused', () => {
+    const definitions = new Definitions();
+    const statements = new ConnectionStatements(10, definitions);
+    assert.equal(use(statements, 'a'), 'Pa');
+    definitions.version++;
+    const cursor = new RequestCursor();
+    const messages = [bind('', 'a'), execute(''), sync];
+    cursor.reset(recording({ messages, sqlstate: '0A000' }));
+    cursor.next();
+    assert.equal(namesOf(statements.ahead(cursor, (name) => known.get(name))), '');
+    statements.answered();
+    assert.equal(use(statements, 'a'), 'Ca Pa');
+    assert.equal(use(statements, 'a'), '');
+  });
+
+  it('are prepared for each schema of their own where their shape is not always the same', () => {
+    const statements = new ConnectionStatements(10);
+    const useIn = (namespace: string): string => {
+      statements.begin(undefined, namespace);
+      return use(statements, 'c');
+    };
+    assert.equal(useIn('one'), 'Pc');
+    const cursor = new RequestCursor();
+    cursor.reset(recording({ messages: [bind('', 'c'), execute(''), sync] }));
+    cursor.next();
+    statements.begin(undefined, 'two');
+    assert.equal(namesOf(statements.ahead(cursor, (name) => known.get(name))), '');
+    statements.unsupported(cursor, (name) => known.get(name));
+    assert.deepEqual(['two', 'two', 'one'].map(useIn), ['Cc Pc', '', 'Cc Pc']);
   });
 });
