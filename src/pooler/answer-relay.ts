@@ -4,6 +4,7 @@ import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
 import type { CopyDoubt } from '../session/copy-doubt.ts';
 import { isSettable } from '../session/settings.ts';
+import { doTouches } from '../session/state-touches.ts';
 import { monotonicNow } from '../util/clock.ts';
 import { nameNotifier } from './notifier.ts';
 import { parameterReported } from './reported-parameters.ts';
@@ -287,7 +288,7 @@ export class AnswerRelay {
         return link.watch.set(executed, alone, (name) => isReported(server, name));
       }
       case 'RESET':
-        return link.watch.reset(executed);
+        return link.watch.ran(executed);
       case 'DISCARD ALL':
         server.state.discarded();
         link.watch.sequences = false;
@@ -299,6 +300,8 @@ export class AnswerRelay {
       case 'DISCARD SEQUENCES':
         link.watch.sequences = false;
         return link.pins.length > 0 ? link.watch.unclear() : undefined;
+      case 'DO':
+        return doTouches(executed?.text) ? link.watch.ran(executed) : undefined;
       case 'LOAD':
         link.watch.loaded = true;
         return link.watch.unclear();

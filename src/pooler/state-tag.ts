@@ -19,6 +19,7 @@ const TAGS: ReadonlyMap<string, StateTag> = new Map<string, StateTag>([
   ['UNLISTEN', 'ends a pin'],
   ['LOAD', 'LOAD'],
   ['PREPARE', 'unclear'],
+  ['DO', 'DO'],
 ]);
 
 /** What a command tag means for the session. */
@@ -29,6 +30,7 @@ export type StateTag =
   | 'DISCARD ALL'
   | 'DISCARD SEQUENCES'
   | 'DEALLOCATE ALL'
+  | 'DO'
   | 'LOAD'
   | 'ends a pin'
   | 'unclear';

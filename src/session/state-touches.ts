@@ -58,6 +58,14 @@ export function touchesOf(bytes: Buffer, start: number, end: number): number {
   return touches;
 }
 
+/** What stands where a statement of a body may begin. */
+const WITHIN_DO = /(?:[;'"]|\b(?:begin|else|loop|then))\s*(?:(?:re)?set|load|listen|prepare|declare)\s/i;
+
+/** Whether the body of a DO may do something to the session by a statement of its own. */
+export function doTouches(text: string | undefined): boolean {
+  return text === undefined || WITHIN_DO.test(text.slice(0, LOOK_AT));
+}
+
 const NAMED =
   /\b(?:execute|deallocate(?:\s+prepare)?)\s+(?:"((?:[^"]|"")+)"|([a-z_\u0080-\uffff][\w$\u0080-\uffff]*))/gi;
 

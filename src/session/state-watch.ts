@@ -67,8 +67,8 @@ export class StateWatch {
     if (source !== undefined) this.#said.ran(source.text);
   }
 
-  /** A RESET was run. */
-  reset(source: TextSource | undefined): void {
+  /** A RESET was run, or a DO that may set something. */
+  ran(source: TextSource | undefined): void {
     this.#auditDue = true;
     if (source !== undefined) this.#said.ran(source.text);
   }

@@ -33,6 +33,7 @@ const sequences: readonly (readonly [string, readonly string[]])[] = [
   ['UTC', [`SET TimeZone = 'Europe/Rome'`, SET]],
   ['UTC', [`SET SESSION TIME ZONE 'UTC'`]],
   ['UTC', [`SELECT set_config('TimeZone', 'UTC', false)`]],
+  ['UTC', [`DO $$ BEGIN ${SET}; END $$`]],
   ['UTC', ['BEGIN', SET, 'COMMIT']],
   ['UTC', ['BEGIN', 'SAVEPOINT a', SET, 'RELEASE a', 'COMMIT']],
   ['UTC', ['BEGIN', SET, 'SAVEPOINT a', 'SELECT 1/0', 'ROLLBACK TO a', 'COMMIT']],
@@ -156,7 +157,7 @@ describe('Where a mirror has other defaults than its source', () => {
     assert.deepEqual(await mirrored.onMirror(`SELECT zone FROM seen WHERE label = 'behind'`), [{ zone: 'UTC' }]);
   });
 
-  it('does not run one client’s transactions with what a function set for another', async (t) => {
+  it('does not run one client’s transactions with what a function or DO set for another', async (t) => {
     const test = inReverse(t);
     const [one, two] = [await connect(test), await connect(test)];
     await seen(two);
@@ -164,5 +165,8 @@ describe('Where a mirror has other defaults than its source', () => {
     assert.equal((await seen(two)).zone, OWN);
     await one.query('RESET TimeZone');
     assert.equal((await seen(one)).zone, OWN);
+    await one.query('DO $$ BEGIN SET statement_timeout = 6000; END $$');
+    assert.equal((await seen(two)).other, '0');
+    assert.equal((await seen(one)).other, '6s');
   });
 });

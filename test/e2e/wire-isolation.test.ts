@@ -59,6 +59,7 @@ const changes: readonly { name: string; sql: string; seenBy: string }[] = [
     seenBy: "SELECT current_setting('work_mem'), current_setting('lock_timeout')",
   },
   { name: 'a setting within a committed block', sql: 'BEGIN; SET work_mem = 4321; COMMIT', seenBy: 'SHOW work_mem' },
+  { name: 'a setting made by DO', sql: 'DO $$ BEGIN SET work_mem = 4321; END $$', seenBy: 'SHOW work_mem' },
   {
     name: 'a session advisory lock',
     sql: 'SELECT pg_advisory_lock(77)',

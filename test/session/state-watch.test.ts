@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { StateWatch } from '../../src/session/state-watch.ts';
-import { Touch, statementNamesIn, touchesOf } from '../../src/session/state-touches.ts';
+import { Touch, doTouches, statementNamesIn, touchesOf } from '../../src/session/state-touches.ts';
 
 const nothingReported = (): boolean => false;
 
@@ -63,6 +63,18 @@ describe('what a statement may touch', () => {
     const long = Buffer.from(`${' '.repeat(70_000)}select set_config('a', 'b', false)`);
     assert.equal(touchesOf(long, 0, long.length), 0);
   });
+});
+
+describe('what a DO may touch', () => {
+  const cases: readonly (readonly [string, boolean])[] = [
+    ["DO $$ BEGIN SET work_mem = '1MB'; END $$", true],
+    ['DO $$ BEGIN IF true THEN RESET work_mem; END IF; END $$', true],
+    ["DO $$ BEGIN EXECUTE 'SET ROLE anna'; END $$", true],
+    ['DO $$ DECLARE n int; BEGIN UPDATE t SET a = 1; END $$', false],
+  ];
+  for (const [text, expected] of cases) {
+    it(`is ${expected ? 'something' : 'nothing'}: ${text}`, () => assert.equal(doTouches(text), expected));
+  }
 });
 
 describe('the watch over a transaction', () => {
@@ -177,15 +189,15 @@ describe('what statements say that they set or take back', () => {
       return [watch.spoken?.mayHaveSet('timezone'), watch.spoken?.mayHaveReset('timezone')];
     };
     assert.deepEqual(
-      said((watch) => watch.reset({ text: 'RESET TimeZone' })),
+      said((watch) => watch.ran({ text: 'RESET TimeZone' })),
       [true, true],
     );
     assert.deepEqual(
-      said((watch) => watch.reset({ text: 'RESET ALL' })),
+      said((watch) => watch.ran({ text: 'RESET ALL' })),
       [false, true],
     );
     assert.deepEqual(
-      said((watch) => watch.reset({ text: 'RESET work_mem' })),
+      said((watch) => watch.ran({ text: 'RESET work_mem' })),
       [false, false],
     );
     assert.deepEqual(

@@ -181,8 +181,8 @@ export class AnswerWalker {
       if (third !== (first === 0x41 ? 0x54 : 0x45)) return;
     } else {
       if (first !== 0x44 && first !== 0x52 && first !== 0x53) return;
-      // SELECT, DELETE, DROP, DECLARE, ROLLBACK, RELEASE, REINDEX …
-      if (third !== 0x54 && third !== 0x53 && third !== 0x41) return;
+      // SELECT, DELETE, DROP, DECLARE, ROLLBACK, RELEASE, REINDEX …; but DO.
+      if (third !== 0x54 && third !== 0x53 && third !== 0x41 && third !== 0) return;
     }
     this.#handler.sessionCommand(bytes.toString('latin1', at, Math.max(at, end - 1)));
   }

@@ -276,7 +276,7 @@ function commits(words: readonly string[]): boolean {
   return control === Control.Commit || control === Control.Prepared;
 }
 
-/** Whether a transaction whose answers told of SET or RESET changes its session, and not only its transaction. */
+/** Whether a transaction whose answers told of SET, RESET or DO perhaps changes its session, and not only its transaction. */
 export function changesSession(
   recorded: RecordedTransaction,
   settings: SessionSettings,
@@ -290,6 +290,7 @@ export function changesSession(
     changes = executedStatements(cursor, tracker, settings.standardConformingStrings).some(
       ({ words }) =>
         words[0] === 'reset' ||
+        words[0] === 'do' ||
         words[0] === 'discard' ||
         (words[0] === 'set' && words[1] !== 'local' && words[1] !== 'transaction' && words[1] !== 'constraints'),
     );

@@ -36,7 +36,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   readonly statements: ConnectionStatements;
   /** The session's state; undefined where it is not known. */
   settings: SessionSettings | undefined = FRESH_LOGIN;
-  /** An answer told of SET or RESET since this was last put back. */
+  /** An answer told of SET, RESET or DO since this was last put back. */
   sawSet = false;
   /** Status byte of the last ReadyForQuery. */
   status: number = TransactionStatus.Idle;
@@ -189,7 +189,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
       this.statements.forgetAll();
     } else if (tag === 'DEALLOCATE') {
       this.statements.deallocated();
-    } else if (tag === 'SET' || tag === 'RESET') {
+    } else if (tag === 'SET' || tag === 'RESET' || tag === 'DO') {
       this.sawSet = true;
     } else if (redefines(tag)) {
       this.#redefined = true;
