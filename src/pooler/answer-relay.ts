@@ -230,9 +230,13 @@ export class AnswerRelay {
     if (status === TransactionStatus.Idle) answers.transactionEnded();
     if (head === Owed.Sync) this.#requests.segmentAnswered();
     else if (head === Owed.Query) this.#statements.queryAnswered(server);
-    if (status !== TransactionStatus.Idle) link.watch.unsure();
-    // What was sent behind it runs with these settings.
-    else if (link.watch.isCertain) takeOverSets(link, server);
+    if (status !== TransactionStatus.Idle) {
+      link.watch.blockGoesOn();
+    } else {
+      link.watch.blockOver();
+      // What was sent behind it runs with these settings.
+      if (link.watch.isCertain) takeOverSets(link, server);
+    }
     this.#recordAnswer(status);
     this.#progress = true;
     return undefined;

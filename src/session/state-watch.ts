@@ -24,6 +24,8 @@ export class StateWatch {
   #sets: [string, string][] | undefined;
   #parameters: Set<string> | undefined;
   #spoken: SpokenSettings | undefined;
+  /** The request that is being answered has failed, in a block. */
+  #failedInBlock = false;
   /** What was sent may change what the next request means: that waits until it is answered. */
   awaited = false;
   /** Settings are perhaps being taken back: what comes next may need those of the client's login. */
@@ -104,13 +106,21 @@ export class StateWatch {
 
   /** A request failed: what was set before in it may be undone, unless that was in a block, which goes on. */
   failed(inBlock: boolean): void {
-    this.unsure();
-    if (!inBlock) this.#spoken = undefined;
+    if (this.#sets !== undefined) this.#auditDue = true;
+    if (inBlock) this.#failedInBlock = true;
+    else this.#spoken = undefined;
   }
 
-  /** What was set may yet be undone. */
-  unsure(): void {
+  /** A request was answered, and its block goes on: what was set may yet be undone. */
+  blockGoesOn(): void {
     if (this.#sets !== undefined) this.#auditDue = true;
+    this.#failedInBlock = false;
+  }
+
+  /** A request was answered, and no block is open: an error in it was that of its COMMIT. */
+  blockOver(): void {
+    if (this.#failedInBlock) this.#spoken = undefined;
+    this.#failedInBlock = false;
   }
 
   /** A ROLLBACK was run: of all, or to a savepoint, which may have been set before or after. */

@@ -172,6 +172,16 @@ describe('what statements say that they set or take back', () => {
     assert.deepEqual([names(alone), names(within)], [undefined, ['timezone']]);
   });
 
+  it('is forgotten where a COMMIT fails, and so ends its block', () => {
+    const [over, open] = [setting(true), setting(true)];
+    over.failed(true);
+    over.blockOver();
+    open.failed(true);
+    open.blockGoesOn();
+    open.blockOver();
+    assert.deepEqual([names(over), names(open)], [undefined, ['timezone']]);
+  });
+
   it('is forgotten with ROLLBACK; the session is asked after a ROLLBACK TO', () => {
     const [whole, part, none] = [setting(true), setting(true), new StateWatch()];
     whole.rolledBack({ text: 'ROLLBACK' });
