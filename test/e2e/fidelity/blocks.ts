@@ -2,23 +2,6 @@ import { bind, cstr, execute, msg, parse, sync } from '../../support/bytes.ts';
 import type { RandomClient } from './random-client.ts';
 import { change, insert } from './statements.ts';
 
-/** What was committed stays; the rest is rolled back, though it be under way. */
-export async function vanishInChain(c: RandomClient): Promise<void> {
-  const chain = c.random.pick(['COMMIT AND CHAIN', 'END AND CHAIN']);
-  const begin = c.random.pick(['BEGIN', 'BEGIN ISOLATION LEVEL REPEATABLE READ']);
-  switch (c.random.below(3)) {
-    case 0:
-      await c.runAll(begin, insert(c), 'SAVEPOINT s', insert(c), 'ROLLBACK TO s', chain, insert(c));
-      return c.vanish(c.random.below(2) === 0 ? undefined : `${insert(c)}; SELECT pg_sleep(20)`);
-    case 1:
-      await c.run(`${begin}; ${insert(c)}; ${chain}; ${insert(c)}`);
-      return c.vanish();
-    default:
-      await c.runAll(begin, insert(c), chain, insert(c));
-      return c.vanish(chain);
-  }
-}
-
 export async function blocksWithin(c: RandomClient): Promise<void> {
   switch (c.random.below(3)) {
     case 0:

@@ -143,6 +143,15 @@ export class RandomClient {
     await wire.destroy();
   }
 
+  /** Sends queries at one stroke, and goes without more of their answers than these first messages. */
+  async vanishAhead(texts: readonly string[], ...first: readonly string[]): Promise<void> {
+    const wire = await this.wire();
+    this.#forget();
+    wire.send(Buffer.concat(texts.map(query)));
+    await wire.expect(...first);
+    await wire.destroy();
+  }
+
   /** Says goodbye, as one does. */
   async leave(): Promise<void> {
     const wire = this.#wire;

@@ -8,3 +8,9 @@ const erase = (c: RandomClient): string => `DELETE FROM ${c.schema}.item WHERE i
 export const read = (c: RandomClient): string =>
   `SELECT * FROM ${c.schema}.item WHERE id <= ${c.usedId()} ORDER BY id LIMIT 5`;
 export const change = (c: RandomClient): string => c.random.pick([insert, update, erase, read])(c);
+
+/**
+ * More than PostgreSQL keeps back, so that it shows that the work has begun. Who goes, or cancels, while pgmirror still
+ * waits for a server connection made no transaction.
+ */
+export const begun = `SELECT repeat('x', 20000)`;

@@ -11,17 +11,10 @@ import {
   rowValues,
   sync,
 } from '../../support/bytes.ts';
-import {
-  blockPipeline,
-  blocksWithin,
-  failedBlock,
-  failedCopy,
-  procedure,
-  savepoints,
-  vanishInChain,
-} from './blocks.ts';
+import { blockPipeline, blocksWithin, failedBlock, failedCopy, procedure, savepoints } from './blocks.ts';
 import type { RandomClient } from './random-client.ts';
-import { change, insert, read } from './statements.ts';
+import { begun, change, insert, read } from './statements.ts';
+import { vanishAhead, vanishAtWork, vanishInBlock, vanishInChain } from './vanishing.ts';
 
 /** Run on both sides before: what all clients need, and the tables of each. */
 export function schemaFor(clients: number): string {
@@ -43,12 +36,6 @@ export function schemaFor(clients: number): string {
 
 /** One transaction, or a few that belong together; counts itself. */
 type Deed = (client: RandomClient) => Promise<void>;
-
-/**
- * More than PostgreSQL keeps back, so that it shows that the work has begun. Who goes, or cancels, while pgmirror still
- * waits for a server connection made no transaction.
- */
-const begun = `SELECT repeat('x', 20000)`;
 
 /** Everything a client may do, by name, with how often. */
 const deeds: readonly (readonly [name: string, weight: number, deed: Deed])[] = [
@@ -91,6 +78,7 @@ const deeds: readonly (readonly [name: string, weight: number, deed: Deed])[] = 
   ['a cancel', 2, cancel],
   ['a client that goes in its block', 2, vanishInBlock],
   ['a client that goes with its work under way', 2, vanishAtWork],
+  ['a client that goes with blocks in flight', 2, vanishAhead],
   ['a server connection that is lost', 1, lostServer],
   ['what cannot be forced', 2, unforceable],
   [
@@ -285,20 +273,6 @@ async function cancel(c: RandomClient): Promise<void> {
   await c.runAll('BEGIN', insert(c));
   await c.runCancelled('SELECT pg_sleep(30)');
   await c.run('COMMIT');
-}
-
-async function vanishInBlock(c: RandomClient): Promise<void> {
-  await c.runAll('BEGIN', insert(c));
-  c.tally.aborted++;
-  await c.vanish(c.random.below(2) === 0 ? undefined : `${insert(c)}; SELECT pg_sleep(20)`);
-}
-
-async function vanishAtWork(c: RandomClient): Promise<void> {
-  if (c.random.below(2) === 0) {
-    return c.vanish(`${begun}; ${insert(c)}; SELECT pg_sleep(0.02)`, 'T');
-  }
-  await c.runAll('BEGIN', insert(c));
-  await c.vanish('COMMIT');
 }
 
 /** Nobody may end backends of the mirror: that is denied there. */
