@@ -7,6 +7,8 @@ import type { StatementFacts } from './statement-facts.ts';
 
 /** Errors that come of what others do at the moment: serialization, deadlock, locks, cancelled, out of something. */
 const OF_THE_MOMENT = /^(?:40|53|55P03|57|58|08)/;
+/** A plan of before a change of definitions (plancache.c): a mirror's connection may have been prepared behind it. */
+const OF_STALE_PLANS = '0A000';
 /** Integrity constraints: they depend on rows, and on values that they hold. */
 const OF_CONSTRAINTS = /^23/;
 /** OIDs of float4 and float8 (pg_type.dat). */
@@ -64,6 +66,7 @@ function excuseOfError(
 ): AnswerClass | undefined {
   const errors = [request.sourceError, request.mirrorError];
   if (errors.some((code) => OF_THE_MOMENT.test(code))) return 'ambiguous';
+  if (request.sourceError === OF_STALE_PLANS && request.mirrorError === '') return 'ambiguous';
   if (lacksSessionNumber(request.query, request)) return 'generated';
   // A value that the client was given by the source is another one on the mirror, or belongs to another row.
   const relations = errors.some((code) => OF_CONSTRAINTS.test(code)) ? knowledge.relationsOf(facts) : new Set<string>();

@@ -138,6 +138,14 @@ describe('Comparison', () => {
     assert.deepEqual(errs('SELECT pure(a) FROM quiet', '22012'), { judged: true, answerClass: 'error_new' });
   });
 
+  it('does not mind a plan that was too old for the source alone', async () => {
+    const mirror = await compare();
+    const judged = { judged: false, answerClass: 'ambiguous' };
+    assert.deepEqual(verdictOf(mirror, 'SELECT pure(a) FROM quiet', { sourceError: '0A000' }), judged);
+    const refused = verdictOf(mirror, 'SELECT pure(a) FROM quiet', { mirrorError: '0A000' });
+    assert.deepEqual(refused, { judged: true, answerClass: 'error_new' });
+  });
+
   it('does not mind numbers that a sequence gave another session of the mirror', async () => {
     const mirror = await compare();
     const generated = { judged: false, answerClass: 'generated' };
