@@ -1,3 +1,6 @@
+/** How often other threads are asked for a connection, in milliseconds. */
+const ASK_EVERY_MS = 2;
+
 /**
  * How many server connections a pool may have open, and who waits: shared by all pooler threads, so that sizes hold for
  * the process as a whole. One row of a shared Int32Array for each pool:
@@ -14,6 +17,9 @@ export class PoolBudget {
   readonly #announce: (what: 'wanted' | 'room') => void;
   /** Several pools share it: who waits does not show in its own row. */
   readonly #alwaysTell: boolean;
+  /** The others were asked for a connection just now; and who wants one since. */
+  #asked: NodeJS.Timeout | undefined;
+  #asksAgain = false;
 
   /** `announce` tells the other threads that a connection is wanted here, or that there is room again. */
   constructor(options: {
@@ -81,20 +87,37 @@ export class PoolBudget {
     );
   }
 
-  /** Asks the other threads to close an idle connection. */
+  /**
+   * Asks the other threads to close an idle connection. They are asked once in a while, not for each client: where all
+   * connections are in use, nobody has one to spare, and every client waits.
+   */
   want(): void {
+    if (this.#asked !== undefined) {
+      this.#asksAgain = true;
+      return;
+    }
     this.#announce('wanted');
+    this.#asked = setTimeout(() => {
+      this.#asked = undefined;
+      if (!this.#asksAgain) return;
+      this.#asksAgain = false;
+      this.want();
+    }, ASK_EVERY_MS).unref();
+  }
+
+  /** Somebody waits in another thread. */
+  get isWantedElsewhere(): boolean {
+    return this.#threads > 1 && this.#oldestElsewhere() !== 0;
   }
 
   /**
    * Whether a client of another thread has waited longer than the oldest here by more than `margin` ms. The margin keeps
    * threads that are equally busy from handing connections to and fro.
    */
-  olderElsewhere(mine: number | undefined, margin: number): boolean {
+  olderElsewhere(mine: number, margin: number): boolean {
     if (this.#threads === 1) return false;
     const oldest = this.#oldestElsewhere();
-    if (oldest === 0) return false;
-    return mine === undefined || oldest - 1 + margin < (Math.floor(mine) & 0x3fffffff);
+    return oldest !== 0 && oldest - 1 + margin < (Math.floor(mine) & 0x3fffffff);
   }
 
   /** A thread died: what it had open and who waited there is forgotten, in every row. */

@@ -3,6 +3,7 @@ import { connectServer } from './connect-server.ts';
 import type { LoggedInServer } from './connect-server.ts';
 import type { PoolBudget } from './pool-budget.ts';
 import type { PoolBudgets, PoolHooks, PoolOptions } from './pool-options.ts';
+import { HandOver } from './hand-over.ts';
 import { noStatistics } from './pool-statistics.ts';
 import { ServerConnection } from './server-connection.ts';
 import { serverRole, tellsRole } from './server-role.ts';
@@ -13,8 +14,6 @@ import type { Waiter } from './waiting-line.ts';
 const NOT_CONFIGURED = 'the database is no longer configured';
 /** After a failed connection attempt the next is not made before this many milliseconds. */
 const RETRY_PAUSE_MS = 200;
-/** How far the first come, first served of different threads may be off, in milliseconds. */
-const FAIRNESS_MARGIN_MS = 25;
 /** How many idle connections are looked at for one that suits. */
 const SUITABLE_AMONG = 4;
 
@@ -36,6 +35,7 @@ export class Pool<State> {
   readonly #idle: ServerConnection<State>[] = [];
   readonly #open = new Set<ServerConnection<State>>();
   readonly #waiting: WaitingLine<State>;
+  readonly #handOver: HandOver;
   #connecting = 0;
   /** What the servers logged in to last can do. */
   #role: string | undefined;
@@ -56,6 +56,7 @@ export class Pool<State> {
     this.#options = options;
     this.#hooks = hooks;
     this.#budget = budgets.pool;
+    this.#handOver = new HandOver(budgets.pool);
     this.#pinnedBudget = budgets.pinned;
     this.#databaseBudget = budgets.database;
     this.#log = log;
@@ -181,7 +182,7 @@ export class Pool<State> {
       server.onCancelsDone = () => this.release(server);
       return;
     }
-    if (this.#budget.olderElsewhere(this.#waiting.oldestSince, FAIRNESS_MARGIN_MS)) {
+    if (this.#handOver.isDue(this.#waiting.oldestSince)) {
       server.close('room_for_others');
       return;
     }
@@ -189,6 +190,7 @@ export class Pool<State> {
     if (next === undefined) {
       server.setUser(undefined);
       this.#idle.push(server);
+      this.#handOver.becameIdle(this.#idle);
       return;
     }
     next.granted(server);
@@ -205,9 +207,9 @@ export class Pool<State> {
     return true;
   }
 
-  /** Another thread wants a connection: the one idle for longest makes room. */
+  /** Another thread wants a connection. */
   makeRoom(): void {
-    this.#idle[0]?.close('room_for_others');
+    this.#handOver.makeRoom(this.#idle);
   }
 
   /** There may be room again for one more connection. */
@@ -253,6 +255,7 @@ export class Pool<State> {
     this.#closed = true;
     this.#settlePause();
     clearTimeout(this.#retryTimer);
+    this.#handOver.close();
     this.#waiting.close(new CheckoutError('57P03', NOT_CONFIGURED));
     for (const server of [...this.#idle]) server.close('removed');
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { PoolBudget } from '../../src/pool/pool-budget.ts';
+import { eventually } from '../support/eventually.ts';
 
 /** The budgets of several threads over the same cells, and what each announced. */
 function budgets(threads: number, { rows = 1, row = 0 } = {}) {
@@ -112,6 +113,16 @@ describe('who waits in which thread', () => {
     assert.deepEqual(announced, ['1 wanted']);
   });
 
+  it('asks once for all who want one at the same moment, and once more', async () => {
+    const { announced, of } = budgets(2);
+    const budget = of(1);
+    for (let client = 0; client < 50; client++) budget.want();
+    assert.deepEqual(announced, ['1 wanted']);
+    await eventually(() => announced.length === 2, { intervalMs: 1 });
+    budget.want();
+    await eventually(() => announced.length === 3, { intervalMs: 1 });
+  });
+
   it('is told of all room where several pools share the budget', () => {
     const { cells } = budgets(1);
     const announced: string[] = [];
@@ -135,19 +146,18 @@ describe('who waits in which thread', () => {
     assert.equal(one.olderElsewhere(1_000, 25), false);
   });
 
-  it('goes before a thread in which nobody waits', () => {
+  it('knows whether anybody waits in another thread', () => {
     const { of } = budgets(2);
     const [one, two] = [of(0), of(1)];
-    assert.equal(one.olderElsewhere(undefined, 25), false);
+    assert.equal(one.isWantedElsewhere, false);
     two.waiting(0);
-    assert.equal(one.olderElsewhere(undefined, 25), true);
-    assert.equal(two.olderElsewhere(undefined, 25), false);
+    assert.deepEqual([one.isWantedElsewhere, two.isWantedElsewhere], [true, false]);
   });
 
   it('is of no interest where there is one thread', () => {
     const budget = PoolBudget.alone();
     budget.waiting(5);
-    assert.equal(budget.olderElsewhere(undefined, 0), false);
+    assert.deepEqual([budget.olderElsewhere(1_000, 0), budget.isWantedElsewhere], [false, false]);
   });
 });
 
@@ -161,7 +171,7 @@ describe('a thread that died', () => {
     elsewhere.tryOpen(5);
     dead.waiting(1);
     PoolBudget.forgetThread(cells, 2, 1);
-    assert.deepEqual([living.open, of(0, 1).open, living.olderElsewhere(undefined, 0)], [1, 0, false]);
+    assert.deepEqual([living.open, of(0, 1).open, living.isWantedElsewhere], [1, 0, false]);
     PoolBudget.forgetThread(cells, 2, 1);
     assert.equal(living.open, 1);
   });

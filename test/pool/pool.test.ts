@@ -445,6 +445,30 @@ describe('the pools of several threads', () => {
     await eventually(() => here.server !== undefined);
   });
 
+  it('give up one at a time where their own wait, too', async (t) => {
+    const { one, two } = await twoThreads(t, 3);
+    const connections = [await one.get(), await one.get(), await one.get()];
+    const elsewhere = two.ask('elsewhere');
+    await eventually(() => two.pool.longestWait > 60, { intervalMs: 5 });
+    const here = [one.ask(), one.ask(), one.ask()];
+    for (const connection of connections) one.pool.release(connection);
+    assert.deepEqual(one.closings, ['room_for_others']);
+    assert.deepEqual(
+      here.map(({ server }) => server),
+      [connections[1], connections[2], undefined],
+    );
+    await eventually(() => elsewhere.server !== undefined);
+  });
+
+  it('give up none that only changes hands', async (t) => {
+    const { one, two } = await twoThreads(t, 1);
+    const connection = await one.get('holder');
+    two.ask('elsewhere');
+    one.pool.release(connection);
+    assert.equal(one.ask('here').server, connection);
+    assert.deepEqual(one.closings, []);
+  });
+
   it('keep a connection for their own where both have waited as long', async (t) => {
     const { one, two } = await twoThreads(t, 1);
     const connection = await one.get('holder');
