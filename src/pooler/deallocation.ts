@@ -20,6 +20,18 @@ export function deallocatedBy(
   return statement?.closing === true ? undefined : statement;
 }
 
+/** The same of a Parse, whose text begins at `textStart`. */
+export function deallocatedByParse(
+  link: SessionLink,
+  bytes: Buffer,
+  textStart: number,
+  end: number,
+): ClientStatement | undefined {
+  // Where there is none, the text is not even searched for its end.
+  if (link.statements.size === 0) return undefined;
+  return deallocatedBy(link, bytes, textStart, Math.min(end, bytes.indexOf(0, textStart) + 1));
+}
+
 /**
  * The name under which a server finds something to deallocate. Where it lacks the statement another is put in its place
  * (`absentName` and more): the statement itself may be impossible to prepare by now, or in a failed block. `undefined`: not now.

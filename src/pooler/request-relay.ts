@@ -1,8 +1,8 @@
 import { Frontend } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
-import { deallocatedName } from '../session/deallocated-name.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
+import { deallocatedBy } from './deallocation.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import { RequestOutput } from './request-output.ts';
 import { mustShowStatements, tellNamed } from './own-statements.ts';
@@ -209,9 +209,8 @@ export class RequestRelay {
   }
 
   #query(server: Server, bytes: Buffer, start: number, end: number): boolean {
-    const named = this.#link.statements.size > 0 ? deallocatedName(bytes, start + 5, end) : undefined;
-    const statement = named === undefined ? undefined : this.#link.statements.find(named, 0, named.length);
-    if (statement !== undefined && !statement.closing) return this.#statements.deallocate(server, statement);
+    const statement = deallocatedBy(this.#link, bytes, start + 5, end);
+    if (statement !== undefined) return this.#statements.deallocate(server, statement);
     const touches = touchesOf(bytes, start + 5, end);
     if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
     const text = new StatementText(bytes, start + 5, end);

@@ -7,7 +7,7 @@ import type { ClientStatement } from '../session/client-statements.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import type { TextSource } from '../session/state-watch.ts';
-import { deallocatedBy, deallocating, nameToDeallocate, parseDeallocating } from './deallocation.ts';
+import { deallocatedByParse, deallocating, nameToDeallocate, parseDeallocating } from './deallocation.ts';
 import { mustShowStatements, takeOwnNames, tellNamed } from './own-statements.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
 import type { Executed } from './request-subject.ts';
@@ -219,8 +219,7 @@ export class StatementRelay {
     const touches = touchesOf(bytes, textStart, end);
     const touching = touches === 0 ? undefined : new StatementText(bytes, textStart, end);
     if (this.#mustPrepare(server, touches, touching)) return false;
-    const textEnd = Math.min(end, bytes.indexOf(0, textStart) + 1);
-    const statement = deallocatedBy(this.#link, bytes, textStart, textEnd);
+    const statement = deallocatedByParse(this.#link, bytes, textStart, end);
     if (statement !== undefined && !this.#parseDeallocate(server, statement, bytes, textStart, end)) return false;
     server.state.sends(endsTransaction(bytes, textStart));
     this.#output.beginRequest();

@@ -16,7 +16,7 @@ export interface PoolOwner {
   /** Asks for one more connection for this pool; answered with `opened()` or `openFailed()`. */
   open(pool: MirrorPool, isProbe: boolean): void;
   readonly access: {
-    /** One connection is enough for now. */
+    /** Whether it is to be used at all is being tried: by one connection. */
     readonly isOnTrial: boolean;
   };
   timed(sourceTime: number, mirrorTime: number): void;
