@@ -60,8 +60,9 @@ export class StatementPreparation {
   nameOnServer(server: Server, statement: ClientStatement): string | undefined {
     if (this.isUndecided(statement)) return undefined;
     const { text } = statement;
-    if (!statement.ready) return text.name;
-    if (!this.#isSettled(server, text)) return undefined;
+    // Another name of the same text, sent behind it, is to be prepared anew: that it was parsed in time does not help it.
+    if (!statement.ready) this.#output.hurry(server);
+    if (!statement.ready || !this.#isSettled(server, text)) return undefined;
     return server.state.prepared.use(text) === undefined ? '' : text.name;
   }
 

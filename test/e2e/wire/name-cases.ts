@@ -372,4 +372,18 @@ export const nameCases: readonly Dialogue[] = [
       says('EZ', run('a'), sync),
     ],
   },
+  {
+    name: '15: DEALLOCATE leaves another name of the same text, parsed in the same segment',
+    steps: [
+      says(
+        '11CZ2DCCZ',
+        parse('a', 'SELECT 1'),
+        parse('b', 'SELECT 1'),
+        query('DEALLOCATE a'),
+        run('b'),
+        query('SET x.y = 1'),
+      ),
+      says('2DCZEZ', run('b'), sync, run('a'), sync),
+    ],
+  },
 ];
