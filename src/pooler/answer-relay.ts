@@ -160,7 +160,7 @@ export class AnswerRelay {
         return this.#readyForQuery(server, bytes[at + 5] ?? 0);
       case Backend.CommandComplete:
         this.#link.recorder?.digest?.commandComplete(bytes, at, end);
-        this.#link.recorder?.completed(bytes, at, end);
+        this.#link.recorder?.completed(bytes, at, end, answers.head === Owed.Execute ? answers.headOffset : 0);
         this.#commandComplete(server, bytes, at);
         if (answers.head === Owed.Execute) answers.shift();
         return undefined;

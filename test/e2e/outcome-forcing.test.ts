@@ -251,6 +251,23 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     assert.equal((await mirrored.counts()).errors, 0);
   });
 
+  it('a COMMIT that was answered ends its block on both sides, whatever was sent behind it and never ended', async (t) => {
+    const client = await login(inReverse(t));
+    const statement = (text: string): Buffer[] => [parse('', text), bind('', ''), execute('')];
+    await client.query('BEGIN');
+    client.send(...statement('INSERT INTO item VALUES (1)'), ...statement('COMMIT'), flush);
+    await client.readUntil('C');
+    await client.readUntil('C');
+    client.send(...statement('INSERT INTO item VALUES (2)'), flush);
+    await client.readUntil('C');
+    await client.reset();
+    await eventually(async () => (await mirrored.counts()).total === 1);
+    assert.deepEqual(await onMirror(), { items: [1], children: [], ran: 1 });
+    assert.deepEqual(await mirrored.onSource('SELECT id FROM item ORDER BY id'), [{ id: 1 }, { id: 99 }]);
+    const { mirrored: replayed, errors, reasons } = await mirrored.counts();
+    assert.deepEqual({ replayed, errors, reasons }, { replayed: 1, errors: 0, reasons: {} });
+  });
+
   it('the COMMIT behind a COPY that failed is left out', async (t) => {
     const client = await login(inReverse(t));
     await client.query('BEGIN');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import { freePort } from '../../src/cli/embedded/free-port.ts';
-import { query as queryMessage } from '../support/bytes.ts';
+import { bind, execute, flush, parse, query as queryMessage, sync } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { askMetrics, askMirrors, sample } from '../support/http.ts';
@@ -171,6 +171,32 @@ describe('A two-phase commit', () => {
     const { mirrored: replayed, errors } = await mirrored.drained();
     assert.deepEqual({ replayed, errors }, { replayed: 1, errors: 0 });
     assert.deepEqual(await ids(mirrored), [5]);
+  });
+
+  it('that was prepared is prepared on the mirror, too, although something behind it failed', async (t) => {
+    const test = inReverse(t);
+    const mirrored = await start(test);
+    const { host, port } = mirrored.pgmirror;
+    const client = await WireClient.login(
+      { host, port },
+      { user: 'alice', password: 'alice-password', database: 'app' },
+    );
+    test.after(async () => client.destroy());
+    for (const [end, behind] of [
+      ['a', [parse('', 'SELECT FROM nowhere'), sync]],
+      ['b', [flush]],
+    ] as const) {
+      await client.query('BEGIN');
+      await client.query('INSERT INTO item VALUES (1)');
+      client.send(parse('', `PREPARE TRANSACTION '${end}'`), bind('', ''), execute(''), ...behind);
+      await client.readUntil(end === 'a' ? 'Z' : 'C');
+    }
+    await client.reset();
+    await eventually(async () => (await mirrored.counts()).total === 2);
+    for (const gid of ['a', 'b']) await mirrored.query(`COMMIT PREPARED '${gid}'`);
+    const { mirrored: replayed, errors, reasons } = await mirrored.drained();
+    assert.deepEqual({ replayed, errors, reasons }, { replayed: 4, errors: 0, reasons: {} });
+    assert.deepEqual(await ids(mirrored), [1, 1]);
   });
 
   it('that failed on the source leaves nothing', async (t) => {

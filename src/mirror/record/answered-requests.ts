@@ -37,12 +37,12 @@ export class AnsweredRequests {
   length = 0;
   /** How many there are. */
   count = 0;
-  /** One of them committed a block. */
+  /** One of them committed a block, or the last what it did. */
   hasCommitted = false;
   #lastCommit: Commit | undefined;
   /** None of them was left out. */
   isWhole = true;
-  /** The half of a two-phase commit that is among them. */
+  /** The half of a two-phase commit that was done by one of them. */
   twoPhase: TwoPhase | undefined;
 
   constructor(shelf: BufferShelf, registry: StatementRegistry) {
@@ -57,10 +57,11 @@ export class AnsweredRequests {
 
   /** `isLast`: the transaction has ended with it. */
   add(request: RequestRecording, isLast: boolean): void {
-    this.twoPhase ??= request.twoPhase;
+    this.twoPhase ??= request.doneTwoPhase;
     if (request.unnamed !== undefined) this.#unnamed.push(request.unnamed);
     request.unnamed = undefined;
     this.#add(request, isLast);
+    if (isLast) this.hasCommitted ||= !request.hasFailed;
     if (!request.hasCommitted) return;
     this.hasCommitted = true;
     if (isLast) return;

@@ -36,7 +36,8 @@
  * digest of the source's answer stands behind them. Named statements carry their
  * pool-wide names, the same on the source and on every mirror. The last request ends in status idle; but where blocks
  * were chained (COMMIT AND CHAIN) and the last of them was rolled back by pgmirror, or its outcome is unknown, that one
- * is left out, and the last request is the one that committed the block before.
+ * is left out, and the last request is the one that committed the block before. Where the source had answered a COMMIT
+ * amid a request and never came to that request's end, it ends behind the COMMIT, with a Sync of pgmirror's own.
  *
  * Mirror process → pooler thread:
  *
@@ -96,7 +97,10 @@ export const RequestFlag = {
   Simple: 16,
   /** A digest of the source's answer stands behind the messages (`compare/digest-format.ts`). */
   Digest: 32,
-  /** Some CommandComplete of the answer had the tag COMMIT: what the source had done until then is there to stay. */
+  /**
+   * Some CommandComplete of the answer had the tag of a COMMIT or of a half of a two-phase commit: what the source had
+   * done until then is there to stay.
+   */
   CommitTag: 64,
 } as const;
 

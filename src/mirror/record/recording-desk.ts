@@ -220,7 +220,7 @@ export class RecordingDesk implements BufferShelf {
   dropped(recorder: TransactionRecorder, route: MirrorRoute, reason: number): void {
     this.#counters.dropped(this.#rowOf(recorder, route.id), reason);
     if (isNoteworthy[reason] === true) this.#tellDrop(route.id, reason, recorder.user);
-    this.compared.missed(route, recorder.change);
+    this.compared.missed(route, recorder.notes.change);
   }
 
   handOver(recorder: TransactionRecorder, routes: readonly MirrorRoute[], transaction: FinishedTransaction): void {

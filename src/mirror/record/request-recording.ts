@@ -40,6 +40,9 @@ export class RequestRecording {
   sqlstate = '';
   /** How much of its messages the source ran; -1: all. */
   ranUntil = -1;
+  /** How much of its messages the last COMMIT that was answered ends, and its flags then; 0: that is not known. */
+  #committedUntil = 0;
+  #flagsAtCommit = 0;
   /** The half of a two-phase commit that it is. */
   twoPhase: TwoPhase | undefined;
   /** The unnamed statement of an earlier request that this one needs. */
@@ -129,9 +132,28 @@ export class RequestRecording {
     this.flags |= RequestFlag.RollbackTag;
   }
 
-  /** A CommandComplete with the tag COMMIT answered it. */
-  committed(): void {
+  /** A CommandComplete with the tag of a COMMIT answered it. `offset`: where the message that it answers ends, as for `erred`. */
+  committed(offset: number): void {
     this.flags |= RequestFlag.CommitTag;
+    if (offset === 0) return;
+    this.#committedUntil = offset - this.startOffset;
+    this.#flagsAtCommit = this.flags;
+  }
+
+  /**
+   * Leaves out what was sent behind its last COMMIT, and ends it there, with this Sync. How many bytes that were; undefined:
+   * no COMMIT is known, and nothing is left out.
+   */
+  cutBehindCommit(sync: Buffer): number | undefined {
+    if (this.#buffer === undefined || this.#committedUntil === 0) return undefined;
+    const end = REQUEST_HEADER_LENGTH + this.#committedUntil;
+    const cut = this.#length - end;
+    this.#length = end;
+    this.append(sync, 0, sync.length);
+    this.flags = this.#flagsAtCommit;
+    this.sqlstate = '';
+    this.ranUntil = -1;
+    return cut;
   }
 
   /** A CancelRequest was sent for it. */
@@ -144,9 +166,14 @@ export class RequestRecording {
     return (this.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
   }
 
-  /** It committed a transaction block. */
+  /** It ended a transaction block for good, or did a half of a two-phase commit. */
   get hasCommitted(): boolean {
     return (this.flags & RequestFlag.CommitTag) !== 0;
+  }
+
+  /** The half of a two-phase commit that it did. */
+  get doneTwoPhase(): TwoPhase | undefined {
+    return this.hasFailed && !this.hasCommitted ? undefined : this.twoPhase;
   }
 
   /** Gives the buffer back: it is not recorded any more. */

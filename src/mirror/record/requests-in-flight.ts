@@ -1,3 +1,4 @@
+import type { StatementRegistry } from '../../session/statement-names.ts';
 import type { RequestRecording } from './request-recording.ts';
 
 /** One client's requests that were begun and are not answered, oldest first. */
@@ -40,6 +41,15 @@ export class RequestsInFlight {
     this.#requests.shift();
   }
 
+  /** The oldest will not be answered to its end: takes out what it committed, if that is known. `leftOut`: bytes behind that. */
+  takeCommitted(sync: Buffer): { readonly request: RequestRecording; readonly leftOut: number } | undefined {
+    const request = this.oldest;
+    const leftOut = request?.cutBehindCommit(sync);
+    if (request === undefined || leftOut === undefined) return undefined;
+    this.shift();
+    return { request, leftOut };
+  }
+
   /**
    * What was taken for the end of the oldest was none: the next, which is returned, belongs to it; where nothing was sent
    * behind it yet, so does what comes.
@@ -58,9 +68,10 @@ export class RequestsInFlight {
     return next;
   }
 
-  /** None is in flight any more. */
-  clear(): void {
-    while (this.#requests.length > 0) this.#requests.pop();
+  /** None is in flight any more, and nothing of them is needed. */
+  forget(registry: StatementRegistry): void {
+    for (let request = this.#requests.pop(); request !== undefined; request = this.#requests.pop())
+      request.forget(registry);
     this.current = undefined;
   }
 }

@@ -22,19 +22,23 @@ export class RouteDecisions {
   readonly #held = new Map<number, number>();
   /** Some mirror is to get the transaction. */
   isWanted = false;
+  #isSettled = false;
 
   constructor(desk: RecordingDesk, recorder: TransactionRecorder) {
     this.#desk = desk;
     this.#recorder = recorder;
   }
 
-  get routes(): readonly MirrorRoute[] {
-    return this.#routes;
+  /** Those of these mirrors that there were when the current transaction began. */
+  known(routes: readonly MirrorRoute[]): readonly MirrorRoute[] {
+    const known = new Set(this.#routes.map(({ id }) => id));
+    return routes.filter(({ id }) => known.has(id));
   }
 
   /** A transaction begins. `keepsServer`: the client kept its server connection from an earlier one. */
   decide(routes: readonly MirrorRoute[], keepsServer: boolean): void {
     this.#routes = routes;
+    this.#isSettled = false;
     this.isWanted = false;
     if (routes.length === 0) return;
     const fresh = this.#desk.roll();
@@ -68,6 +72,7 @@ export class RouteDecisions {
    */
   settle(keepsServer: boolean, judge: (route: MirrorRoute) => number): readonly MirrorRoute[] {
     const targets: MirrorRoute[] = [];
+    this.#isSettled = true;
     for (let index = 0; index < this.#routes.length; index++) {
       const route = this.#routes[index];
       if (route === undefined) continue;
@@ -80,15 +85,10 @@ export class RouteDecisions {
     return targets;
   }
 
-  /** It is dropped, and with it so many transactions that were sent behind it. */
-  abort(
-    reason: number,
-    more: number,
-    { keptServer, keepsServer }: { readonly keptServer: boolean; readonly keepsServer: boolean },
-  ): void {
-    this.settle(keepsServer, () => reason);
-    for (let left = more; left > 0; left--) {
-      this.decide(this.#routes, keptServer);
+  /** So many are dropped: it, unless it was settled before, and those that were sent behind it. */
+  abort(reason: number, count: number, keptServer: boolean, keepsServer: boolean): void {
+    for (let left = count; left > 0; left--) {
+      if (this.#isSettled) this.decide(this.#routes, keptServer);
       this.settle(keepsServer, () => reason);
     }
   }

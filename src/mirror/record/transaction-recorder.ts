@@ -8,7 +8,6 @@ import { monotonicNow } from '../../util/clock.ts';
 import { AnsweredRequests } from './answered-requests.ts';
 import { ClientBytes } from './client-bytes.ts';
 import { ChangeNotes } from './change-notes.ts';
-import type { Change } from './change-notes.ts';
 import { isCommitTag } from './commit-tag.ts';
 import { ClientTraits } from './client-traits.ts';
 import { dropReasonIndex } from './drop-reason-names.ts';
@@ -51,9 +50,8 @@ export class TransactionRecorder {
   batch = 0;
   /** The mirror process (by incarnation) that knows of this client. */
   announced = 0;
-
   /** What the current transaction may have changed, where a mirror is to be told what it misses. */
-  readonly #notes = new ChangeNotes();
+  readonly notes = new ChangeNotes();
   /** Each mirror's part in the current transaction. */
   readonly #decisions: RouteDecisions;
   #inTransaction = false;
@@ -62,8 +60,6 @@ export class TransactionRecorder {
   #givenUp: number | undefined;
   #statusBefore: number = TransactionStatus.Idle;
   #lastReadyAt = 0;
-  #failed = false;
-
   /** Requests of the current transaction that have been answered. */
   readonly #answered: AnsweredRequests;
   #requestCount = 0;
@@ -73,7 +69,6 @@ export class TransactionRecorder {
   /** Statements prepared earlier that requests refer to. */
   readonly #statements = new UsedStatements();
   #digest: AnswerDigest | undefined;
-
   /** The last transaction has ended, and waits for `concluded`. */
   #deferredSince: number | undefined;
   /** The event counter when the request that was answered last was sent. */
@@ -122,7 +117,7 @@ export class TransactionRecorder {
     if (current === undefined) return;
     const twoPhase = twoPhaseOf(bytes, start, end);
     if (twoPhase !== undefined) this.#meet(current, twoPhase);
-    if (!current.recorded) this.#notes.message(bytes, start, end);
+    if (!current.recorded) this.notes.message(bytes, start, end);
     this.#append(current, bytes, start, end);
   }
 
@@ -141,8 +136,8 @@ export class TransactionRecorder {
     if (request === undefined) return;
     request.sent = true;
     if (simple) request.flags |= RequestFlag.Simple;
-    if (request.recorded) this.#notes.unread();
-    if (!request.recorded && !this.#notes.isWatched) return;
+    if (request.recorded) this.notes.unread();
+    if (!request.recorded && !this.notes.isWatched) return;
     request.sentAt = now ?? monotonicNow();
     request.sentSequence = this.#desk.nextSequence();
   }
@@ -155,7 +150,7 @@ export class TransactionRecorder {
   /** The current request refers to a statement prepared earlier. */
   usesStatement(text: PreparedText): void {
     if (this.#inFlight.current?.recorded === true) this.#statements.add(text);
-    else this.#notes.statement(text);
+    else this.notes.statement(text);
   }
 
   /** The transaction names, in SQL, statements that have other names on mirrors: it is not mirrored. */
@@ -166,7 +161,7 @@ export class TransactionRecorder {
   /** The current request needs the unnamed statement of an earlier one. */
   usesUnnamed(bytes: Buffer, start: number, end: number): void {
     const request = this.#inFlight.current;
-    this.#notes.unread();
+    this.notes.unread();
     if (request?.recorded !== true || request.unnamed !== undefined) return;
     request.unnamed = this.#desk.registry.acquire(bytes.subarray(start, end));
   }
@@ -189,21 +184,16 @@ export class TransactionRecorder {
     }
   }
 
-  /** What it may have changed. */
-  get change(): Change {
-    return this.#notes.change;
-  }
-
   /** The event counter when the oldest request was sent of whose end the mirror process was not told. */
   get untoldSince(): number {
     if (this.#deferredSince !== undefined) return this.#lastSequence;
     return this.#inFlight.oldest?.sent === true ? this.#inFlight.oldest.sentSequence : Infinity;
   }
 
-  /** A CommandComplete. */
-  completed(bytes: Buffer, at: number, end: number): void {
-    if (isCommitTag(bytes, at, end)) this.#inFlight.oldest?.committed();
-    this.#notes.tag(bytes, at, end);
+  /** A CommandComplete. `offset`: where the message that it answers ends; 0: the request is one message. */
+  completed(bytes: Buffer, at: number, end: number, offset: number): void {
+    if (isCommitTag(bytes, at, end)) this.#inFlight.oldest?.committed(offset);
+    this.notes.tag(bytes, at, end);
   }
 
   /** A CommandComplete with the tag ROLLBACK. */
@@ -234,8 +224,7 @@ export class TransactionRecorder {
     if (!request.sent) this.#append(request, SYNC, 0, SYNC.length);
     this.#inFlight.shift();
     if (request.recorded) {
-      const doneSequence = this.#desk.nextSequence();
-      request.complete({ statusBefore: this.#statusBefore, statusAfter: status, answeredAt: now, doneSequence });
+      this.#complete(request, status, now);
       // Nothing is given up for want of room for a digest: without it the answer is not compared.
       if (request.wantsDigest && this.bytes.take(DIGEST_LENGTH))
         request.addDigest((this.#digest ??= new AnswerDigest()));
@@ -243,7 +232,6 @@ export class TransactionRecorder {
     this.#digest?.reset();
     this.#answered.add(request, status === TransactionStatus.Idle);
     this.#requestCount++;
-    this.#failed = request.hasFailed;
     this.#statusBefore = status;
     this.#lastReadyAt = now;
     this.#lastSequence = request.sentSequence;
@@ -272,15 +260,13 @@ export class TransactionRecorder {
     if (this.#deferredSince !== undefined) this.#pinned = true;
     this.#conclude();
     if (!this.#inTransaction) return;
-    if (this.#inFlight.count > 0) this.#notes.unknown();
-    if (!this.#offerCommitted()) {
-      // Requests that were sent ahead in status idle are transactions of their own.
-      const more = this.#statusBefore === TransactionStatus.Idle ? this.#inFlight.count - 1 : 0;
-      const kept = { keptServer: this.start.pinned, keepsServer: this.#pinned };
-      this.#decisions.abort(this.#givenUp ?? dropReasonIndex.aborted, more, kept);
-    }
-    for (const request of this.#inFlight.all) request.forget(this.#desk.registry);
-    this.#inFlight.clear();
+    if (this.#inFlight.count > 0) this.notes.unknown();
+    const isOffered = this.#offerCommitted();
+    // Requests that were sent ahead in status idle are transactions of their own.
+    const ahead = this.#statusBefore === TransactionStatus.Idle ? this.#inFlight.count : 0;
+    const dropped = isOffered ? ahead : Math.max(ahead, 1);
+    this.#decisions.abort(this.#givenUp ?? dropReasonIndex.aborted, dropped, this.start.pinned, this.#pinned);
+    this.#inFlight.forget(this.#desk.registry);
     this.#statusBefore = TransactionStatus.Idle;
     this.#inTransaction = false;
     this.#forget();
@@ -297,15 +283,28 @@ export class TransactionRecorder {
     this.#requestCount = 0;
     this.start.begins(now, this.settings, this.#pinned, this.#settingsOpen);
     this.#decisions.decide(routes, this.#pinned);
-    this.#notes.begin(this.#desk.compared.watches(this.database));
+    this.notes.begin(this.#desk.compared.watches(this.database));
   }
 
-  /** Of a chain of blocks those that the source committed arrive, whatever became of the last. False: there are none. */
+  /** What the source was seen to commit arrives, whatever became of what stands behind it. False: there is none. */
   #offerCommitted(): boolean {
-    if (!this.#decisions.isWanted || !this.#answered.cutBehindCommit()) return false;
-    const targets = this.#offer(monotonicNow());
-    if (this.#inFlight.count > 0) for (const route of targets) this.#desk.compared.missed(route, this.#notes.change);
+    if (!this.#decisions.isWanted || !this.#answered.isWhole) return false;
+    const now = monotonicNow();
+    const taken = this.bytes.take(SYNC.length) ? this.#inFlight.takeCommitted(SYNC) : undefined;
+    if (taken !== undefined) {
+      this.#complete(taken.request, TransactionStatus.Idle, now);
+      this.#answered.add(taken.request, true);
+      this.#statusBefore = TransactionStatus.Idle;
+    } else if (!this.#answered.cutBehindCommit()) return false;
+    const targets = this.#offer(now);
+    const misses = this.#inFlight.count > 0 || (taken !== undefined && taken.leftOut > 0);
+    if (misses) for (const route of targets) this.#desk.compared.missed(route, this.notes.change);
     return true;
+  }
+
+  #complete(request: RequestRecording, statusAfter: number, answeredAt: number): void {
+    const doneSequence = this.#desk.nextSequence();
+    request.complete({ statusBefore: this.#statusBefore, statusAfter, answeredAt, doneSequence });
   }
 
   #conclude(): void {
@@ -314,30 +313,24 @@ export class TransactionRecorder {
 
   #end(now: number): void {
     this.#deferredSince = undefined;
-    const { isWhole, twoPhase } = this.#answered;
-    const whole = this.#decisions.isWanted && isWhole;
     const reason = this.#givenUp ?? dropReasonIndex.bytes_full;
-    const targets = whole ? this.#offer(now) : this.#decisions.settle(this.#pinned, () => reason);
-    if (twoPhase !== undefined && !this.#failed) this.#decisions.tellTwoPhase(twoPhase, targets);
+    if (this.#decisions.isWanted && this.#answered.isWhole) this.#offer(now);
+    else this.#settle(() => reason);
     this.#inTransaction = false;
     const next = this.#inFlight.oldest;
     if (next === undefined) return this.#forget();
     this.#discardAnswered();
     // The next transaction began when its first request was sent: a mirror that is new since has no part in it.
     if (next.recorded) this.#givenUp = undefined;
-    const known = new Set(this.#decisions.routes.map(({ id }) => id));
-    this.#begin(
-      next.startedAt,
-      this.#desk.routes(this.database).filter(({ id }) => known.has(id)),
-    );
+    this.#begin(next.startedAt, this.#decisions.known(this.#desk.routes(this.database)));
     if (!this.start.pinned) this.#decisions.followFirstHalf(next.twoPhase);
-    this.#notes.unread();
+    this.notes.unread();
   }
 
   /** The mirrors that it was handed over to. */
   #offer(now: number): readonly MirrorRoute[] {
     const { length } = this.#answered;
-    const targets = this.#decisions.settle(this.#pinned, (route) =>
+    const targets = this.#settle((route) =>
       length > route.maxTransactionSize ? dropReasonIndex.too_large : this.#desk.admit(this, route),
     );
     if (targets.length === 0) return targets;
@@ -345,7 +338,7 @@ export class TransactionRecorder {
     this.#desk.handOver(this, targets, {
       startedAt: this.start.at,
       endedAt: now,
-      flags: this.start.flags(!this.#failed || this.#answered.hasCommitted, this.#pinned),
+      flags: this.start.flags(this.#answered.hasCommitted, this.#pinned),
       settings: this.start.settings,
       statements: this.#statements,
       unnamed: this.#answered.unnamed,
@@ -354,6 +347,13 @@ export class TransactionRecorder {
       bytes: length,
     });
     this.#answered.clear();
+    return targets;
+  }
+
+  #settle(judge: (route: MirrorRoute) => number): readonly MirrorRoute[] {
+    const targets = this.#decisions.settle(this.#pinned, judge);
+    const { twoPhase } = this.#answered;
+    if (twoPhase !== undefined) this.#decisions.tellTwoPhase(twoPhase, targets);
     return targets;
   }
 

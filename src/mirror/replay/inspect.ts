@@ -163,7 +163,8 @@ class Inspector {
 
   /** What failed, or was rolled back, was no half of anything. */
   #noteTwoPhase(twoPhase: TwoPhase | undefined): void {
-    if (twoPhase !== undefined && (cursor.flags & ERRORED_OR_ROLLED_BACK) === 0) this.#twoPhase = twoPhase;
+    if (twoPhase === undefined) return;
+    if (cursor.committed || (cursor.flags & ERRORED_OR_ROLLED_BACK) === 0) this.#twoPhase = twoPhase;
   }
 
   /** Outcome forcing. True when the request is not to be judged further. */
@@ -193,6 +194,8 @@ class Inspector {
     const before = cursor.statusBefore;
     const after = cursor.statusAfter;
     if (before === TransactionStatus.Idle && after === TransactionStatus.Idle) {
+      // A COMMIT PREPARED with something behind it that failed, and ran nothing.
+      if (cursor.committed && statements.length === 1) return false;
       this.#unsafe ||= statements.some(({ words }) => controlOf(words) !== Control.None || refusesBlock(words));
       this.#treat({ kind: 'wrap' });
       return this.#unsafe;

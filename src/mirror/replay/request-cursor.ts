@@ -77,7 +77,7 @@ export class RequestCursor {
     return (this.flags & RequestFlag.Errored) !== 0;
   }
 
-  /** It committed a transaction block, whatever came behind that. */
+  /** It committed a transaction block, or did a half of a two-phase commit, whatever came behind that. */
   get committed(): boolean {
     return (this.flags & RequestFlag.CommitTag) !== 0;
   }

@@ -677,7 +677,7 @@ describe('a transaction that is not mirrored', () => {
       const client = bench.client();
       client.run('T', BEGIN);
       client.send(CHAIN);
-      client.recorder.completed(committed, 0, committed.length);
+      client.recorder.completed(committed, 0, committed.length, 0);
       client.ready('T');
       return [bench, client];
     };
@@ -707,6 +707,63 @@ describe('a transaction that is not mirrored', () => {
       client.ready('I');
       const [transaction] = await bench.mirror.received(1);
       assert.deepEqual([transaction!.flags, requestsOf(transaction!).length], [TransactionFlag.Committed, 3]);
+    });
+  });
+
+  describe('whose COMMIT was answered amid a request that did not end', () => {
+    const committed = msg('C', cstr('COMMIT'));
+    const [commit, insert] = ['commit', 'insert into t values (1)'].map((text) => [
+      parse('', text),
+      bind('', ''),
+      execute(''),
+    ]) as [Buffer[], Buffer[]];
+    const cutOff = async (t: TestContext, behind: readonly Buffer[]): Promise<[RecordingBench, RecordedClient]> => {
+      const bench = await RecordingBench.start(t);
+      const client = bench.client();
+      client.run('T', BEGIN);
+      client.recorder.requestStarts();
+      for (const message of commit) client.recorder.append(message, 0, message.length);
+      const committedAt = client.recorder.offset;
+      for (const message of behind) client.recorder.append(message, 0, message.length);
+      client.recorder.completed(committed, 0, committed.length, committedAt);
+      return [bench, client];
+    };
+
+    for (const [what, behind] of [
+      ['it', []],
+      ['it, without what stands behind it', insert],
+    ] as const) {
+      it(`is handed over with ${what}`, async (t) => {
+        const [bench, client] = await cutOff(t, behind);
+        if (behind.length > 0) client.recorder.erred('23505', client.recorder.offset);
+        client.recorder.closed();
+        const [transaction] = await bench.mirror.received(1);
+        const requests = requestsOf(transaction!).map((one) => [one.statuses, one.messages, one.flags, one.sqlstate]);
+        assert.deepEqual(requests, [
+          ['IT', BEGIN, RequestFlag.Simple, ''],
+          ['TI', Buffer.concat([...commit, sync]), RequestFlag.CommitTag, ''],
+        ]);
+        assert.equal(transaction!.flags, TransactionFlag.Committed);
+        await bench.acknowledgeAll();
+        assert.deepEqual([bench.drops(), bench.counts().total, bench.bytes.used], [{}, 1, 0]);
+      });
+    }
+
+    it('is handed over, and what was sent behind its request is aborted', async (t) => {
+      const [bench, client] = await cutOff(t, []);
+      client.recorder.append(sync, 0, sync.length);
+      client.recorder.requestSent(false);
+      client.send(SELECT);
+      client.send(SELECT);
+      client.recorder.aborted();
+      await bench.acknowledgeAll();
+      assert.deepEqual([bench.drops(), bench.counts().total, bench.bytes.used], [{ aborted: 2 }, 3, 0]);
+    });
+
+    it('is dropped where the mirrors did not get what came before', async (t) => {
+      const [bench, client] = await cutOff(t, [query('x'.repeat(2_000_000))]);
+      client.recorder.closed();
+      assert.deepEqual([bench.drops(), bench.counts().total, bench.bytes.used], [{ too_large: 1 }, 1, 0]);
     });
   });
 
@@ -851,4 +908,22 @@ describe('the second half of a two-phase commit', () => {
       }
     });
   }
+
+  it('has the fate of the first, too, where that was done and something behind it failed', async (t) => {
+    const done = msg('C', cstr('PREPARE TRANSACTION'));
+    const bench = await RecordingBench.start(t, { routes: [route({ exposure: 0.5 })], random: () => 0.1 });
+    const first = bench.client();
+    first.run('T', BEGIN);
+    const prepare = [parse('', "PREPARE TRANSACTION 'a'"), bind('', ''), execute('')];
+    const ends = first.send(...prepare, parse('', 'nonsense'), sync);
+    first.recorder.completed(done, 0, done.length, ends[2]!);
+    first.recorder.erred('42601', ends[3]!);
+    first.ready('I');
+    assert.deepEqual(bench.desk.prepared.mirrorsOf('a'), new Set([1]));
+    first.run('T', BEGIN);
+    first.send(query("PREPARE TRANSACTION 'b'"));
+    first.recorder.erred('55000', 0);
+    first.ready('I');
+    assert.equal(bench.desk.prepared.mirrorsOf('b'), undefined);
+  });
 });

@@ -94,6 +94,18 @@ describe('outcome forcing', () => {
       ],
     ],
     [
+      'a COMMIT PREPARED before a Parse that failed',
+      ['send'],
+      [
+        {
+          messages: [parse('', `COMMIT PREPARED 'x'`), bind('', ''), execute(''), parse('', 'SELECT FROM'), sync],
+          statuses: 'II',
+          sqlstate: '42601',
+          flags: RequestFlag.CommitTag,
+        },
+      ],
+    ],
+    [
       'a SAVEPOINT behind a COPY that failed',
       ['unsafe'],
       [{ messages: [query('COPY t FROM STDIN; SAVEPOINT a'), msg('c')], statuses: 'TE', sqlstate: '23505' }],
