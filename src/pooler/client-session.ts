@@ -112,6 +112,12 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     if (ended) this.#input.end();
   }
 
+  /** Session mode: the client has had this server connection since its login. */
+  keep(server: Server): void {
+    this.#assigned(server);
+    this.#preparation.giveSettings(server);
+  }
+
   /** Another connection asks to cancel what runs here. */
   cancel(): void {
     if (this.link.state === 'waiting' && this.link.server === undefined) {

@@ -62,21 +62,23 @@ export class Clients {
     do {
       this.#number = (this.#number + 1) & NUMBER_MASK;
       processId = (this.#thread << THREAD_SHIFT) | this.#number;
-    } while (this.#number === 0 || this.#find(processId) !== undefined);
+    } while (this.#number === 0 || this.has(processId));
     return { processId, secretKey: randomBytes(protocolVersion < PROTOCOL_3_2 ? SHORT_KEY_BYTES : LONG_KEY_BYTES) };
   }
 
-  /** Whether a client with this process id would be one of this thread. */
-  isOurs({ processId }: ClientKey): boolean {
-    return processId >>> THREAD_SHIFT === this.#thread;
+  /** Whether a client has this process id. */
+  has(processId: number): boolean {
+    return this.#find(processId) !== undefined;
   }
 
-  /** A CancelRequest. A key that is not quite right is ignored without a word, as PostgreSQL does. */
-  cancel(key: ClientKey): void {
+  /** A CancelRequest; false: it is for no client here. A key that is not quite right is ignored, as PostgreSQL does. */
+  cancel(key: ClientKey): boolean {
     const session = this.#find(key.processId);
     const right = session?.options.secretKey;
-    if (right === undefined || right.length !== key.secretKey.length) return;
-    if (timingSafeEqual(right, key.secretKey)) session?.cancel();
+    if (right === undefined || right.length !== key.secretKey.length) return false;
+    if (!timingSafeEqual(right, key.secretKey)) return false;
+    session?.cancel();
+    return true;
   }
 
   #find(processId: number): ClientSession | ReplicationSession | undefined {

@@ -2,10 +2,9 @@ import type { ServerPassword } from '../auth/server-password.ts';
 import { CIRCLE_SQLSTATE, LOOP_SQLSTATE, trailOf } from '../mirror/record/look-name.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
-import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
+import { errorResponse } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { TransactionStatus } from '../protocol/message-types.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import { ClientSession } from './client-session.ts';
@@ -23,10 +22,11 @@ import { openReplication } from './open-replication.ts';
 import { LOGIN_GRACE_MS, Reception } from './reception.ts';
 import type { ReceptionAddress } from './reception.ts';
 import type { ReplicationSession } from './replication-session.ts';
+import { keyWithServer, serverAtLogin } from './server-at-login.ts';
 import { noDatabaseError } from './session-errors.ts';
 import type { SessionLimits } from './session-options.ts';
 import type { LoginRequest, LookedUp } from './startup.ts';
-import { LoginRefused } from './welcome.ts';
+import { LoginRefused, greet } from './welcome.ts';
 
 /** How exact timeouts are. */
 const SWEEP_MS = 250;
@@ -246,8 +246,7 @@ export class Pooler {
   }
 
   #cancelRequest(key: ClientKey): void {
-    if (this.#clients.isOurs(key)) this.cancel(key);
-    else this.#host.cancelElsewhere(key);
+    if (!this.#clients.cancel(key)) this.#host.cancelElsewhere(key);
   }
 
   async #loggedIn(
@@ -313,9 +312,11 @@ export class Pooler {
       return this.#openReplication(client, { ...request, replication: request.replication }, key, named);
     }
     const welcome = await named.desk.welcome(request.settings);
+    const server = entry.route.mode === 'session' ? await serverAtLogin(named, welcome.settings) : undefined;
+    const told = keyWithServer(key, server, this.#clients);
     const session: ClientSession = new ClientSession({
       client,
-      ...key,
+      ...told,
       database: request.database,
       user: request.user,
       pool: named.pool,
@@ -329,8 +330,9 @@ export class Pooler {
       onClosed: (reason) => this.#closed(session, reason),
     });
     this.#clients.add(session);
-    this.#greet(client, key, welcome.reported.entries);
-    this.#logConnected(client, request, key);
+    if (server !== undefined) session.keep(server);
+    greet(client, told, welcome.reported.entries);
+    this.#logConnected(client, request, told);
     return session;
   }
 
@@ -346,7 +348,7 @@ export class Pooler {
       onClosed: (closed, reason) => this.#closed(closed, reason),
     });
     this.#clients.add(session);
-    this.#greet(client, key, session.options.server.parameters);
+    greet(client, key, session.options.server.parameters);
     this.#logConnected(client, request, key);
     return session;
   }
@@ -364,12 +366,6 @@ export class Pooler {
     const { database, user } = request;
     if (this.#host.desk.routes(database).length === 0) return undefined;
     return this.#host.desk.open({ database, user, settings });
-  }
-
-  #greet(client: ClientSocket, key: ClientKey, parameters: ReadonlyMap<string, string>): void {
-    const messages = [...parameters].map(([name, value]) => parameterStatus(name, value));
-    messages.push(backendKeyData(key.processId, key.secretKey), readyForQuery(TransactionStatus.Idle));
-    client.write(Buffer.concat(messages));
   }
 
   #closed(session: ClientSession | ReplicationSession, reason: string): void {

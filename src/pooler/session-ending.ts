@@ -162,6 +162,7 @@ export class SessionEnding {
     if (this.#link.server !== server) return;
     // Nobody takes over any more what its last transaction left; and a rollback undoes neither PREPARE nor an advisory lock.
     server.state.unclean ||= watch.auditDue || watch.take() !== undefined;
+    server.retired ||= watch.connections;
     this.#owner.unlink();
     if (server.status !== TransactionStatus.Idle) recorder?.aborted();
     rollBack(server, this.#options.limits.rollbackTimeoutMs, (usable) => {

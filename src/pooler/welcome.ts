@@ -1,10 +1,14 @@
+import type { ClientSocket } from '../net/client-socket.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { CheckoutError } from '../pool/waiting-line.ts';
+import { backendKeyData, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { TransactionStatus } from '../protocol/message-types.ts';
 import { ParameterSet } from '../session/parameter-set.ts';
 import type { ServerSession } from '../session/server-session.ts';
 import { settingsStatement } from '../session/settings.ts';
 import { monotonicNow } from '../util/clock.ts';
+import type { ClientKey } from './clients.ts';
 import { runTask } from './server-task.ts';
 import type { Server } from './session-link.ts';
 
@@ -141,6 +145,13 @@ export class LoginRefused extends Error {
     super(fields.message);
     this.fields = fields;
   }
+}
+
+/** Ends a login: the parameters that the server reports, what to cancel with, and that the client may begin. */
+export function greet(client: ClientSocket, key: ClientKey, parameters: ReadonlyMap<string, string>): void {
+  const messages = [...parameters].map(([name, value]) => parameterStatus(name, value));
+  messages.push(backendKeyData(key.processId, key.secretKey), readyForQuery(TransactionStatus.Idle));
+  client.write(Buffer.concat(messages));
 }
 
 function fatal(fields: { code: string; message: string }): LoginRefused {

@@ -8,6 +8,7 @@ export const PinReason = {
   HoldCursors: 'cursors WITH HOLD',
   Prepare: 'PREPARE',
   Load: 'LOAD',
+  Connections: 'dblink connections',
   Sequences: 'sequence values',
   StatementNames: 'statement names',
 } as const;

@@ -18,13 +18,15 @@ export const Touch = {
   Names: 128,
   /** Asks for the process id of its server connection. */
   ProcessId: 256,
+  /** Opens a connection of dblink's, which stays with the session. */
+  Connections: 512,
 } as const;
 
 /** Beyond this many bytes a text is not looked into: what it touches there is not seen. */
 const LOOK_AT = 65_536;
 
 const SUSPECT =
-  /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval|execute|pg_prepared_s|backend_pid/i;
+  /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval|execute|pg_prepared_s|backend_pid|dblink_c/i;
 const SET_CONFIG = /\bset_config\s*\(/i;
 /** Locks of the transaction go with it. */
 const ADVISORY = /\bpg_(?:try_)?advisory_(?:un)?lock/i;
@@ -35,6 +37,7 @@ const FORGET = /\b(?:discard|deallocate)\s+(?:prepare\s+)?all\b/i;
 const SEQUENCES = /^[^;]*\b(?:currval|lastval)\s*\(/i;
 const STATEMENTS = /\bpg_prepared_statements?\b/i;
 const PROCESS_ID = /\bpg_backend_pid\b/i;
+const CONNECTIONS = /\bdblink_connect(?:_u)?\b/i;
 const NAMES = /\b(?:execute|deallocate(?!\s+(?:prepare\s+)?all\b))\s/i;
 const RESET = /\breset\b|\bdiscard\s+all\b|\bset\b[^;]*\bdefault\b/i;
 
@@ -55,6 +58,7 @@ export function touchesOf(bytes: Buffer, start: number, end: number): number {
   if (STATEMENTS.test(text)) touches |= Touch.Statements;
   if (NAMES.test(text)) touches |= Touch.Names;
   if (PROCESS_ID.test(text)) touches |= Touch.ProcessId;
+  if (CONNECTIONS.test(text)) touches |= Touch.Connections;
   return touches;
 }
 

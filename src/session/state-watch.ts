@@ -34,6 +34,8 @@ export class StateWatch {
   knowsServers = false;
   /** LOAD was run: nothing tells what it did, and nothing undoes it. */
   loaded = false;
+  /** It has perhaps connections of dblink's: the session does not tell of them, and nothing but its end closes all. */
+  connections = false;
   /** The client relies on what sequences gave its session. */
   sequences = false;
 
@@ -43,6 +45,7 @@ export class StateWatch {
     if ((touches & Touch.Reset) !== 0) this.resetting = true;
     if ((touches & Touch.ProcessId) !== 0) this.knowsServers = true;
     if ((touches & (Touch.Reset | Touch.Forget)) !== 0) this.awaited = true;
+    if ((touches & Touch.Connections) !== 0) this.connections = this.#auditDue = true;
     if ((touches & (Touch.AdvisoryLock | Touch.Temporary)) !== 0) this.#auditDue = true;
   }
 

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+
+import { errorFields, query as queryMessage } from '../support/bytes.ts';
+import { inReverse } from '../support/cleanup.ts';
+import { LeakWatch } from '../support/leaks.ts';
+import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
+import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { WireClient } from '../support/wire-client.ts';
+
+/** The first column of the first row of an answer. */
+function value(messages: Awaited<ReturnType<WireClient['query']>>): string | undefined {
+  const row = messages.find(({ type }) => type === 'D')?.body;
+  return row?.toString('utf8', 6, 6 + row.readInt32BE(2));
+}
+
+describe('A client that keeps its server connection', () => {
+  const cleanup = inReverse({ after });
+  let server: RunningPostgres;
+
+  before(async () => {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
+    server = await startTestPostgres(cleanup);
+  });
+
+  async function start(t: TestContext, general: object): Promise<Pgmirror> {
+    return Pgmirror.start(inReverse(t), {
+      general: { auth_type: 'trust', ...general },
+      databases: [databaseEntry('app', server, 'postgres')],
+      users: [{ name: 'alice', database: 'app' }],
+    });
+  }
+
+  async function login(t: TestContext, pgmirror: Pgmirror, parameters = {}): Promise<WireClient> {
+    const client = await WireClient.login(pgmirror, { user: 'alice', database: 'app', parameters });
+    inReverse(t).after(async () => client.destroy());
+    return client;
+  }
+
+  it('from its login on is told that connection’s process id, and cancels with it', async (t) => {
+    const pgmirror = await start(t, { pooler_mode: 'session', default_pool_size: 3, workers: 2 });
+    const clients = [
+      await login(t, pgmirror),
+      await login(t, pgmirror, { search_path: 'pg_catalog' }),
+      await login(t, pgmirror, { application_name: 'third' }),
+    ];
+    for (const client of clients) {
+      assert.equal(value(await client.query('SELECT pg_backend_pid()')), String(client.processId));
+      client.send(queryMessage('SELECT pg_sleep(60)'));
+      await WireClient.cancel(pgmirror, client.processId, Buffer.alloc(4, 7));
+      await WireClient.cancel(pgmirror, client.processId, client.secretKey);
+      assert.equal(errorFields((await client.readUntil('E')).at(-1)!).C, '57014');
+      await client.readUntil('Z');
+    }
+    assert.equal(value(await clients[1]!.query('SHOW search_path')), 'pg_catalog');
+    assert.equal(value(await clients[2]!.query('SHOW application_name')), 'third');
+    const late = await login(t, pgmirror);
+    await clients[0]!.end();
+    assert.equal((await late.query('SELECT 1')).length, 4);
+  });
+
+  it('because of dblink’s connections leaves none of them to others', async (t) => {
+    const pgmirror = await start(t, { default_pool_size: 1 });
+    await query(server.url('postgres'), 'CREATE EXTENSION dblink');
+    const [one, other] = [await login(t, pgmirror), await login(t, pgmirror)];
+    const connect = `SELECT dblink_connect('mine', '${server.url('postgres')}')`;
+    await one.query('SELECT 1');
+    assert.equal(value(await one.query(connect)), 'OK');
+    assert.equal(value(await other.query('SELECT count(*) FROM unnest(dblink_get_connections())')), '0');
+    assert.equal(value(await one.query(`SELECT * FROM dblink('mine', 'SELECT 17') AS answer (n integer)`)), '17');
+    await one.end();
+    for (let time = 0; time < 3; time++) {
+      const next = await login(t, pgmirror);
+      assert.equal(value(await next.query('SELECT count(*) FROM unnest(dblink_get_connections())')), '0');
+      await next.end();
+    }
+  });
+});
