@@ -311,6 +311,31 @@ describe('a mirror that is down or refused', () => {
   });
 });
 
+describe('a batch of the record stream', () => {
+  it('is sent early where it holds a quarter of a client’s queue, which only that client fills', async (t) => {
+    const bench = await RecordingBench.start(t, { routes: [route({ queueLength: 8 })] });
+    const [one, other] = [bench.client(), bench.client()];
+    /** All at a stroke: no timer is due in between. */
+    const batches = [one, other, one, one, other].map((client) => {
+      client.run('I', SELECT);
+      return { batch: client.recorder.batch, own: client.recorder.batched };
+    });
+    const [first] = batches;
+    assert.deepEqual(
+      batches.map(({ batch, own }) => [batch - first!.batch, own]),
+      [
+        [0, 1],
+        [0, 1],
+        [0, 2],
+        [1, 1],
+        [1, 1],
+      ],
+    );
+    await bench.acknowledgeAll();
+    assert.equal(bench.counts().replayed, 5);
+  });
+});
+
 describe('a mirror process that ends', () => {
   it('has what it had counted as lost, and its queues free', async (t) => {
     const bench = await RecordingBench.start(t, { routes: [route({ queueLength: 2 }), route({ id: 2 })] });

@@ -538,6 +538,10 @@ it('prepares statements where they are missing, and keeps no more than the limit
     messages: [bind('', name, value), execute(''), sync],
   });
   for (const i of [1, 2, 3, 4, 1, 1]) records.transaction({ ...transaction(use(`p${i}`, '0')), targets: [id] });
+  records.transaction({
+    ...simple(`INSERT INTO t SELECT 1000 + count(*) FROM pg_prepared_statements WHERE name <> ''`),
+    targets: [id],
+  });
   records.transaction({ ...transaction(use('', '1')), targets: [id], unnamedStatement: 9 });
   // Another thread means something else by the same name.
   const other = await feeder({ after: (undo) => test.after(undo) });
@@ -552,12 +556,12 @@ it('prepares statements where they are missing, and keeps no more than the limit
   const acknowledged = await records.finished();
   assert.deepEqual(
     [...acknowledged, ...other.acknowledged].map(({ outcome, sqlstates }) => [outcome, ...sqlstates]),
-    Array.from({ length: 9 }, () => [Outcome.Replayed]),
+    Array.from({ length: 10 }, () => [Outcome.Replayed]),
   );
   const rows = await run<{ id: number }>(server.url(database), 'SELECT id FROM t');
   assert.deepEqual(
     rows.map((row) => row.id),
-    [10, 20, 30, 40, 10, 10, 901, 500, 70],
+    [10, 20, 30, 40, 10, 10, 1002, 901, 500, 70],
   );
   await mirror.configure();
 });

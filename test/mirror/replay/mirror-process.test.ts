@@ -22,6 +22,7 @@ import { LeakWatch } from '../../support/leaks.ts';
 import { createDatabase, query as run, startTestPostgres } from '../../support/postgres.ts';
 import { nicenessOf, skipWithoutProc } from '../../support/processes.ts';
 import { WireClient } from '../../support/wire-client.ts';
+import { recording } from '../recordings.ts';
 import { MirrorChild, RecordFeeder, targetConfig } from './mirror-child.ts';
 import { SourceSession } from './source-session.ts';
 
@@ -462,6 +463,25 @@ it('gives way to other processes, with all of its threads', { skip: skipWithoutP
   const values = nicenessOf(processId);
   assert.ok(values.length > 1);
   assert.deepEqual([...new Set(values)], [Math.max(own, 5)]);
+});
+
+it('counts as late what begins more than two seconds after its end on the source', async () => {
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database));
+  mirror.tell({ type: 'resetStatistics' });
+  const feeder = await RecordFeeder.connect(mirror.socketPath, cleanup);
+  feeder.writer.client(1, 'app', 'someone');
+  const one = { requestCount: 1, recording: recording({ messages: [query('SELECT 1')] }) };
+  // However slow this machine is, the first is not late.
+  for (const ago of [-60_000, 3000, 2100]) feeder.transaction({ ...one, ago });
+  await feeder.finished();
+  mirror.tell({ type: 'queries', id: 1 });
+  const { queries } = await mirror.message('queries');
+  assert.deepEqual(
+    queries.map(({ calls, late }) => ({ calls, late })),
+    [{ calls: 3, late: 2 }],
+  );
+  await mirror.configure();
 });
 
 it('reports what it measured', async () => {
