@@ -40,8 +40,9 @@ export function auditQuery(parameters: Iterable<string>): string {
     `SELECT ${setting}, 'session_authorization', session_user::pg_catalog.text`,
     pin(
       PinReason.TemporaryObjects,
-      'SELECT 1 FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()' +
-        ' UNION ALL SELECT 1 FROM pg_catalog.pg_proc WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()',
+      // Whatever is in a schema depends on it: relations, functions, types, operators …
+      "SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass" +
+        ' AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()',
     ),
     pin(
       PinReason.AdvisoryLocks,

@@ -60,6 +60,24 @@ describe('A client that keeps its server connection', () => {
     assert.equal((await late.query('SELECT 1')).length, 4);
   });
 
+  for (const [what, create] of [
+    ['a type', `CREATE TYPE pg_temp.mine AS ENUM ('one')`],
+    ['a domain', 'CREATE DOMAIN pg_temp.mine AS integer'],
+    ['an operator', 'CREATE OPERATOR pg_temp.=== (FUNCTION = int4eq, LEFTARG = integer, RIGHTARG = integer)'],
+    ['a collation', 'CREATE COLLATION pg_temp.mine FROM "C"'],
+    ['a function', 'CREATE FUNCTION pg_temp.mine() RETURNS integer RETURN 1'],
+  ] as const) {
+    it(`because of ${what} in pg_temp is the only one that sees it`, async (t) => {
+      const pgmirror = await start(t, { default_pool_size: 1 });
+      const [one, other] = [await login(t, pgmirror), await login(t, pgmirror)];
+      const mine = `SELECT count(*) FROM pg_depend
+        WHERE refclassid = 'pg_namespace'::regclass AND refobjid = pg_my_temp_schema()`;
+      assert.equal((await one.query(create)).length, 2);
+      assert.equal(value(await other.query(mine)), '0');
+      assert.notEqual(value(await one.query(mine)), '0');
+    });
+  }
+
   it('because of dblink’s connections leaves none of them to others', async (t) => {
     const pgmirror = await start(t, { default_pool_size: 1 });
     await query(server.url('postgres'), 'CREATE EXTENSION dblink');
