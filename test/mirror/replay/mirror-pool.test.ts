@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, before, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
 import { DropReason, Outcome, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
 import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
 import { query } from '../../support/bytes.ts';
@@ -19,7 +20,7 @@ let mirror: MirrorChild;
 let nextId = 1;
 
 before(async () => {
-  server = await startTestPostgres(cleanup);
+  server = await startTestPostgres(cleanup, { settings: { max_prepared_transactions: '20' } });
   mirror = await MirrorChild.start(cleanup, server);
 });
 
@@ -403,4 +404,88 @@ it('a compared mirror that is about to drop for lag begins in whatever order it 
   assert.equal(await order(0), 'slow next');
   await eventually(async () => (await order(310_000)) === 'next slow');
   await mirror.configure();
+});
+
+describe('two-phase commits that cross', () => {
+  type Step = readonly [client: number, texts: readonly string[]];
+  const update = (row: number): string => `UPDATE t SET n = n + 1 WHERE id = ${row}`;
+  const prepare = (gid: string, row: number): string[] => ['BEGIN', update(row), `PREPARE TRANSACTION '${gid}'`];
+  const end = (gid: string): string[] => [`COMMIT PREPARED '${gid}'`];
+
+  async function prepared(database: string): Promise<unknown[]> {
+    return run(server.url(database), 'SELECT gid FROM pg_prepared_xacts WHERE database = $1', [database]);
+  }
+
+  /** Replays what clients did, in the order in which it ended, while the mirror's `gate` is locked. Outcomes in that order. */
+  async function replay(test: TestContext, poolSize: number, steps: readonly Step[]): Promise<number[]> {
+    const id = nextId++;
+    const database = await createDatabase(server);
+    const schema = 'CREATE TABLE t (id int, n int); CREATE TABLE gate ()';
+    await run(server.url(database), `${schema}; INSERT INTO t SELECT i, 0 FROM generate_series(1, 5) i`);
+    await mirror.configure(targetConfig(server, database, { id, poolSize, timeoutMs: 1000 }));
+    const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+    for (const client of new Set(steps.map(([one]) => one))) records.writer.client(client, 'app', 'someone');
+    await withClient(server.url(database), async (keeper) => {
+      await keeper.query('BEGIN');
+      await keeper.query('LOCK gate');
+      for (const [client, texts] of steps) records.transaction({ ...simple(...texts), client, targets: [id] });
+      records.flush();
+      // Whoever stands before the gate is to be overtaken.
+      const isGated = steps.some(([, [text]]) => text === 'TABLE gate');
+      if (isGated) await eventually(async () => (await prepared(database)).length === 1);
+      await keeper.query('COMMIT');
+    });
+    const acknowledged = await records.finished();
+    assert.deepEqual(await prepared(database), []);
+    await mirror.configure();
+    return acknowledged.toSorted((a, b) => a.slot - b.slot).map(({ outcome }) => outcome);
+  }
+
+  const numbers = [1, 2, 3, 4, 5];
+  const crossed: Readonly<Record<string, readonly Step[]>> = {
+    'of one client': [
+      [1, prepare('a', 1)],
+      [1, prepare('b', 2)],
+      [1, end('b')],
+      [1, end('a')],
+    ],
+    'of two clients that end each other’s': [
+      [1, prepare('a', 1)],
+      [2, prepare('b', 2)],
+      [1, end('b')],
+      [2, end('a')],
+    ],
+    'of many clients, and one that ends them the other way round': [
+      ...numbers.map((n): Step => [n, prepare(`${n}`, n)]),
+      ...numbers.toReversed().map((n): Step => [9, end(`${n}`)]),
+    ],
+    'of one client, ended by another, each waiting for the last': [
+      ...['a', 'b', 'a'].flatMap((gid): Step[] => [
+        [1, prepare(gid, 1)],
+        [2, end(gid)],
+      ]),
+      [3, [update(1)]],
+    ],
+  };
+  for (const [whose, steps] of Object.entries(crossed)) {
+    for (const poolSize of [1, 3]) {
+      it(`${whose}, go on with ${poolSize === 1 ? 'a single connection' : 'several connections'}`, async (test) => {
+        assert.deepEqual(
+          await replay(test, poolSize, steps),
+          steps.map(() => Outcome.Replayed),
+        );
+      });
+    }
+  }
+
+  it('and overtake on the mirror what its client sent before it ended them, time that out, and go on', async (test) => {
+    const steps: readonly Step[] = [
+      [2, ['TABLE gate']],
+      [2, [update(1)]],
+      [1, prepare('a', 1)],
+      [2, end('a')],
+    ];
+    const { Replayed, TimedOut } = Outcome;
+    assert.deepEqual(await replay(test, 2, steps), [Replayed, TimedOut, Replayed, Replayed]);
+  });
 });
