@@ -6,6 +6,7 @@ import { loadConfig } from '../config/load-config.ts';
 import { withoutNeedlessPasswords } from '../supervisor/needless-passwords.ts';
 import { notifyServiceManager, takeListenFds } from '../supervisor/service-manager.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
+import { logDestination } from '../util/log-destination.ts';
 import { ExitStatus } from './exit-status.ts';
 import { packageVersion } from './package-version.ts';
 
@@ -21,7 +22,7 @@ export async function run(options: { readonly config: string; readonly users: st
   const config = await load();
   const logger = pino(
     { level: config.general.log_level, base: { process: 'supervisor' } },
-    pino.destination({ fd: 1, sync: true }),
+    logDestination({ sync: true }),
   );
   const stop = new StopSignal();
   const version = packageVersion();

@@ -9,6 +9,7 @@ import { PoolBudget } from '../pool/pool-budget.ts';
 import { Pooler } from '../pooler/pooler.ts';
 import { snapshotOf } from '../pooler/pooler-snapshot.ts';
 import { StatementRegistry } from '../session/statement-names.ts';
+import { logDestination } from '../util/log-destination.ts';
 import type { FromThread, ThreadStart, ToThread } from './thread-messages.ts';
 
 /**
@@ -19,7 +20,7 @@ const start = workerData as ThreadStart;
 const port = parentPort;
 if (port === null) throw new Error('to be started by pgmirror, as a thread');
 
-const destination = pino.destination({ fd: 1, sync: false });
+const destination = logDestination({ sync: false });
 const logger = pino({ level: start.config.logLevel, base: { process: 'pooler', thread: start.thread } }, destination);
 const tell = (message: FromThread): void => port.postMessage(message);
 

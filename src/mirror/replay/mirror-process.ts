@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import { connectServer } from '../../pool/connect-server.ts';
 import { entryFile } from '../../util/entry-file.ts';
+import { logDestination } from '../../util/log-destination.ts';
 import { QueryIdentifier } from '../report/query-identifier.ts';
 import { TrafficReport } from '../report/traffic-report.ts';
 import { giveWay } from './give-way.ts';
@@ -18,7 +19,7 @@ import type { FromMirrorProcess, ToMirrorProcess } from './mirror-process-messag
  */
 
 const [, , socketPath = '', level = 'info'] = process.argv;
-const logger = pino({ level, base: { process: 'mirror' } }, pino.destination({ fd: 1, sync: true }));
+const logger = pino({ level, base: { process: 'mirror' } }, logDestination({ sync: true }));
 
 process.on('uncaughtException', (error) => die(error));
 process.on('unhandledRejection', (error) => die(error));
