@@ -1,5 +1,6 @@
 import { monotonicNow } from '../util/clock.ts';
 import type { PoolBudget } from './pool-budget.ts';
+import type { PoolBudgets } from './pool-options.ts';
 
 /** How far the first come, first served of different threads may be off, in milliseconds. */
 const FAIRNESS_MARGIN_MS = 25;
@@ -18,16 +19,18 @@ interface Idle {
 }
 
 /**
- * Whether a pool's connections are closed here to be opened in another thread, whose clients wait. Each time costs a login:
+ * Whether a pool's connections are closed here to be opened elsewhere, where clients wait. Each time costs a login:
  * where all threads are busy, connections are not to go to and fro.
  */
 export class HandOver {
   readonly #budget: PoolBudget;
+  readonly #databaseBudget: PoolBudget;
   #lastAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(budget: PoolBudget) {
-    this.#budget = budget;
+  constructor(budgets: PoolBudgets) {
+    this.#budget = budgets.pool;
+    this.#databaseBudget = budgets.database;
   }
 
   /** Whether a connection that comes free is to go. `oldestHere`: since when the oldest client of this thread waits. */
@@ -40,12 +43,12 @@ export class HandOver {
     return true;
   }
 
-  /** A connection became idle: others may want it. */
-  becameIdle(idle: readonly Idle[]): void {
-    if (this.#budget.isWantedElsewhere) this.makeRoom(idle);
+  /** A connection became idle: others may want it. `isShared`: the connections of the database are limited, too. */
+  becameIdle(idle: readonly Idle[], isShared: boolean): void {
+    if (this.#budget.isWantedElsewhere || (isShared && this.#databaseBudget.isWantedByOthers)) this.makeRoom(idle);
   }
 
-  /** Another thread wants a connection: the one idle for longest, which is the first, goes as soon as it can be spared. */
+  /** A connection is wanted elsewhere: the one idle for longest, which is the first, goes as soon as it can be spared. */
   makeRoom(idle: readonly Idle[]): void {
     const [server] = idle;
     if (server === undefined || this.#timer !== undefined) return;

@@ -6,7 +6,8 @@ const ASK_EVERY_MS = 2;
  * the process as a whole. One row of a shared Int32Array for each pool:
  *
  *   [0]      connections open in all threads
- *   [1 + t]  since when the oldest client of thread t waits (milliseconds of the shared clock + 1), 0: nobody
+ *   [1 + t]  since when the oldest client of thread t waits (milliseconds of the shared clock + 1), 0: nobody;
+ *            where several pools share the row, how many of thread t want a connection
  *   [1 + threads + t]  connections open in thread t, to be given back where that thread dies
  */
 export class PoolBudget {
@@ -17,6 +18,7 @@ export class PoolBudget {
   readonly #announce: (what: 'wanted' | 'room') => void;
   /** Several pools share it: who waits does not show in its own row. */
   readonly #alwaysTell: boolean;
+  #isWanting = false;
   /** The others were asked for a connection just now; and who wants one since. */
   #asked: NodeJS.Timeout | undefined;
   #asksAgain = false;
@@ -70,10 +72,15 @@ export class PoolBudget {
     return true;
   }
 
-  /** Gives one right back. */
-  closed(): void {
+  /** Gives a right back that was not used after all: there is no more room than before. */
+  unused(): void {
     Atomics.sub(this.#cells, this.#base, 1);
     Atomics.sub(this.#cells, this.#base + 1 + this.#threads + this.#thread, 1);
+  }
+
+  /** Gives one right back. */
+  closed(): void {
+    this.unused();
     if (this.#oldestElsewhere() !== 0 || this.#alwaysTell) this.#announce('room');
   }
 
@@ -103,6 +110,21 @@ export class PoolBudget {
       this.#asksAgain = false;
       this.want();
     }, ASK_EVERY_MS).unref();
+  }
+
+  /** Says whether this pool wants a connection that the budget it shares has no room for. */
+  wants(isWanting: boolean): void {
+    if (isWanting === this.#isWanting) return;
+    this.#isWanting = isWanting;
+    Atomics.add(this.#cells, this.#base + 1 + this.#thread, isWanting ? 1 : -1);
+  }
+
+  /** Another pool that shares the budget wants a connection, in this thread or in another. */
+  get isWantedByOthers(): boolean {
+    let wanting = this.#isWanting ? -1 : 0;
+    for (let thread = 0; thread < this.#threads; thread++)
+      wanting += Atomics.load(this.#cells, this.#base + 1 + thread);
+    return wanting > 0;
   }
 
   /** Somebody waits in another thread. */

@@ -6,6 +6,7 @@ import type { PoolBudgets, PoolHooks, PoolOptions } from './pool-options.ts';
 import { HandOver } from './hand-over.ts';
 import { noStatistics } from './pool-statistics.ts';
 import { ServerConnection } from './server-connection.ts';
+import { takeRoom } from './room.ts';
 import { serverRole, tellsRole } from './server-role.ts';
 import type { ServerCloseReason } from './server-connection.ts';
 import { CheckoutError, WaitingLine } from './waiting-line.ts';
@@ -30,8 +31,7 @@ export class Pool<State> {
   #options: PoolOptions;
   readonly #hooks: PoolHooks<State>;
   readonly #budget: PoolBudget;
-  readonly #pinnedBudget: PoolBudget;
-  readonly #databaseBudget: PoolBudget;
+  readonly #budgets: PoolBudgets;
   readonly #idle: ServerConnection<State>[] = [];
   readonly #open = new Set<ServerConnection<State>>();
   readonly #waiting: WaitingLine<State>;
@@ -56,13 +56,15 @@ export class Pool<State> {
     this.#options = options;
     this.#hooks = hooks;
     this.#budget = budgets.pool;
-    this.#handOver = new HandOver(budgets.pool);
-    this.#pinnedBudget = budgets.pinned;
-    this.#databaseBudget = budgets.database;
+    this.#handOver = new HandOver(budgets);
+    this.#budgets = budgets;
     this.#log = log;
     this.#waiting = new WaitingLine(
       () => this.#options.checkoutTimeoutMs,
-      (oldestSince) => this.#budget.waiting(oldestSince),
+      (oldestSince) => {
+        this.#budget.waiting(oldestSince);
+        if (oldestSince === undefined) budgets.database.wants(false);
+      },
     );
   }
 
@@ -136,11 +138,18 @@ export class Pool<State> {
   pause(): Promise<void> {
     this.#paused = true;
     this.#waiting.patient = true;
+    this.#budgets.database.wants(false);
     for (const server of [...this.#idle]) server.close('paused');
     return new Promise((resolve) => {
       this.#pauseDone.push(resolve);
       this.#checkPaused();
     });
+  }
+
+  /** Whoever waits for RESUME is told that it will not come; whoever comes later waits no longer than others do. */
+  endPatience(): void {
+    this.#waiting.patient = false;
+    this.#waiting.refuseAll(new CheckoutError('57P01', 'pgmirror is stopping, and the database is paused'));
   }
 
   resume(): void {
@@ -190,7 +199,7 @@ export class Pool<State> {
     if (next === undefined) {
       server.setUser(undefined);
       this.#idle.push(server);
-      this.#handOver.becameIdle(this.#idle);
+      this.#handOver.becameIdle(this.#idle, this.#options.databaseSize > 0);
       return;
     }
     next.granted(server);
@@ -200,14 +209,14 @@ export class Pool<State> {
   pin(server: ServerConnection<State>): boolean {
     // It was kept for another reason, and its client went on before it could be handed back.
     if (server.pinned) return true;
-    if (!this.#pinnedBudget.tryOpen(this.#options.pinnedSize)) return false;
+    if (!this.#budgets.pinned.tryOpen(this.#options.pinnedSize)) return false;
     server.pinned = true;
     this.#budget.closed();
     this.#openMore();
     return true;
   }
 
-  /** Another thread wants a connection. */
+  /** A connection is wanted elsewhere. */
   makeRoom(): void {
     this.#handOver.makeRoom(this.#idle);
   }
@@ -296,16 +305,7 @@ export class Pool<State> {
 
   /** Opens one connection, if there is room for it; else asks for room. */
   #openOne(): boolean {
-    if (!this.#budget.tryOpen(this.#options.size)) {
-      this.#budget.want();
-      return false;
-    }
-    const { databaseSize } = this.#options;
-    if (!this.#databaseBudget.tryOpen(databaseSize === 0 ? Infinity : databaseSize)) {
-      this.#budget.closed();
-      this.#databaseBudget.want();
-      return false;
-    }
+    if (!takeRoom(this.#budgets, this.#options, this.#waiting.length > 0)) return false;
     this.#connecting++;
     void this.#connect();
     return true;
@@ -319,7 +319,7 @@ export class Pool<State> {
       this.#opened(server, options);
     } catch (error) {
       this.#connecting--;
-      this.#databaseBudget.closed();
+      this.#budgets.database.closed();
       this.#budget.closed();
       this.#failed(error);
     }
@@ -380,8 +380,8 @@ export class Pool<State> {
     const index = this.#idle.indexOf(server);
     if (index >= 0) this.#idle.splice(index, 1);
     this.#log('server connection closed', { reason, processId: server.processId });
-    (server.pinned ? this.#pinnedBudget : this.#budget).closed();
-    this.#databaseBudget.closed();
+    (server.pinned ? this.#budgets.pinned : this.#budget).closed();
+    this.#budgets.database.closed();
     this.#checkPaused();
     this.#openMore();
   }
@@ -394,7 +394,7 @@ export class Pool<State> {
       return false;
     }
     server.pinned = false;
-    this.#pinnedBudget.closed();
+    this.#budgets.pinned.closed();
     return true;
   }
 }

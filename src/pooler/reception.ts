@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Server as NetServer, Socket } from 'node:net';
 import { LoginFailures } from '../auth/login-failures.ts';
@@ -86,7 +86,8 @@ export class Reception {
     if (JSON.stringify(before.tls) !== JSON.stringify(options.tls)) this.#acceptor = acceptorOf(options);
     this.#options = options;
     this.#failures.limit = options.limits.loginFailuresPerMinute;
-    for (const path of this.#socketPaths) this.#setSocketMode(path);
+    // Where somebody has taken the file away nobody can come in by it; those who have must not suffer for that.
+    for (const path of this.#socketPaths) if (existsSync(path)) this.#setSocketMode(path);
   }
 
   /** A login from there failed in another thread. */

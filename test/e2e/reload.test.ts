@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import { ClientLoad } from '../support/client-load.ts';
@@ -9,6 +11,7 @@ import type { LogLine } from '../support/log-lines.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry, type PgmirrorFiles } from '../support/pgmirror.ts';
 import { createDatabase, query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { TemporaryFiles } from '../support/temporary-files.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { errorFields } from '../support/bytes.ts';
 
@@ -170,6 +173,17 @@ describe('A reload', () => {
     await pgmirror.reload({ general: { mirror_exposure: 0.1, default_pool_size: 3 } });
     assert.equal((await mirrored.counts()).exposure, 0.1);
     assert.deepEqual(await query(pgmirror.url('app', 'bob'), 'SELECT 1 AS one'), [{ one: 1 }]);
+  });
+
+  it('costs no client anything where somebody has taken away the file of the unix socket', async (t) => {
+    const test = inReverse(t);
+    const { folder } = await TemporaryFiles.start(test);
+    const { pgmirror } = await Mirrored.start(test, { source }, { schema, general: { unix_socket_dir: folder } });
+    const client = await WireClient.login(pgmirror, { user: 'alice', database: 'app', password: 'alice-password' });
+    test.after(async () => client.destroy());
+    await rm(join(folder, `.s.PGSQL.${pgmirror.port}`));
+    await pgmirror.reload({ users: [{ ...alice, pool_size: 2 }] });
+    assert.equal((await client.query('SELECT 1')).at(-1)?.body.toString(), 'I');
   });
 
   it('names the keys that take effect at the next start, and applies the rest', async (t) => {

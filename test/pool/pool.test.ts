@@ -539,6 +539,68 @@ describe('the connections of a database', () => {
     assert.equal(database.open, 2);
   });
 
+  /** Two pools of a database that may have one connection, each with a budget of its own for it, as pools have. */
+  async function twoPools(t: TestContext, pool: (thread: number) => PoolBudget = () => PoolBudget.alone()) {
+    const server = await serverFor(t);
+    const cells = new Int32Array(PoolBudget.rowLength(2));
+    const benches: PoolBench[] = [];
+    const databases: PoolBudget[] = [];
+    const announce = (what: 'wanted' | 'room'): void => {
+      if (what === 'room') for (const bench of benches) setImmediate(() => bench.pool.roomMayBe());
+    };
+    for (const thread of [0, 1]) {
+      const database = new PoolBudget({ cells, row: 0, thread, threads: 2, announce, shared: true });
+      databases.push(database);
+      const budgets = { pool: pool(thread), database };
+      benches.push(new PoolBench(t, server.port, { size: 5, databaseSize: 1, budgets }));
+    }
+    const [one, two] = benches;
+    return { one: one!, two: two!, benches, databases };
+  }
+
+  it('are given up where one comes free in one pool and somebody waits in another', async (t) => {
+    const { one, two } = await twoPools(t);
+    const connection = await one.get();
+    const waiter = two.ask();
+    one.pool.release(connection);
+    await eventually(() => waiter.server !== undefined);
+    assert.deepEqual(one.closings, ['room_for_others']);
+    two.pool.release(waiter.server!);
+    assert.equal(two.ask().server, waiter.server);
+  });
+
+  it('are not given up for a pool whose clients wait no more, or wait for RESUME', async (t) => {
+    const { one, two, databases } = await twoPools(t);
+    await one.get();
+    const isWanted = (): boolean => databases[0]!.isWantedByOthers;
+    const waiter = two.ask();
+    assert.equal(isWanted(), true);
+    two.pool.leave(waiter);
+    assert.equal(isWanted(), false);
+    two.ask();
+    assert.equal(isWanted(), true);
+    void two.pool.pause();
+    assert.equal(isWanted(), false);
+    two.pool.resume();
+    assert.equal(isWanted(), true);
+  });
+
+  it('have no threads tell each other of room, where all of them wait', async (t) => {
+    const cells = new Int32Array(PoolBudget.rowLength(2));
+    let told = 0;
+    const { one, two, benches } = await twoPools(t, (thread) => {
+      const announce = (what: 'wanted' | 'room'): void => {
+        if (what === 'room' && told++ < 100) setImmediate(() => benches[1 - thread]!.pool.roomMayBe());
+      };
+      return new PoolBudget({ cells, row: 0, thread, threads: 2, announce });
+    });
+    await one.get();
+    one.ask();
+    two.ask();
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(told, 0);
+  });
+
   it('have no limit where that is 0', async (t) => {
     const server = await serverFor(t);
     const bench = new PoolBench(t, server.port, { size: 2, databaseSize: 0 });
@@ -675,6 +737,20 @@ describe('a pool that is paused', () => {
     assert.equal(asker.error, undefined);
     bench.pool.resume();
     await eventually(() => asker.server !== undefined || asker.error !== undefined);
+  });
+});
+
+describe('a pool that is paused, of a process that stops', () => {
+  it('tells who waits that nobody will let it go, and has nobody who comes later wait for ever', async (t) => {
+    const server = await serverFor(t);
+    const bench = new PoolBench(t, server.port, { checkoutTimeoutMs: 50 });
+    await bench.pool.pause();
+    const waiting = bench.ask('waiting');
+    bench.pool.endPatience();
+    assert.equal(waiting.error?.code, '57P01');
+    const late = bench.ask('late');
+    await eventually(() => late.error !== undefined);
+    assert.deepEqual([late.error?.code, server.connections], ['53300', 0]);
   });
 });
 
