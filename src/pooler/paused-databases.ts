@@ -11,7 +11,11 @@ export function isPaused({ all, but }: PausedChoice, database: string): boolean 
 
 /** Which databases PAUSE has paused, those included that nobody has connected to yet. `undefined` is all of them. */
 export class PausedDatabases {
-  #choice: PausedChoice = { all: false, but: [] };
+  #choice: PausedChoice;
+
+  constructor(choice: PausedChoice = { all: false, but: [] }) {
+    this.#choice = choice;
+  }
 
   get choice(): PausedChoice {
     return this.#choice;

@@ -3,6 +3,7 @@ import type { ClientSocket } from '../net/client-socket.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import type { ClientKey } from './clients.ts';
+import type { PausedChoice } from './paused-databases.ts';
 import type { LoginRequest } from './startup.ts';
 
 /** Something other than PostgreSQL that serves a logged-in client: the admin database. */
@@ -14,6 +15,8 @@ export interface SpecialDatabase {
 /** What the thread's surroundings do for a pooler. */
 export interface PoolerHost {
   readonly thread: number;
+  /** What was paused before the thread was there. */
+  readonly paused: PausedChoice;
   readonly registry: StatementRegistry;
   readonly mockSecret: Buffer;
   /** Names this pgmirror among all. */

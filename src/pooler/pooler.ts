@@ -71,6 +71,7 @@ export class Pooler {
     this.#clients = new Clients(host.thread);
     this.#pools = new Pools({
       budget: host.budget,
+      paused: host.paused,
       log: (message, fields) => host.log(message === 'server connection closed' ? 'debug' : 'warn', message, fields),
     });
     this.#lookedUp = new LookedUpUsers(host.mockSecret, (message, fields) => host.log('warn', message, fields));
@@ -78,7 +79,9 @@ export class Pooler {
       {
         mockSecret: host.mockSecret,
         lookUp: (request) => this.#lookUp(request),
-        cancel: (processId, secretKey) => this.#cancelRequest({ processId, secretKey }),
+        cancel: (processId, secretKey) => {
+          if (!this.#clients.cancel({ processId, secretKey })) host.cancelElsewhere({ processId, secretKey });
+        },
         loggedIn: (...login) => void this.#loggedIn(...login),
         refused: ({ user, database }) => this.#lookedUp.forget(user, database),
         startupOver: () => this.#checkDrained(),
@@ -183,9 +186,8 @@ export class Pooler {
    */
   drain(): Promise<void> {
     this.#reception.close();
-    for (const session of this.#clients.everybody()) {
-      if (!isNew(session)) session.closeWhenIdle(SHUTDOWN);
-    }
+    for (const session of this.#clients.everybody()) if (!isNew(session)) session.closeWhenIdle(SHUTDOWN);
+    this.#pools.drain();
     this.#draining ??= setTimeout(() => {
       this.#shut = true;
       for (const session of this.#clients.everybody()) session.closeWhenIdle(SHUTDOWN);
@@ -243,10 +245,6 @@ export class Pooler {
       return { authType, secret: this.#directory.trusted };
     }
     return { authType, secret: known?.secret };
-  }
-
-  #cancelRequest(key: ClientKey): void {
-    if (!this.#clients.cancel(key)) this.#host.cancelElsewhere(key);
   }
 
   async #loggedIn(

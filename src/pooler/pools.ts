@@ -56,7 +56,7 @@ export class Pools {
   readonly #pools = new Map<string, NamedPool>();
   readonly #budget: (key: string, shared: boolean) => Promise<PoolBudget>;
   readonly #log: (message: string, fields: object) => void;
-  readonly #paused = new PausedDatabases();
+  readonly #paused: PausedDatabases;
   readonly #making = new Map<string, Promise<NamedPool>>();
   /** What clients showed at their logins, for users whose password is not configured. */
   readonly #learnt = new Map<string, ServerPassword>();
@@ -65,9 +65,11 @@ export class Pools {
   constructor(options: {
     readonly budget: (key: string, shared: boolean) => Promise<PoolBudget>;
     readonly log: (message: string, fields: object) => void;
+    readonly paused: PausedChoice;
   }) {
     this.#budget = options.budget;
     this.#log = options.log;
+    this.#paused = new PausedDatabases(options.paused);
   }
 
   all(): Iterable<NamedPool> {
@@ -146,6 +148,11 @@ export class Pools {
   resume(database: string | undefined): void {
     this.#paused.set(database, false);
     for (const { pool } of this.#of(database)) pool.resume();
+  }
+
+  /** Clients are to end: those that PAUSE holds, too, which nobody will let go any more. */
+  drain(): void {
+    for (const { pool } of this.all()) if (pool.paused) pool.endPatience();
   }
 
   /** RECONNECT: connections made before are used no more. */

@@ -8,6 +8,7 @@ import { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import { PoolBudget } from '../pool/pool-budget.ts';
 import { Pooler } from '../pooler/pooler.ts';
 import { snapshotOf } from '../pooler/pooler-snapshot.ts';
+import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import { StatementRegistry } from '../session/statement-names.ts';
 import { logDestination } from '../util/log-destination.ts';
 import type { FromThread, ThreadStart, ToThread } from './thread-messages.ts';
@@ -23,6 +24,8 @@ if (port === null) throw new Error('to be started by pgmirror, as a thread');
 const destination = logDestination({ sync: false });
 const logger = pino({ level: start.config.logLevel, base: { process: 'pooler', thread: start.thread } }, destination);
 const tell = (message: FromThread): void => port.postMessage(message);
+const done = (id: number, snapshot?: ThreadSnapshot): void =>
+  tell({ type: 'done', id, ...(snapshot !== undefined && { snapshot }) });
 
 /** How long what is queued for mirrors may take when the process stops. */
 const MIRROR_GRACE_MS = 2_000;
@@ -63,6 +66,7 @@ const admin = new AdminDatabase((command, answered) => {
 const pooler = await Pooler.start(
   {
     thread: start.thread,
+    paused: start.paused,
     mockSecret: Buffer.from(start.mockSecret),
     instance: start.instance,
     registry,
@@ -82,13 +86,18 @@ const pooler = await Pooler.start(
 );
 
 port.on('message', (message: ToThread) => void received(message));
-try {
-  let boundPort = 0;
-  for (const where of start.listen) boundPort = (await pooler.listen(where)) || boundPort;
-  tell({ type: 'listening', port: boundPort });
-} catch (error) {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  tell({ type: 'listenFailed', message: error instanceof Error ? error.message : String(error), code });
+await listen();
+
+/** Where one of several addresses cannot be had again, clients are let in by the others. */
+async function listen(): Promise<void> {
+  const tried = await Promise.allSettled(start.listen.map((where) => pooler.listen(where)));
+  const failures = tried.flatMap((one) => (one.status === 'rejected' ? [one.reason as NodeJS.ErrnoException] : []));
+  const [failure] = failures;
+  if (failure !== undefined && (!start.again || failures.length === tried.length)) {
+    return tell({ type: 'listenFailed', message: failure.message, code: failure.code ?? '' });
+  }
+  for (const { message } of failures) logger.error({ reason: message }, 'cannot listen there any more');
+  tell({ type: 'listening' });
 }
 
 async function received(message: ToThread): Promise<void> {
@@ -98,7 +107,7 @@ async function received(message: ToThread): Promise<void> {
       desk.configure(message.config.routes);
       logger.level = message.config.logLevel;
       await pooler.configure(message.config.pooler);
-      return tell({ type: 'configured', epoch: message.epoch });
+      return done(message.id);
     case 'mirrorAt':
       return desk.connect(message.path);
     case 'budgetRow':
@@ -112,13 +121,13 @@ async function received(message: ToThread): Promise<void> {
     case 'prepared':
       return desk.prepared.heard(message.news);
     case 'snapshot':
-      return tell({ type: 'snapshot', id: message.id, snapshot: snapshotOf(start.thread, pooler, desk) });
+      return done(message.id, snapshotOf(start.thread, pooler, desk));
     case 'resetCounters':
       desk.resetCounters();
-      return tell({ type: 'countersReset' });
+      return done(message.id);
     case 'pause':
       await pooler.pause(message.database);
-      return tell({ type: 'paused' });
+      return done(message.id);
     case 'resume':
     case 'reconnect':
     case 'kill':
@@ -133,16 +142,16 @@ async function received(message: ToThread): Promise<void> {
       return;
     case 'drain':
       await pooler.drain();
-      return tell({ type: 'drained' });
+      return done(message.id);
     case 'finishMirroring':
       await finishMirroring();
-      return tell({ type: 'mirroringFinished' });
+      return done(message.id);
     case 'stop':
       pooler.destroy();
       admin.destroy();
       desk.close();
       destination.flushSync();
-      tell({ type: 'stopped' });
+      done(message.id);
       port?.close();
   }
 }

@@ -5,6 +5,7 @@ import type { AdminAnswer } from '../admin/admin-answer.ts';
 import { allocateCounters } from '../mirror/record/mirror-counters.ts';
 import type { PreparedNews } from '../mirror/record/prepared-book.ts';
 import { PoolBudget } from '../pool/pool-budget.ts';
+import { PausedDatabases } from '../pooler/paused-databases.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import { Backoff } from '../util/backoff.ts';
 import { entryFile } from '../util/entry-file.ts';
@@ -14,6 +15,7 @@ import type {
   ListenAddress,
   SharedMemory,
   ThreadConfig,
+  ThreadQuestion,
   ThreadStart,
   ToThread,
 } from './thread-messages.ts';
@@ -28,10 +30,12 @@ const YOUNG_GENERATION_MB = 12;
 const BUDGET_ROWS = 65_536;
 const SNAPSHOT_MS = 2_000;
 
+type Answer = Extract<FromThread, { readonly type: 'done' }>;
+
 interface RunningThread {
   readonly worker: Worker;
-  readonly generation: number;
-  listening: boolean;
+  /** There must be one in its place: it has listened, or one before it. */
+  isNeeded: boolean;
 }
 
 /** What the threads ask of the supervisor. */
@@ -69,11 +73,12 @@ export class PoolerThreads {
   readonly #threads: (RunningThread | undefined)[] = [];
   readonly #backoffs: Backoff[] = [];
   readonly #budgetRows = new Map<string, number>();
-  readonly #waiting = new Map<string, (message: FromThread) => void>();
+  /** Questions that have not been answered, by id. */
+  readonly #asked = new Map<number, { readonly thread: number; readonly answered: (answer?: Answer) => void }>();
+  readonly #paused = new PausedDatabases();
   #config: ThreadConfig;
   #generation = 0;
-  #epoch = 0;
-  #nextSnapshot = 1;
+  #nextQuestion = 1;
   #stopping = false;
 
   constructor(options: {
@@ -105,7 +110,7 @@ export class PoolerThreads {
 
   /** Starts all at once, and settles when all listen. Rejects with the error of the first, by number, that cannot. */
   async start(): Promise<void> {
-    const starts = Array.from({ length: this.#count }, (_, thread) => this.#startThread(thread));
+    const starts = Array.from({ length: this.#count }, (_, thread) => this.#startThread(thread, { again: false }));
     const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
@@ -118,8 +123,7 @@ export class PoolerThreads {
   /** Applies a configuration in every thread; settles when all have. */
   async configure(config: ThreadConfig): Promise<void> {
     this.#config = config;
-    const epoch = ++this.#epoch;
-    await this.#askAll({ type: 'configure', epoch, config }, 'configured');
+    await this.#askAll({ type: 'configure', config });
   }
 
   /** Tells every thread where the mirror process listens. */
@@ -129,45 +133,46 @@ export class PoolerThreads {
 
   /** RESET STATS: settles when every thread counts anew; one that does not answer is not waited for. */
   async resetCounters(): Promise<void> {
-    await this.#askAll({ type: 'resetCounters' }, 'countersReset', SNAPSHOT_MS);
+    await this.#askAll({ type: 'resetCounters' }, SNAPSHOT_MS);
   }
 
   /** PAUSE: settles when no client is in a transaction, or RESUME came. */
   async pause(database: string | undefined): Promise<void> {
-    await this.#askAll({ type: 'pause', database }, 'paused');
+    this.#paused.set(database, true);
+    await this.#askAll({ type: 'pause', database });
   }
 
   tell(type: 'resume' | 'reconnect' | 'kill', database: string | undefined): void {
+    if (type !== 'reconnect') this.#paused.set(database, type === 'kill');
     this.#tellAll({ type, database });
   }
 
   /** What the threads tell of themselves; a thread that does not answer is left out. */
   async snapshots(): Promise<ThreadSnapshot[]> {
-    const id = this.#nextSnapshot++;
-    const answers = await this.#askAll({ type: 'snapshot', id }, 'snapshot', SNAPSHOT_MS);
-    return answers.flatMap((answer) => (answer.type === 'snapshot' ? [answer.snapshot] : []));
+    const answers = await this.#askAll({ type: 'snapshot' }, SNAPSHOT_MS);
+    return answers.flatMap((answer) => (answer?.snapshot === undefined ? [] : [answer.snapshot]));
   }
 
   /** Lets nobody in; settles when every client has gone. */
   async drain(): Promise<void> {
     this.#stopping = true;
-    await this.#askAll({ type: 'drain' }, 'drained');
+    await this.#askAll({ type: 'drain' });
   }
 
   /** Settles when the mirrors have finished with what was recorded, or the grace is over. */
   async finishMirroring(): Promise<void> {
-    await this.#askAll({ type: 'finishMirroring' }, 'mirroringFinished');
+    await this.#askAll({ type: 'finishMirroring' });
   }
 
   /** Ends all. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    await this.#askAll({ type: 'stop' }, 'stopped', SNAPSHOT_MS);
+    await this.#askAll({ type: 'stop' }, SNAPSHOT_MS);
     const ended = this.#threads.flatMap((running) => (running === undefined ? [] : [running.worker.terminate()]));
     await Promise.all(ended);
   }
 
-  #startThread(thread: number): Promise<number> {
+  #startThread(thread: number, { again }: { readonly again: boolean }): Promise<void> {
     const generation = ++this.#generation;
     const backoff = (this.#backoffs[thread] ??= new Backoff({ firstMs: 100, lastMs: 5_000, steadyMs: 10_000 }));
     backoff.started();
@@ -176,6 +181,8 @@ export class PoolerThreads {
     const workerData: ThreadStart = {
       thread,
       threads: this.#count,
+      again,
+      paused: this.#paused.choice,
       generation,
       statementPrefix: `${this.#prefix}_${generation}_`,
       mockSecret: this.#mockSecret,
@@ -191,16 +198,17 @@ export class PoolerThreads {
       name: `pooler ${thread}`,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
-    const running: RunningThread = { worker, generation, listening: false };
+    const running: RunningThread = { worker, isNeeded: again };
     this.#threads[thread] = running;
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromThread) => {
         if (message.type === 'listening') {
-          running.listening = true;
-          resolve(message.port);
+          running.isNeeded = true;
+          resolve();
         } else if (message.type === 'listenFailed') {
           reject(Object.assign(new Error(message.message), { code: message.code }));
-        } else this.#received(thread, message);
+          void worker.terminate();
+        } else if (this.#threads[thread] === running) this.#received(thread, running, message);
       });
       worker.on('error', (error) => {
         this.#logger.fatal({ err: error, thread }, 'pooler thread failed');
@@ -218,29 +226,41 @@ export class PoolerThreads {
     new Int32Array(this.#memory.logins)[thread] = 0;
     new Float64Array(this.#memory.queueBytes)[thread] = 0;
     this.#counters.threadEnded(thread);
-    for (const key of [...this.#waiting.keys()]) {
-      if (key.startsWith(`${thread} `)) this.#waiting.get(key)?.({ type: 'stopped' });
-    }
-    if (this.#stopping || !running.listening) return;
+    for (const question of [...this.#asked.values()]) if (question.thread === thread) question.answered();
+    for (const key of this.#budgetRows.keys()) this.#tellAll({ type: 'announce', what: 'room', key });
+    if (this.#stopping || !running.isNeeded) return;
     if (!this.#host.canListenAgain()) {
       this.#logger.fatal({ thread }, 'pooler thread ended, and with it the socket that was passed to it: stopping');
       this.#host.cannotListen();
       return;
     }
+    this.#restart(thread);
+  }
+
+  #restart(thread: number): void {
     const wait = this.#backoffs[thread]?.ended() ?? 0;
     this.#logger.error({ thread, restartInMs: wait }, 'pooler thread ended');
     setTimeout(() => {
       if (this.#stopping) return;
-      this.#startThread(thread).catch((error: unknown) => {
+      const failed = (error: unknown): void =>
         this.#logger.error({ err: error, thread }, 'pooler thread could not be started');
-      });
+      try {
+        // One that fails later ends, and is seen to end.
+        this.#startThread(thread, { again: true }).catch(failed);
+      } catch (error) {
+        // There is no room for another thread.
+        failed(error);
+        this.#restart(thread);
+      }
     }, wait);
   }
 
-  #received(thread: number, message: FromThread): void {
+  #received(thread: number, running: RunningThread, message: FromThread): void {
+    // What a thread asked must not be answered to the one after it.
+    const answer = (reply: ToThread): void => this.#send(running, reply);
     switch (message.type) {
       case 'budgetRowWanted':
-        return this.#tell(thread, { type: 'budgetRow', key: message.key, row: this.#budgetRow(message.key) });
+        return answer({ type: 'budgetRow', key: message.key, row: this.#budgetRow(message.key) });
       case 'announce':
         for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
         return;
@@ -257,17 +277,21 @@ export class PoolerThreads {
       case 'firstDropped':
         return this.#host.firstDropped(message.mirror, message.reason, message.user);
       case 'admin':
-        void this.#host.admin(message.command).then((answer) => {
-          this.#tell(thread, { type: 'adminAnswer', id: message.id, answer });
+        void this.#host.admin(message.command).then((told) => {
+          answer({ type: 'adminAnswer', id: message.id, answer: told });
         });
         return;
       case 'circle':
         void this.#host.isCircle(message.source, message.trail).then((isCircle) => {
-          this.#tell(thread, { type: 'circleAnswer', id: message.id, isCircle });
+          answer({ type: 'circleAnswer', id: message.id, isCircle });
         });
         return;
-      default:
-        this.#waiting.get(`${thread} ${message.type}`)?.(message);
+      case 'done':
+        this.#asked.get(message.id)?.answered(message);
+        return;
+      case 'listening':
+      case 'listenFailed':
+        return;
     }
   }
 
@@ -281,33 +305,36 @@ export class PoolerThreads {
   }
 
   #tell(thread: number, message: ToThread): void {
+    const running = this.#threads[thread];
+    if (running !== undefined) this.#send(running, message);
+  }
+
+  #send({ worker }: RunningThread, message: ToThread): void {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker is no window: it has no origin
-    this.#threads[thread]?.worker.postMessage(message);
+    worker.postMessage(message);
   }
 
   #tellAll(message: ToThread): void {
     for (let thread = 0; thread < this.#count; thread++) this.#tell(thread, message);
   }
 
-  /** Asks every thread, and collects the answers of those that live (within a time, where one is given). */
-  #askAll(message: ToThread, answer: FromThread['type'], withinMs?: number): Promise<FromThread[]> {
+  /** Asks every thread, and collects the answers: none of one that dies (or is late, where there is a time). */
+  #askAll(question: ThreadQuestion, withinMs?: number): Promise<(Answer | undefined)[]> {
     const asked = this.#threads.flatMap((running, thread) => (running === undefined ? [] : [thread]));
-    return Promise.all(asked.map((thread) => this.#ask(thread, message, answer, withinMs)));
+    return Promise.all(asked.map((thread) => this.#ask(thread, question, withinMs)));
   }
 
-  async #ask(thread: number, message: ToThread, answer: FromThread['type'], withinMs?: number): Promise<FromThread> {
-    const key = `${thread} ${answer}`;
-    const before = this.#waiting.get(key);
+  #ask(thread: number, question: ThreadQuestion, withinMs?: number): Promise<Answer | undefined> {
+    const id = this.#nextQuestion++;
     return new Promise((resolve) => {
-      const timer = withinMs === undefined ? undefined : setTimeout(() => settle({ type: 'stopped' }), withinMs);
-      const settle = (reply: FromThread): void => {
+      const timer = withinMs === undefined ? undefined : setTimeout(() => answered(), withinMs);
+      const answered = (answer?: Answer): void => {
         clearTimeout(timer);
-        if (this.#waiting.get(key) === settle) this.#waiting.delete(key);
-        before?.(reply);
-        resolve(reply);
+        this.#asked.delete(id);
+        resolve(answer);
       };
-      this.#waiting.set(key, settle);
-      this.#tell(thread, message);
+      this.#asked.set(id, { thread, answered });
+      this.#tell(thread, { ...question, id });
     });
   }
 }

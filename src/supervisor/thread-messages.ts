@@ -1,6 +1,7 @@
 import type { CounterMemory } from '../mirror/record/mirror-counters.ts';
 import type { PreparedNews } from '../mirror/record/prepared-book.ts';
 import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
+import type { PausedChoice } from '../pooler/paused-databases.ts';
 import type { PoolerOptions } from '../pooler/pooler-options.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import type { AdminAnswer } from '../admin/admin-answer.ts';
@@ -39,6 +40,10 @@ export interface SharedMemory {
 export interface ThreadStart {
   readonly thread: number;
   readonly threads: number;
+  /** It takes the place of one that ended. */
+  readonly again: boolean;
+  /** What PAUSE and KILL have paused. */
+  readonly paused: PausedChoice;
   /** How many threads were started before this one, in this process. */
   readonly generation: number;
   readonly statementPrefix: string;
@@ -55,7 +60,6 @@ export interface ThreadStart {
 
 /** Supervisor → pooler thread. */
 export type ToThread =
-  | { readonly type: 'configure'; readonly epoch: number; readonly config: ThreadConfig }
   | { readonly type: 'mirrorAt'; readonly path: string | undefined }
   | { readonly type: 'budgetRow'; readonly key: string; readonly row: number }
   /** Another thread wants a connection of the pool, or has made room. */
@@ -64,25 +68,28 @@ export type ToThread =
   /** A login failed in another thread. */
   | { readonly type: 'loginFailed'; readonly address: string }
   | { readonly type: 'prepared'; readonly news: PreparedNews }
-  | { readonly type: 'snapshot'; readonly id: number }
-  /** Answered with `countersReset` when it is done. */
-  | { readonly type: 'resetCounters' }
-  /** `database` undefined: all. Answered with `paused` when it is done. */
-  | { readonly type: 'pause'; readonly database: string | undefined }
   | { readonly type: 'resume' | 'reconnect' | 'kill'; readonly database: string | undefined }
   | { readonly type: 'adminAnswer'; readonly id: number; readonly answer: AdminAnswer }
   | { readonly type: 'circleAnswer'; readonly id: number; readonly isCircle: boolean }
-  /** Let nobody in, and tell when everybody has gone. */
+  | (ThreadQuestion & { readonly id: number });
+
+/** What a pooler thread is asked, and answers when it is done. */
+export type ThreadQuestion =
+  | { readonly type: 'configure'; readonly config: ThreadConfig }
+  | { readonly type: 'snapshot' }
+  | { readonly type: 'resetCounters' }
+  /** `database` undefined: all. Done when no client of it is in a transaction. */
+  | { readonly type: 'pause'; readonly database: string | undefined }
+  /** Let nobody in. Done when everybody has gone. */
   | { readonly type: 'drain' }
-  /** Hand over what is recorded, and tell when the mirrors have finished with it. */
+  /** Hand over what is recorded. Done when the mirrors have finished with it. */
   | { readonly type: 'finishMirroring' }
   | { readonly type: 'stop' };
 
 /** Pooler thread → supervisor. */
 export type FromThread =
-  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'listening' }
   | { readonly type: 'listenFailed'; readonly message: string; readonly code: string }
-  | { readonly type: 'configured'; readonly epoch: number }
   | { readonly type: 'budgetRowWanted'; readonly key: string }
   | { readonly type: 'announce'; readonly what: 'wanted' | 'room'; readonly key: string }
   | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
@@ -92,12 +99,8 @@ export type FromThread =
   | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
   /** For the first time a transaction was dropped for this mirror for this reason. */
   | { readonly type: 'firstDropped'; readonly mirror: number; readonly reason: number; readonly user: string }
-  | { readonly type: 'snapshot'; readonly id: number; readonly snapshot: ThreadSnapshot }
   | { readonly type: 'admin'; readonly id: number; readonly command: string }
   /** Do mirrors of the source lead back to a pgmirror of the trail? */
   | { readonly type: 'circle'; readonly id: number; readonly source: string; readonly trail: readonly string[] }
-  | { readonly type: 'countersReset' }
-  | { readonly type: 'paused' }
-  | { readonly type: 'drained' }
-  | { readonly type: 'mirroringFinished' }
-  | { readonly type: 'stopped' };
+  /** The answer to a question with that id. */
+  | { readonly type: 'done'; readonly id: number; readonly snapshot?: ThreadSnapshot };

@@ -27,7 +27,7 @@ describe('A limit', () => {
   async function start(t: TestContext, general: TomlTable): Promise<Pgmirror> {
     return Pgmirror.start(inReverse(t), {
       general: { auth_type: 'trust', default_pool_size: 1, checkout_timeout: 20_000, ...general },
-      databases: [databaseEntry('app', server, 'postgres')],
+      databases: [databaseEntry('app', server, 'postgres'), databaseEntry('other', server, 'template1')],
       users: [
         { name: 'alice', database: 'app' },
         { name: 'bob', database: 'app' },
@@ -138,6 +138,19 @@ describe('A limit', () => {
     }
   });
 
+  it('max_db_connections: who waits gets the connection that another user’s transaction had', async (t) => {
+    const pgmirror = await start(t, { max_db_connections: 1 });
+    const [alice, bob] = [await login(t, pgmirror, 'alice'), await login(t, pgmirror, 'bob')];
+    await alice.query('BEGIN');
+    bob.send(queryMessage('SELECT 2'));
+    await eventually(async () => {
+      const pools = await pgmirror.admin<{ user: string; cl_waiting: number }>('SHOW POOLS');
+      return pools.find(({ user }) => user === 'bob')?.cl_waiting === 1;
+    });
+    await alice.query('COMMIT');
+    await bob.expect('T', 'D', 'C', 'Z');
+  });
+
   it('prepared_statements_bytes bounds the texts of one client', async (t) => {
     const client = await login(t, await start(t, { prepared_statements_bytes: 2_000 }));
     client.send(parse('small', 'SELECT 1'), parse('large', `SELECT '${'x'.repeat(3_000)}'`), sync);
@@ -205,6 +218,36 @@ describe('A limit', () => {
       await eventually(async () => (await connections()).length === 0);
       await pgmirror.admin('RESUME app');
       await held.expect('T', 'D', 'C', 'Z');
+    });
+
+    it('PAUSE of one database waits for its transactions, whatever is paused meanwhile', async (t) => {
+      const pgmirror = await start(t, { default_pool_size: 2 });
+      const busy = await login(t, pgmirror);
+      await busy.query('BEGIN');
+      let paused = false;
+      const pausing = pgmirror.admin('PAUSE app').then(() => (paused = true));
+      await eventually(async () => (await pgmirror.admin<{ paused: number }>('SHOW DATABASES'))[0]?.paused === 1);
+      await pgmirror.admin('PAUSE other');
+      await pgmirror.admin('SHOW POOLS');
+      assert.equal(paused, false);
+      await busy.query('COMMIT');
+      await within(pausing, 10_000, 'PAUSE to be answered');
+    });
+
+    it('PAUSE holds nobody any more where pgmirror is told to stop', async (t) => {
+      const pgmirror = await start(t, {});
+      const client = await login(t, pgmirror);
+      await client.query('SELECT 1');
+      await pgmirror.admin('PAUSE');
+      client.send(queryMessage('SELECT 2'));
+      await eventually(async () => {
+        const pools = await pgmirror.admin<{ user: string; cl_waiting: number }>('SHOW POOLS');
+        return pools.find(({ user }) => user === 'alice')?.cl_waiting === 1;
+      });
+      pgmirror.kill('SIGTERM');
+      assert.equal(errorFields(await client.read()).C, '57P01');
+      await client.waitForClose();
+      assert.equal(await within(pgmirror.exited, 10_000, 'the end'), 0);
     });
 
     it('PAUSE holds also who comes later to a database that nobody used, and RESUME lets one database of all go', async (t) => {

@@ -1,25 +1,31 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
-import { inReverse } from '../support/cleanup.ts';
-import { eventually } from '../support/eventually.ts';
+import type { TomlTable } from 'smol-toml';
+
+import { inReverse, type Cleanup } from '../support/cleanup.ts';
+import { eventually, within } from '../support/eventually.ts';
 import { inspectable, Inspector } from '../support/inspector.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { query, startTestPostgres } from '../support/postgres.ts';
+import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
+import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
+
+const login = { user: 'alice', database: 'app', password: 'alice-password' };
 
 /** The clients of a thread: the upper bits of a client's process id are its thread's. */
 const threadOf = (client: WireClient): number => client.processId >>> 22;
 
 describe('A pooler thread that fails', () => {
   const cleanup = inReverse({ after });
+  let source: RunningPostgres;
   let mirrored: Mirrored;
 
   before(async () => {
     const leaks = new LeakWatch();
     cleanup.after(async () => leaks.assertNone());
-    const source = await startTestPostgres(cleanup);
+    source = await startTestPostgres(cleanup);
     mirrored = await Mirrored.start(
       cleanup,
       { source },
@@ -31,10 +37,18 @@ describe('A pooler thread that fails', () => {
     );
   });
 
+  async function start(test: Cleanup, general: TomlTable): Promise<Pgmirror> {
+    const files = {
+      general,
+      databases: [databaseEntry('app', source, 'postgres')],
+      users: [{ name: login.user, database: login.database, password: login.password }],
+    };
+    return Pgmirror.start(test, files, { env: inspectable });
+  }
+
   it('takes down its own clients and nobody else’s, and is started again', async (t) => {
     const test = inReverse(t);
     const { pgmirror } = mirrored;
-    const login = { user: 'alice', database: 'app', password: 'alice-password' };
     const clients: WireClient[] = [];
     test.after(async () => void (await Promise.all(clients.map(async (client) => client.destroy()))));
     const connect = async (): Promise<void> => void clients.push(await WireClient.login(pgmirror, login));
@@ -70,5 +84,44 @@ describe('A pooler thread that fails', () => {
     for (const client of clients) assert.equal((await client.query('SELECT 1')).at(-1)?.body.toString(), 'I');
     await mirrored.whenMirroring();
     assert.deepEqual(await query(mirrored.url, 'INSERT INTO kept VALUES (1) RETURNING id'), [{ id: 1 }]);
+  });
+
+  it('leaves its server connections to who waits in another', async (t) => {
+    const test = inReverse(t);
+    const pgmirror = await start(test, { workers: 2, default_pool_size: 1, checkout_timeout: 60_000 });
+    const clients: WireClient[] = [];
+    test.after(async () => void (await Promise.all(clients.map(async (client) => client.destroy()))));
+    const of = (thread: number): WireClient | undefined => clients.find((client) => threadOf(client) === thread);
+    while (of(0) === undefined || of(1) === undefined) clients.push(await WireClient.login(pgmirror, login));
+    await of(0)?.query('BEGIN');
+    const answer = of(1)?.query('SELECT 1');
+    await eventually(async () => {
+      const pools = await pgmirror.admin<{ user: string; cl_waiting: number }>('SHOW POOLS');
+      return pools.find(({ user }) => user === 'alice')?.cl_waiting === 1;
+    });
+
+    const inspector = await Inspector.open(test, pgmirror, pgmirror.processId);
+    await inspector.runInThread('pooler 0', `throw new Error('provoked')`);
+
+    assert.ok(answer !== undefined);
+    assert.equal((await within(answer, 10_000, 'the answer')).at(-1)?.body.toString(), 'I');
+  });
+
+  it('is paused when it is started again, where it was', async (t) => {
+    const test = inReverse(t);
+    const pgmirror = await start(test, {});
+    await pgmirror.admin('PAUSE');
+    const inspector = await Inspector.open(test, pgmirror, pgmirror.processId);
+    await inspector.runInThread('pooler 0', `throw new Error('provoked')`);
+    await pgmirror.waitForLog((line) => line.msg === 'pooler thread ended');
+    const held = eventually(async () => WireClient.login(pgmirror, login), { timeoutMs: 20_000 });
+    await eventually(async () => {
+      const pools = await pgmirror.admin<{ user: string; maxwait_us: number }>('SHOW POOLS');
+      return pools.some(({ user, maxwait_us: waits }) => user === 'alice' && waits > 0);
+    });
+    await pgmirror.admin('RESUME');
+    const client = await held;
+    test.after(async () => client.destroy());
+    assert.equal((await client.query('SELECT 1')).at(-1)?.body.toString(), 'I');
   });
 });
