@@ -81,8 +81,7 @@ export class ServerConversation {
       return;
     }
     try {
-      // The collector keeps what is not whole yet, and the chunk's memory is used again for the next one.
-      this.#collector.push(Buffer.from(chunk), (type, message) => this.#arrived({ type, message }));
+      this.#collector.push(chunk, (type, message) => this.#arrived({ type, message }));
     } catch (error) {
       this.#fail(error as Error);
     }

@@ -26,14 +26,18 @@ export class MessageCollector {
   }
 
   /**
-   * Hands every message that became whole to `each`, in order. `each` may return `false` to stop: what follows then
+   * Hands every message that became whole to `each`, in order. The chunk is not kept: its memory may be used again for
+   * the next one. `each` may return `false` to stop: what follows then
    * stays in the collector. Throws ProtocolError for a length that cannot be.
    */
   push(chunk: Buffer, each: (type: number, message: Buffer) => void | false): void {
-    this.#parts.push(chunk);
     this.#have += chunk.length;
     // A long message arrives in many chunks: they are joined once, when the whole of it is there.
-    if (this.#have + this.#rest.length < this.#wanted()) return;
+    if (this.#have + this.#rest.length < this.#wanted()) {
+      this.#parts.push(Buffer.from(chunk));
+      return;
+    }
+    this.#parts.push(chunk);
     let bytes = this.#joined();
     while (bytes.length >= HEADER_LENGTH) {
       const length = this.#messageLength(bytes);

@@ -32,6 +32,19 @@ describe('collecting whole messages', () => {
     assert.deepEqual(collect([...ALL].map((byte) => Buffer.from([byte]))), EXPECTED);
   });
 
+  it('hands over the same messages where each chunk comes in the memory of the last', () => {
+    const collector = new MessageCollector({ maxLength: 10_000 });
+    const collected: Collected[] = [];
+    const memory = Buffer.alloc(3);
+    for (let at = 0; at < ALL.length; at += 3) {
+      const length = ALL.copy(memory, 0, at, at + 3);
+      collector.push(memory.subarray(0, length), (type, message) => {
+        collected.push({ type: String.fromCharCode(type), message });
+      });
+    }
+    assert.deepEqual(collected, EXPECTED);
+  });
+
   it('hands over the same messages wherever the chunks are split', () => {
     for (let at = 0; at <= ALL.length; at++) {
       assert.deepEqual(collect([ALL.subarray(0, at), ALL.subarray(at)]), EXPECTED, `split at ${at}`);
