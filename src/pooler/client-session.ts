@@ -126,7 +126,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
       return;
     }
     const server = this.link.server;
-    if (server === undefined || server.state.answers.requests === 0) return;
+    if (server === undefined || server.state.answers.length === 0) return;
     this.cancelServer(server);
   }
 

@@ -55,7 +55,7 @@ export class SessionTimeouts {
 /** What a client waits for that has a server connection. */
 export function whatIsWaitedFor(server: Server, input: ClientInput): WaitsFor {
   const { answers } = server.state;
-  if (answers.requests > 0) return 'answer';
+  if (answers.requests > 0 || answers.answerDue) return 'answer';
   if (input.pending || input.streaming) return undefined;
   return server.status === TransactionStatus.Idle && !answers.segmentOpen ? 'request' : 'transaction';
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
-import { bind, errorFields, execute, parse, query, sync } from '../support/bytes.ts';
+import { bind, errorFields, execute, flush, parse, query, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import type { RunningPostgres } from '../support/postgres.ts';
@@ -32,8 +32,13 @@ describe('A CancelRequest', () => {
       bytes: Buffer.concat([parse('', 'SELECT pg_sleep(60)'), bind('', ''), execute(''), sync]),
     },
     { name: 'a query in a block', bytes: query('BEGIN; SELECT pg_sleep(60)') },
+    {
+      name: 'a segment that has no Sync yet',
+      bytes: Buffer.concat([parse('', 'SELECT pg_sleep(60)'), bind('', ''), execute(''), flush]),
+      more: sync,
+    },
   ];
-  for (const { name, bytes } of texts) {
+  for (const { name, bytes, more = Buffer.alloc(0) } of texts) {
     it(`ends ${name} as it does on PostgreSQL`, async () => {
       const transcripts: string[][] = [];
       for (const client of [await comparison.direct(), await comparison.pooled()]) {
@@ -43,6 +48,7 @@ describe('A CancelRequest', () => {
         const asleep = `SELECT 1 FROM pg_stat_activity WHERE ${pid} AND wait_event = 'PgSleep'`;
         await eventually(async () => (await comparison.ask(asleep)).length === 1);
         await cancel(client);
+        client.send(more);
         transcripts.push((await client.readUntil('Z')).map(describeMessage));
         await client.end();
       }

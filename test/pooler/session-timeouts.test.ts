@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { ClientInput } from '../../src/pooler/client-input.ts';
+import { whatIsWaitedFor } from '../../src/pooler/session-timeouts.ts';
+import type { WaitsFor } from '../../src/pooler/session-timeouts.ts';
+import type { Server } from '../../src/pooler/session-link.ts';
+import { TransactionStatus } from '../../src/protocol/message-types.ts';
+import { AnswerQueue, Owed } from '../../src/session/answer-queue.ts';
+
+const nothingPending = { pending: false, streaming: false } as ClientInput;
+
+function waitsFor(ask: (answers: AnswerQueue) => void, status: number = TransactionStatus.Idle): WaitsFor {
+  const answers = new AnswerQueue();
+  ask(answers);
+  return whatIsWaitedFor({ status, state: { answers } } as Server, nothingPending);
+}
+
+describe('what a session waits for', () => {
+  it('is an answer where one is to come without anything more from the client', () => {
+    assert.equal(
+      waitsFor((answers) => answers.push(Owed.Query)),
+      'answer',
+    );
+    const flushed = (answers: AnswerQueue): void => {
+      answers.push(Owed.Execute);
+      answers.flushed();
+    };
+    assert.equal(waitsFor(flushed), 'answer');
+    assert.equal(waitsFor(flushed, TransactionStatus.InTransaction), 'answer');
+  });
+
+  it('is else the client: its next request, or what it has begun', () => {
+    const nothing = (): void => undefined;
+    assert.equal(waitsFor(nothing), 'request');
+    assert.equal(waitsFor(nothing, TransactionStatus.InTransaction), 'transaction');
+    assert.equal(
+      waitsFor((answers) => answers.push(Owed.Parse)),
+      'transaction',
+    );
+  });
+});
