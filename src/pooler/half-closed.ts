@@ -18,9 +18,9 @@ export class HalfClosed {
     this.#gone = gone;
   }
 
-  /** The client sends no more, or was answered since. */
-  progress(server: Server, input: ClientInput): void {
-    if (!owesAnswers(server, input)) this.#gone();
+  /** The client sends no more, or was answered since. `unread`: it has not taken all of the answers yet. */
+  progress(server: Server, input: ClientInput, unread: boolean): void {
+    if (!unread && !owesAnswers(server, input)) this.#gone();
     else if (staysInBlock(server)) this.#patience ??= setTimeout(() => this.#patienceOver(server), PATIENCE_MS);
   }
 

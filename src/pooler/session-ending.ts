@@ -67,7 +67,7 @@ export class SessionEnding {
     if (state === 'idle') this.clientGone(CLIENT_CLOSED);
     if (state !== 'active' || server === undefined) return;
     this.#halfClosed ??= new HalfClosed(() => this.clientGone(CLIENT_CLOSED));
-    this.#halfClosed.progress(server, this.#input);
+    this.#halfClosed.progress(server, this.#input, this.#output.paused);
   }
 
   /** A client that sends no more has been served to the end. */
@@ -96,6 +96,8 @@ export class SessionEnding {
     this.#input.flush();
     link.state = 'leaving';
     if (this.#owner.keepsServer) server.state.unclean = true;
+    // What it has not taken lies in the server's read buffer, which is about to be used again.
+    if (this.#output.paused) link.client.destroy();
     this.#output.forget();
     const { rollbackTimeoutMs, cancelOnDisconnect } = this.#options.limits;
     this.#departure = new Departure(server, rollbackTimeoutMs, {
