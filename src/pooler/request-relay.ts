@@ -1,5 +1,6 @@
-import { Frontend } from '../protocol/message-types.ts';
+import { Frontend, HEADER_LENGTH } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
+import { beginsTransaction } from '../session/begins-transaction.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import { deallocatedBy } from './deallocation.ts';
@@ -11,6 +12,7 @@ import { StatementText } from './session-link.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import { StatementRelay } from './statement-relay.ts';
 import type { StatementRelayOptions } from './statement-relay.ts';
+import { TextInParts } from './text-in-parts.ts';
 
 export interface RequestRelayOptions extends StatementRelayOptions {
   readonly maxPipelineDepth: number;
@@ -25,8 +27,9 @@ export class RequestRelay {
   readonly #output: RequestOutput;
   readonly #statements: StatementRelay;
   readonly #maxPipelineDepth: number;
-  /** The long message being passed on is CopyData. */
+  /** The long message being passed on is CopyData; it is a Query, with this text. */
   #longCopy = false;
+  #longText: TextInParts | undefined;
 
   constructor(link: SessionLink, assembly: OutputAssembly, options: RequestRelayOptions) {
     this.#link = link;
@@ -38,6 +41,7 @@ export class RequestRelay {
   /** A Sync was answered. */
   segmentAnswered(): void {
     this.#output.segmentAnswered();
+    this.#statements.segmentAnswered();
   }
 
   /** Has the server answer what it was sent, though nothing was sent that asks for that. */
@@ -67,6 +71,7 @@ export class RequestRelay {
 
   /** The link is given up: the next request begins anew. */
   reset(): void {
+    this.#longText = undefined;
     this.#output.reset();
     this.#statements.reset();
   }
@@ -103,6 +108,7 @@ export class RequestRelay {
         this.#flush(server, bytes, start, end);
         return true;
       case Frontend.FunctionCall:
+        this.#link.hasUsedServer = true;
         this.#output.beginRequest();
         this.#output.pass(server, type, bytes, start, end);
         this.#output.requestSent(false);
@@ -185,6 +191,8 @@ export class RequestRelay {
         this.#longCopy = true;
         return this.#copy(server, type, bytes, start, end);
       case Frontend.Query:
+        this.#longCopy = false;
+        return this.#longQuery(server, bytes, start, end, size);
       case Frontend.FunctionCall:
         this.#longCopy = false;
         this.#output.beginRequest();
@@ -199,8 +207,27 @@ export class RequestRelay {
     }
   }
 
+  /** What has to be done before a Query is told from its beginning, what it does from all of it. */
+  #longQuery(server: Server, bytes: Buffer, start: number, end: number, size: number): boolean {
+    const textStart = start + HEADER_LENGTH;
+    const touches = touchesOf(bytes, textStart, end);
+    const begun = this.#output.requestOpen;
+    if (mustForgetSequences(this.#link, server, touches, begun)) return false;
+    const beginning = { text: bytes.toString('utf8', textStart, end) };
+    if (!begun && mustShowStatements(this.#link, server, touches, beginning, false) !== 'no') return false;
+    this.#output.beginRequest();
+    server.state.sends(false);
+    this.#link.hasUsedServer = true;
+    this.#longText = new TextInParts(this.#link.watch);
+    this.#longText.sent(bytes, textStart, end);
+    this.#output.pass(server, Frontend.Query, bytes, start, end, undefined, size - (end - start));
+    return true;
+  }
+
   /** More of a long message; with its last piece it is sent. */
   piece(server: Server, bytes: Buffer, start: number, end: number, last: boolean): void {
+    this.#longText?.sent(bytes, start, end);
+    if (last) this.#longText = undefined;
     this.#output.morePieces(bytes, start, end, this.#longCopy && !this.#output.requestOpen);
     const kind = server.state.answers.last;
     if (last && !this.#longCopy && (kind === Owed.Query || kind === Owed.FunctionCall)) {
@@ -220,6 +247,7 @@ export class RequestRelay {
     if (server.state.answers.executeWithoutSync) server.state.unclean = true;
     this.#output.beginRequest();
     server.state.sends(endsTransaction(bytes, start + 5));
+    if (!beginsTransaction(bytes, start + 5)) this.#link.hasUsedServer = true;
     if (touches !== 0) {
       this.#link.watch.sent(touches, text);
       tellNamed(this.#link, touches, text);

@@ -1,5 +1,6 @@
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
+import { beginsTransaction } from '../session/begins-transaction.ts';
 import type { PreparedText } from '../session/statement-names.ts';
 import type { StatementText } from './session-link.ts';
 
@@ -62,4 +63,9 @@ export function textOf(subject: Subject | undefined): PreparedText | undefined {
     default:
       return undefined;
   }
+}
+
+/** Whether it does nothing but begin a transaction block. */
+export function isBegin(executed: Executed): boolean {
+  return 'bytes' in executed ? beginsTransaction(executed.bytes, executed.start) : executed.beginsTransaction;
 }

@@ -95,6 +95,8 @@ export class SessionLink {
   pins: PinReason[] = [];
   /** What another client's sequences gave the server's session is to be forgotten before anything is sent. */
   foreignSequences = false;
+  /** Something was run on its server connection, or will be, other than the beginning of a transaction block. */
+  hasUsedServer = false;
   /** Which statements are prepared is about to be asked: those of the client, under its own names, are to be there. */
   statementsAsked: 'no' | 'wanted' | 'shown' = 'no';
   /** When the server was given something to do after it had nothing, and when that began a transaction. */
@@ -173,6 +175,7 @@ export class SessionLink {
     if (!isFormer && server.state.unnamedOwner === this) server.state.unnamedOwner = undefined;
     this.#formerProcessId = server.processId;
     server.state.lastClient = this.processId;
+    if (this.server !== server) this.hasUsedServer = false;
     this.server = server;
     this.answers = server.state.answers;
   }
@@ -184,6 +187,8 @@ export class SessionLink {
   }
 
   unlink(): void {
+    // It may have been left amid a transaction.
+    if (this.server !== undefined && this.hasUsedServer) this.server.state.sequencesOf = this.statements;
     this.server = undefined;
     this.answers = NOTHING_OWED;
     this.unnamed.unlinked();

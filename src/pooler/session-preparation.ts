@@ -1,4 +1,5 @@
 import type { ErrorFields } from '../protocol/backend-messages.ts';
+import { TransactionStatus } from '../protocol/message-types.ts';
 import { giveClientSettings, hasClientSettings } from './client-settings.ts';
 import { showStatements } from './own-statements.ts';
 import { runTask } from './server-task.ts';
@@ -66,7 +67,9 @@ export class SessionPreparation {
         return;
       }
       server.state.sequencesOf = this.#link.statements;
-      this.#done(server);
+      // It may be amid a transaction block of the client's, which has gone.
+      if (server.status === TransactionStatus.Idle || this.#link.state === 'waiting') this.#done(server);
+      else this.#ending.abandon(server);
     });
   }
 

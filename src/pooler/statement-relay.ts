@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { bindAbsent, close, parse, query } from '../protocol/frontend-messages.ts';
-import { Frontend, HEADER_LENGTH, Target } from '../protocol/message-types.ts';
+import { Frontend, HEADER_LENGTH, Target, TransactionStatus } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
 import { toldParameters } from '../session/result-shape.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
@@ -9,7 +9,9 @@ import { touchesOf } from '../session/state-touches.ts';
 import type { TextSource } from '../session/state-watch.ts';
 import { deallocatedByParse, deallocating, nameToDeallocate, parseDeallocating } from './deallocation.ts';
 import { mustShowStatements, takeOwnNames, tellNamed } from './own-statements.ts';
+import { Portals } from './portals.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
+import { isBegin } from './request-subject.ts';
 import type { Executed } from './request-subject.ts';
 import { mustForgetSequences } from './sequence-values.ts';
 import { TOO_MANY_BYTES } from './session-errors.ts';
@@ -46,9 +48,7 @@ export class StatementRelay {
   readonly #options: StatementRelayOptions;
   readonly #absent: string;
   readonly #preparation: StatementPreparation;
-  /** What the unnamed portal was bound to last, and each named one. */
-  #bound: Executed | undefined;
-  #portals: Map<string, Executed> | undefined;
+  readonly #portals = new Portals();
 
   constructor(link: SessionLink, output: RequestOutput, options: StatementRelayOptions) {
     this.#link = link;
@@ -64,11 +64,16 @@ export class StatementRelay {
     this.#link.statements.segmentFailed(this.#output.answeredSegments);
   }
 
+  /** A Sync was answered: the portals of a transaction end with it. */
+  segmentAnswered(): void {
+    const { answers, server } = this.#link;
+    if (answers.length === 0 && server?.status === TransactionStatus.Idle) this.#portals.forget();
+  }
+
   /** The link is given up. */
   reset(): void {
     this.#preparation.reset();
-    this.#bound = undefined;
-    this.#portals = undefined;
+    this.#portals.forget();
   }
 
   bind(server: Server, bytes: Buffer, start: number, end: number, size: number): boolean | undefined {
@@ -115,9 +120,7 @@ export class StatementRelay {
 
   execute(server: Server, bytes: Buffer, start: number, end: number): void {
     this.#output.beginRequest();
-    const portalEnd = bytes.indexOf(0, start + 5);
-    const unnamed = portalEnd === start + 5;
-    const executed = unnamed ? this.#bound : this.#portals?.get(bytes.toString('latin1', start + 5, portalEnd));
+    const executed = this.#portals.find(bytes, start + 5, bytes.indexOf(0, start + 5));
     this.#output.pass(server, Frontend.Execute, bytes, start, end, executed);
   }
 
@@ -130,14 +133,12 @@ export class StatementRelay {
     touches: number,
   ): void {
     this.#link.statistics.binds++;
+    if (executed === undefined || !isBegin(executed)) this.#link.hasUsedServer = true;
     if (touches !== 0 && executed !== undefined) {
       this.#link.watch.sent(touches, executed);
       tellNamed(this.#link, touches, executed);
     }
-    if (portalStart === portalEnd) this.#bound = executed;
-    else if (executed !== undefined) {
-      (this.#portals ??= new Map<string, Executed>()).set(bytes.toString('latin1', portalStart, portalEnd), executed);
-    }
+    this.#portals.bound(bytes, portalStart, portalEnd, executed);
   }
 
   /** Bind or Describe of a named statement. */

@@ -22,8 +22,10 @@ export const Touch = {
   Connections: 512,
 } as const;
 
-/** Beyond this many bytes a text is not looked into: what it touches there is not seen. */
+/** So much of a text is looked at together. */
 const LOOK_AT = 65_536;
+/** What is looked for is not longer: a part of a text begins so far before the end of the one before it. */
+export const PART_OVERLAP = 256;
 
 const SUSPECT =
   /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval|execute|pg_prepared_s|backend_pid|dblink_c/i;
@@ -39,22 +41,33 @@ const STATEMENTS = /\bpg_prepared_statements?\b/i;
 const PROCESS_ID = /\bpg_backend_pid\b/i;
 const CONNECTIONS = /\bdblink_connect(?:_u)?\b/i;
 const NAMES = /\b(?:execute|deallocate(?!\s+(?:prepare\s+)?all\b))\s/i;
-const RESET = /\breset\b|\bdiscard\s+all\b|\bset\b[^;]*\bdefault\b/i;
+const RESET = /\breset\b|\bdiscard\s+all\b/i;
+const SET_OR_DEFAULT = /\b(?:set|default)\b|;/gi;
 
 /**
  * What the statement text at `start`–`end` may touch: bits of Touch. A false alarm costs a look at the session after the
  * transaction; comments and strings are therefore not told apart from code.
  */
 export function touchesOf(bytes: Buffer, start: number, end: number): number {
-  const text = bytes.toString('latin1', start, Math.min(end, start + LOOK_AT));
+  let touches = 0;
+  let from = start;
+  do {
+    touches |= touchesOfPart(bytes.toString('latin1', from, Math.min(end, from + LOOK_AT)), from === start);
+    from += LOOK_AT - PART_OVERLAP;
+  } while (from + PART_OVERLAP < end);
+  return touches;
+}
+
+/** The same of a part of a text, as latin1; `first`: it begins with it. */
+export function touchesOfPart(text: string, first: boolean): number {
   if (!SUSPECT.test(text)) return 0;
   let touches = 0;
   if (SET_CONFIG.test(text)) touches |= Touch.SetConfig;
   if (ADVISORY.test(text)) touches |= Touch.AdvisoryLock;
   if (TEMPORARY.test(text)) touches |= Touch.Temporary;
-  if (RESET.test(text)) touches |= Touch.Reset;
+  if (RESET.test(text) || setsDefault(text)) touches |= Touch.Reset;
   if (FORGET.test(text)) touches |= Touch.Forget;
-  if (SEQUENCES.test(text)) touches |= Touch.Sequences;
+  if (first && SEQUENCES.test(text)) touches |= Touch.Sequences;
   if (STATEMENTS.test(text)) touches |= Touch.Statements;
   if (NAMES.test(text)) touches |= Touch.Names;
   if (PROCESS_ID.test(text)) touches |= Touch.ProcessId;
@@ -62,12 +75,22 @@ export function touchesOf(bytes: Buffer, start: number, end: number): number {
   return touches;
 }
 
+/** Whether one statement has SET and, behind it, DEFAULT. */
+function setsDefault(text: string): boolean {
+  let isSet = false;
+  for (const [word] of text.matchAll(SET_OR_DEFAULT)) {
+    if (isSet && word.length === 7) return true;
+    isSet = word !== ';' && (isSet || word.length === 3);
+  }
+  return false;
+}
+
 /** What stands where a statement of a body may begin. */
 const WITHIN_DO = /(?:[;'"]|\b(?:begin|else|loop|then))\s*(?:(?:re)?set|load|listen|prepare|declare)\s/i;
 
 /** Whether the body of a DO may do something to the session by a statement of its own. */
 export function doTouches(text: string | undefined): boolean {
-  return text === undefined || WITHIN_DO.test(text.slice(0, LOOK_AT));
+  return text === undefined || text.length > LOOK_AT || WITHIN_DO.test(text);
 }
 
 const NAMED =

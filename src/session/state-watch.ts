@@ -49,6 +49,12 @@ export class StateWatch {
     if ((touches & (Touch.AdvisoryLock | Touch.Temporary)) !== 0) this.#auditDue = true;
   }
 
+  /** The same of a part of a text that is too long to be kept: nobody can be asked later which parameters it has set. */
+  sentInPart(touches: number, part: string): void {
+    this.sent(touches, { text: part });
+    for (const name of namedParameters(part)) this.#isSet(name);
+  }
+
   /** A SET was run. `autocommit`: nothing but an error of the same request can undo it. */
   set(source: TextSource | undefined, autocommit: boolean, isReported: (name: string) => boolean): void {
     this.#setRan = true;

@@ -1,5 +1,6 @@
 import { parse } from '../protocol/frontend-messages.ts';
 import { touchesOf } from './state-touches.ts';
+import { beginsTransaction } from './begins-transaction.ts';
 import { endsTransaction } from './ends-transaction.ts';
 
 /**
@@ -19,7 +20,8 @@ export class PreparedText {
   readonly definition: Buffer;
   /** What its text may do to the session (state-touches.ts). */
   readonly touches: number;
-  /** Whether running it ends a transaction block. */
+  /** Whether running it does nothing but begin a transaction block, or ends one. */
+  readonly beginsTransaction: boolean;
   readonly endsTransaction: boolean;
   /** It has the name that its client gave it, and is no other client's. */
   readonly isOwn: boolean;
@@ -38,6 +40,7 @@ export class PreparedText {
     this.mirrorNameBytes = this.isOwn ? Buffer.from(`${mirrorName}\0`) : this.nameBytes;
     this.definition = definition;
     this.touches = touchesOf(definition, 0, definition.length);
+    this.beginsTransaction = beginsTransaction(definition, 0);
     this.endsTransaction = endsTransaction(definition, 0);
   }
 

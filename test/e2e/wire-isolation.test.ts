@@ -4,6 +4,7 @@ import { after, before, beforeEach, describe as suite, it } from 'node:test';
 import {
   bind,
   close,
+  commandComplete,
   describe,
   errorFields,
   execute,
@@ -11,6 +12,7 @@ import {
   parse,
   query,
   rowValues,
+  splitMessages,
   sync,
   terminate,
   type Message,
@@ -84,6 +86,16 @@ const changes: readonly { name: string; sql: string; seenBy: string }[] = [
     name: 'a table in pg_temp',
     sql: 'CREATE TABLE pg_temp.mine (id int)',
     seenBy: "SELECT to_regclass('mine') IS NOT NULL",
+  },
+  {
+    name: 'a temporary table, by a text longer than a chunk',
+    sql: `/* ${'long '.repeat(30_000)} */ CREATE TEMP TABLE mine AS SELECT 1 AS one`,
+    seenBy: "SELECT to_regclass('mine') IS NOT NULL",
+  },
+  {
+    name: 'a setting of an extension, by a text longer than a chunk',
+    sql: `/* ${'long '.repeat(30_000)} */ SET my.setting = 'x'`,
+    seenBy: "SELECT coalesce(current_setting('my.setting', true), '')",
   },
   { name: 'a channel', sql: 'LISTEN channel', seenBy: 'SELECT count(*) FROM pg_listening_channels()' },
   {
@@ -298,6 +310,70 @@ suite('What one client does to its session', () => {
     await a.query('DROP SEQUENCE counted');
     await Promise.all([a.end(), b.end()]);
   });
+
+  it('sees nothing of what sequences gave to others at the beginning of a transaction block either', async () => {
+    const [a, b] = [await comparison.pooled(), await comparison.pooled()];
+    await a.query('CREATE SEQUENCE counted');
+    const last = query('SELECT lastval()');
+    for (const asking of [
+      [query('BEGIN')],
+      [query('BEGIN'), last],
+      [parse('', 'BEGIN'), bind('', ''), execute(''), sync],
+    ]) {
+      await a.query("SELECT nextval('counted')");
+      b.send(...asking);
+      b.send(last, query('ROLLBACK'), query('SELECT 1'));
+      const told = await b.readThrough(commandComplete('SELECT 1'));
+      const answers = splitMessages(told).messages;
+      assert.equal(errorFields(answers.find(({ type }) => type === 'E') as Message).C, '55000');
+      assert.equal(answers.filter(({ type }) => type === 'D').length, 1);
+      await b.readUntil('Z');
+      await b.query('DISCARD ALL');
+    }
+    await a.query('DROP SEQUENCE counted');
+    await Promise.all([a.end(), b.end()]);
+  });
+
+  it('sees nothing of what sequences gave to one who went amid a transaction block', async () => {
+    const [a, b] = [await comparison.pooled(), await comparison.pooled()];
+    await b.query('CREATE SEQUENCE counted');
+    await b.query("SELECT nextval('counted')");
+    a.send(query('BEGIN'), query("SELECT nextval('counted')"), terminate);
+    await a.waitForClose();
+    const [error] = (await b.query('SELECT lastval()')).filter(({ type }) => type === 'E');
+    assert.equal(error && errorFields(error).C, '55000');
+    await b.query('DROP SEQUENCE counted');
+    await b.end();
+  });
+
+  for (const { name, last } of [
+    { name: 'says Terminate', last: terminate },
+    { name: 'closes its sending half', last: Buffer.alloc(0) },
+  ]) {
+    it(`has nothing written over what a client has yet to read when it ${name}`, async () => {
+      const [client, other] = [await comparison.pooled(), await comparison.pooled()];
+      const text = "SELECT repeat('x', 6000)";
+      const answer = Buffer.concat((await client.query(text)).map(({ bytes }) => bytes));
+      client.socket.pause();
+      let asked = 0;
+      let answered = true;
+      while (answered) {
+        client.send(query(text));
+        asked += 1;
+        other.send(query("SELECT repeat('y', 6000)"));
+        answered = await other.readUntil('Z', 300).then(
+          () => true,
+          () => false,
+        );
+      }
+      client.socket.end(last);
+      await other.readUntil('Z', 1_000).catch(() => undefined);
+      client.socket.resume();
+      await client.waitForClose();
+      assert.ok(client.unread.equals(Buffer.concat(Array.from({ length: asked }, () => answer))));
+      await other.destroy();
+    });
+  }
 
   it('closes a client that must be pinned where no place is left, with its reason', async () => {
     const pinned = await Promise.all([comparison.pooled(), comparison.pooled(), comparison.pooled()]);

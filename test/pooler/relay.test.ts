@@ -170,6 +170,28 @@ describe('the extended query flow without names', () => {
     await bench.quiet();
   });
 
+  it('knows what a portal runs as long as its transaction lasts', async (t) => {
+    const { bench, backend } = await start(t);
+    const runs = Buffer.concat([execute('p'), sync]);
+    const ran = Buffer.concat([commandComplete('SET'), READY]);
+    for (const [text, status] of [
+      ["set my.known = 'x'", 'T'],
+      ["set my.unknown = 'x'", 'I'],
+    ] as const) {
+      const opens = Buffer.concat([parse('', text), bind('p', ''), sync]);
+      bench.send(opens);
+      await received(backend, opens);
+      backend.peer.send(PARSED, BOUND, readyForQuery(status));
+      await bench.told(PARSED, BOUND, readyForQuery(status));
+      bench.send(runs);
+      await received(backend, runs);
+      backend.peer.send(ran);
+      await bench.told(ran);
+      await bench.quiet();
+    }
+    assert.deepEqual([...bench.link.watch.parameters], ['my.known']);
+  });
+
   it('may page through a portal with Flush', async (t) => {
     const { bench, backend } = await start(t);
     bench.send(parse('', 'select'), bind('p', ''), execute('p', 2), flush);

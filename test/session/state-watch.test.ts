@@ -42,6 +42,8 @@ describe('what a statement may touch', () => {
     ['SELECT pg_backend_pid()', Touch.ProcessId],
     ['SET work_mem TO DEFAULT', Touch.Reset],
     ['insert into t values (default)', 0],
+    ['set work_mem = 1; insert into t values (default)', 0],
+    ['update t set a = 1, b = default', Touch.Reset],
     ['select reset_at from passwords', 0],
     ["select set_config('a', 'b', false), pg_advisory_lock(1)", Touch.SetConfig | Touch.AdvisoryLock],
   ];
@@ -57,11 +59,17 @@ describe('what a statement may touch', () => {
     });
   }
 
-  it('is not looked for beyond the statement, nor in a text that is far too long', () => {
-    const bytes = Buffer.from('select 1 set_config(');
-    assert.equal(touchesOf(bytes, 0, 8), 0);
-    const long = Buffer.from(`${' '.repeat(70_000)}select set_config('a', 'b', false)`);
-    assert.equal(touchesOf(long, 0, long.length), 0);
+  it('is not looked for beyond the statement', () => {
+    assert.equal(touchesOf(Buffer.from('select 1 set_config('), 0, 8), 0);
+  });
+
+  it('is found wherever in a long text it is', () => {
+    for (let spaces = 65_500; spaces < 65_560; spaces++) {
+      const bytes = Buffer.from(`${' '.repeat(spaces)}select set_config('a', 'b', false)`);
+      assert.equal(touchesOf(bytes, 0, bytes.length), Touch.SetConfig, `behind ${spaces}`);
+    }
+    const behind = Buffer.from(`select '${'x'.repeat(1_000_000)}', currval('s'); create temp table t ()`);
+    assert.equal(touchesOf(behind, 0, behind.length), Touch.Temporary);
   });
 });
 
@@ -71,9 +79,11 @@ describe('what a DO may touch', () => {
     ['DO $$ BEGIN IF true THEN RESET work_mem; END IF; END $$', true],
     ["DO $$ BEGIN EXECUTE 'SET ROLE anna'; END $$", true],
     ['DO $$ DECLARE n int; BEGIN UPDATE t SET a = 1; END $$', false],
+    [`DO $$ BEGIN ${' '.repeat(70_000)} END $$`, true],
   ];
   for (const [text, expected] of cases) {
-    it(`is ${expected ? 'something' : 'nothing'}: ${text}`, () => assert.equal(doTouches(text), expected));
+    it(`is ${expected ? 'something' : 'nothing'}: ${text.replace(/ +/g, ' ')}`, () =>
+      assert.equal(doTouches(text), expected));
   }
 });
 

@@ -83,6 +83,14 @@ export const stateCases: readonly Dialogue[] = [
     ],
   },
   {
+    name: '15: DEALLOCATE of one name in a text longer than a chunk',
+    steps: [
+      says('1Z', parse('a', 'SELECT 1'), sync),
+      says('CZ', query(`DEALLOCATE a -- ${'long '.repeat(30_000)}`)),
+      says('EZ', run('a'), sync),
+    ],
+  },
+  {
     name: '15: DEALLOCATE of one name among several statements',
     steps: [
       says('1Z', parse('pdo_stmt_1', 'SELECT 1'), sync),
