@@ -6,6 +6,7 @@ import { AnswerQueue } from '../session/answer-queue.ts';
 import { ClientStatements } from '../session/client-statements.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
+import { parseContext } from '../session/parse-context.ts';
 import type { PinReason } from '../session/session-audit.ts';
 import type { ServerSession } from '../session/server-session.ts';
 import { StateWatch } from '../session/state-watch.ts';
@@ -123,7 +124,7 @@ export class SessionLink {
     this.processId = options.processId;
     this.pool = options.pool;
     this.statistics = options.pool.statistics;
-    this.statements = new ClientStatements(options.registry);
+    this.statements = new ClientStatements(options.registry, () => parseContext(this.#settings));
     this.recorder = options.recorder;
     this.loginSettings = options.settings;
     this.loginRestated = options.restated;

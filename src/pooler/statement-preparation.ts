@@ -44,6 +44,8 @@ export class StatementPreparation {
 
   /** Prepares a statement that is not there. */
   provide(server: Server, statement: ClientStatement): void {
+    if (!this.#isSettled(server, statement.text)) return;
+    this.#link.statements.readAnew(statement);
     if (this.#isSettled(server, statement.text)) this.prepare(server, statement);
   }
 

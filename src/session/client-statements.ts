@@ -49,6 +49,7 @@ interface Unconfirmed {
  */
 export class ClientStatements {
   readonly #registry: StatementRegistry;
+  readonly #context: () => string;
   readonly #byName = new Map<string, ClientStatement>();
   #unconfirmed: Unconfirmed[] = [];
   #last: ClientStatement | undefined;
@@ -56,8 +57,10 @@ export class ClientStatements {
   /** Bytes of text held. */
   bytes = 0;
 
-  constructor(registry: StatementRegistry) {
+  /** `context` tells how the client's texts are read at the moment (parse-context.ts). */
+  constructor(registry: StatementRegistry, context: () => string = () => '') {
     this.#registry = registry;
+    this.#context = context;
   }
 
   get size(): number {
@@ -83,6 +86,17 @@ export class ClientStatements {
       statement.text = this.#text(statement.nameBytes, text.definition);
       this.#registry.release(text);
     }
+  }
+
+  /**
+   * A confirmed statement is about to be prepared where it is not: there, it is read as the client's texts are now, and is
+   * not to pass for one that was read otherwise.
+   */
+  readAnew(statement: ClientStatement): void {
+    const { text } = statement;
+    if (text.isOwn || text.context === this.#context()) return;
+    statement.text = this.#registry.acquire(text.definition, this.#context());
+    this.#registry.release(text);
   }
 
   /** Those that the server has confirmed, oldest first. */
@@ -177,7 +191,7 @@ export class ClientStatements {
 
   #text(name: Buffer, definition: Buffer): PreparedText {
     const own = this.#own && name.length <= NAME_BYTES && isUtf8(name);
-    return own ? this.#registry.own(name.toString(), definition) : this.#registry.acquire(definition);
+    return own ? this.#registry.own(name.toString(), definition) : this.#registry.acquire(definition, this.#context());
   }
 
   #set(name: string, statement: ClientStatement | undefined): void {

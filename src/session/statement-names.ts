@@ -5,8 +5,8 @@ import { endsTransaction } from './ends-transaction.ts';
 
 /**
  * A statement text with its declared parameter types, as a Parse message carries them, under the one name it has on
- * every server connection and mirror. Clients that prepare the same text share it, but for one that has its own names on
- * a server connection that it keeps.
+ * every server connection and mirror. Clients that prepare the same text and read it alike share it, but for one that has
+ * its own names on a server connection that it keeps.
  */
 export class PreparedText {
   readonly id: number;
@@ -18,6 +18,8 @@ export class PreparedText {
   readonly mirrorNameBytes: Buffer;
   /** What follows the name in a Parse message: text, zero byte, parameter types. */
   readonly definition: Buffer;
+  /** How it is read (parse-context.ts). */
+  readonly context: string;
   /** What its text may do to the session (state-touches.ts). */
   readonly touches: number;
   /** Whether running it does nothing but begin a transaction block, or ends one. */
@@ -31,8 +33,9 @@ export class PreparedText {
   toldIncarnation = 0;
   #lastShape = '';
 
-  constructor(id: number, name: string, definition: Buffer, mirrorName = name) {
+  constructor(id: number, name: string, definition: Buffer, mirrorName = name, context = '') {
     this.id = id;
+    this.context = context;
     this.isOwn = mirrorName !== name;
     this.mirrorName = mirrorName;
     this.name = name;
@@ -73,13 +76,13 @@ export class StatementRegistry {
     this.#forgotten = forgotten;
   }
 
-  /** The text's entry, with one more reference. `definition` is copied where it is new. */
-  acquire(definition: Buffer): PreparedText {
-    const key = definition.toString('latin1');
+  /** The text's entry, with one more reference. `definition` is copied where it is new. `context`: how it is read. */
+  acquire(definition: Buffer, context = ''): PreparedText {
+    const key = keyOf(definition, context);
     let text = this.#byDefinition.get(key);
     if (text === undefined) {
       const id = this.#nextId++;
-      text = new PreparedText(id, `${this.prefix}${id}`, Buffer.from(definition));
+      text = new PreparedText(id, `${this.prefix}${id}`, Buffer.from(definition), undefined, context);
       this.#byDefinition.set(key, text);
     }
     text.references++;
@@ -98,11 +101,15 @@ export class StatementRegistry {
   release(text: PreparedText): void {
     text.references--;
     if (text.references > 0) return;
-    if (!text.isOwn) this.#byDefinition.delete(text.definition.toString('latin1'));
+    if (!text.isOwn) this.#byDefinition.delete(keyOf(text.definition, text.context));
     this.#forgotten(text);
   }
 
   get size(): number {
     return this.#byDefinition.size;
   }
+}
+
+function keyOf(definition: Buffer, context: string): string {
+  return context + definition.toString('latin1');
 }

@@ -181,6 +181,26 @@ suite('What one client does to its session', () => {
     await Promise.all([client.end(), other.end()]);
   });
 
+  it('has constants in statements read by its own settings, though others prepare the same text', async () => {
+    const [a, b] = [await comparison.pooled(), await comparison.pooled()];
+    await a.query("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'ISO, DMY'; SET standard_conforming_strings = off");
+    const text = "SELECT extract(epoch FROM timestamptz '2024-01-01 00:00')::int, date '02/03/2024', '\\x41'";
+    for (const client of [a, b]) {
+      client.send(parse('s', text), sync);
+      await client.expect('1', 'Z');
+    }
+    const values: (string | null)[][] = [];
+    for (const client of [a, b, a, b]) {
+      client.send(bind('', 's'), execute(''), sync);
+      const [, row] = await client.expect('2', 'D', 'C', 'Z');
+      values.push(rowValues(row as Message));
+    }
+    const ofA = ['1704034800', '2024-03-02', 'A'];
+    const ofB = ['1704067200', '2024-02-03', '\\x41'];
+    assert.deepEqual(values, [ofA, ofB, ofA, ofB]);
+    await Promise.all([a.end(), b.end()]);
+  });
+
   it('does not touch statements of others: names, DEALLOCATE ALL and DISCARD ALL are each one’s own', async () => {
     const [a, b] = [await comparison.pooled(), await comparison.pooled()];
     for (const [client, text] of [

@@ -19,6 +19,16 @@ describe('the registry of statement texts', () => {
     assert.deepEqual(one.nameBytes, cstr('pm_7_1'));
   });
 
+  it('is another for a text that is read otherwise, and is forgotten by itself', () => {
+    const registry = new StatementRegistry('p');
+    const here = registry.acquire(definition("select '2024-01-01'::date"));
+    const there = registry.acquire(definition("select '2024-01-01'::date"), 'datestyle=German');
+    assert.notEqual(there.name, here.name);
+    registry.release(there);
+    assert.equal(registry.size, 1);
+    assert.equal(registry.acquire(definition("select '2024-01-01'::date")), here);
+  });
+
   it('tells texts apart whose declared parameter types differ, or whose bytes are no UTF-8', () => {
     const registry = new StatementRegistry('p');
     const names = [
