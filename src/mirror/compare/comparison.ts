@@ -132,14 +132,16 @@ export class Comparison {
 
   #orderOf(request: ComparedRequest, answerClass: AnswerClass, facts: StatementFacts): Order {
     const { sourceError, mirrorError } = request;
+    const relations = facts.readsEarlier ? undefined : this.#knowledge.relationsOf(facts);
+    const isError = answerClass.startsWith('error_');
     const ofDefinitions =
       answerClass === 'schema' ||
-      (answerClass.startsWith('error_') &&
-        [sourceError, mirrorError].every((code) => code === '' || OF_DEFINITIONS.test(code)));
+      (isError && [sourceError, mirrorError].every((code) => code === '' || OF_DEFINITIONS.test(code)));
     if (request.seesUnknown && !ofDefinitions) return 'unverified';
     return this.#knowledge.writes.order({
-      relations: facts.readsEarlier ? undefined : this.#knowledge.relationsOf(facts),
-      ofDefinitions,
+      relations,
+      // Where no rows are read an error is about what was named: a role that is not there yet (22023).
+      ofDefinitions: ofDefinitions || (isError && relations?.size === 0),
       seesFrom: request.sentAt,
       doneAt: request.doneAt,
       mirrorSeesFrom: request.mirrorSentAt,

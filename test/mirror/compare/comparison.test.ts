@@ -166,6 +166,22 @@ describe('Comparison', () => {
     assert.deepEqual(verdictOf(mirror, 'SELECT a FROM plain', missing), { judged: false, answerClass: 'unverified' });
   });
 
+  it('judges an error by changed definitions, whatever its code, where no rows are read', async () => {
+    const mirror = await compare();
+    mirror.knowledge.writes.taints.add(undefined, -Infinity);
+    const missing = { mirrorError: '22023' };
+    const become = 'SET SESSION AUTHORIZATION anna';
+    assert.deepEqual(verdictOf(mirror, become, missing), { judged: true, answerClass: 'error_new' });
+    mirror.knowledge.writes.taints.addDefinitions(-Infinity);
+    assert.deepEqual(verdictOf(mirror, become, missing), { judged: false, answerClass: 'unverified' });
+    const early = await compare();
+    const write = { defines: true, isRolledBack: false, begunAt: 1, sentAt: 1, doneAt: 2 };
+    const never = { mirrorBegunAt: Infinity, mirrorSentAt: Infinity, mirrorDoneAt: Infinity };
+    const scope = { written: new Set<string>(), touched: new Set<string>(), insertsOnly: false };
+    early.knowledge.writes.add({ ...write, ...never, scope });
+    assert.deepEqual(verdictOf(early, become, missing), { judged: false, answerClass: 'unverified' });
+  });
+
   it('waits for the control mirror, whose differences are noise', async () => {
     const mirror = await compare();
     const notes = (differed?: boolean): ControlNotes => {
