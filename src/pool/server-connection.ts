@@ -24,6 +24,7 @@ export type ServerCloseReason =
   | 'cleanup_failed'
   | 'replaced'
   | 'room_for_others'
+  | 'made_way'
   | 'paused'
   | 'removed'
   | 'shutdown';

@@ -36,5 +36,7 @@ export interface PoolerHost {
   readonly loginFailed: (address: string) => void;
   /** A CancelRequest for a client of another thread. */
   readonly cancelElsewhere: (key: ClientKey) => void;
+  /** Tells the other threads that idle connections to this server are in the way. */
+  readonly leaveElsewhere: (server: string) => void;
   readonly log: (level: 'debug' | 'info' | 'warn', message: string, fields: object) => void;
 }

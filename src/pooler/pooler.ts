@@ -109,8 +109,8 @@ export class Pooler {
     return this.#pools;
   }
 
-  /** Another thread, or another pool, wants a connection within a shared budget, or has made room in it. */
-  announced(what: 'wanted' | 'room', key: string): void {
+  /** Another thread, or another pool, wants a connection within a shared budget, has made room, or wants idle ones gone. */
+  announced(what: 'wanted' | 'room' | 'leave', key: string): void {
     this.#pools.announced(what, key);
   }
 
@@ -325,6 +325,7 @@ export class Pooler {
       ...welcome,
       limits: this.#sessionLimits,
       absentName: this.#absentName,
+      onDatabases: () => this.#host.leaveElsewhere(this.#pools.leave(named)),
       onClosed: (reason) => this.#closed(session, reason),
     });
     this.#clients.add(session);

@@ -34,6 +34,11 @@ function poolKey(database: string, user: string): string {
   return JSON.stringify([database, user]);
 }
 
+/** What names the server that a pool leads to. */
+function serverKey({ options: { login } }: Pool<ServerSession>): string {
+  return JSON.stringify([login.address.host, login.address.port]);
+}
+
 /** How long a server may take to answer an empty query. */
 const CHECK_MS = 5_000;
 
@@ -76,8 +81,9 @@ export class Pools {
     return this.#pools.values();
   }
 
-  /** Somebody wants a connection within a budget, or there is room in it again. */
-  announced(what: 'wanted' | 'room', key: string): void {
+  /** Somebody wants a connection within a budget, or there is room in it again; or idle ones are to leave a server. */
+  announced(what: 'wanted' | 'room' | 'leave', key: string): void {
+    if (what === 'leave') return this.#leave(key);
     const one = this.#pools.get(key);
     const pools = one === undefined ? [...this.all()].filter(({ database }) => databaseKey(database) === key) : [one];
     if (what === 'room') {
@@ -86,6 +92,20 @@ export class Pools {
     }
     // A connection is made room for by the pool that has most idle.
     pools.sort((a, b) => b.pool.idleCount - a.pool.idleCount)[0]?.pool.makeRoom();
+  }
+
+  /** Closes idle connections to the server that this pool leads to; its name. */
+  leave({ pool }: NamedPool): string {
+    const server = serverKey(pool);
+    this.#leave(server);
+    return server;
+  }
+
+  #leave(server: string): void {
+    for (const { pool } of this.all()) {
+      if (serverKey(pool) !== server) continue;
+      for (const connection of [...pool.connections]) if (connection.user === undefined) connection.close('made_way');
+    }
   }
 
   /** The pool of a user's way to a database. */

@@ -249,7 +249,7 @@ export class RequestRelay {
     server.state.sends(endsTransaction(bytes, start + 5));
     if (!beginsTransaction(bytes, start + 5)) this.#link.hasUsedServer = true;
     if (touches !== 0) {
-      this.#link.watch.sent(touches, text);
+      this.#link.sent(touches, text);
       tellNamed(this.#link, touches, text);
     }
     this.#output.pass(server, Frontend.Query, bytes, start, end, text);

@@ -9,7 +9,9 @@ import type { ParameterSet } from '../session/parameter-set.ts';
 import { parseContext } from '../session/parse-context.ts';
 import type { PinReason } from '../session/session-audit.ts';
 import type { ServerSession } from '../session/server-session.ts';
+import { Touch } from '../session/state-touches.ts';
 import { StateWatch } from '../session/state-watch.ts';
+import type { TextSource } from '../session/state-watch.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import { UnnamedStatement } from './unnamed-statement.ts';
@@ -92,6 +94,7 @@ export class SessionLink {
   readonly unnamed = new UnnamedStatement();
   /** What the current transaction may have done to the session (state-watch.ts). */
   readonly watch = new StateWatch();
+  readonly #onDatabases: () => void;
   /** Why the client keeps its server connection outside a transaction; empty: it does not. */
   pins: PinReason[] = [];
   /** What another client's sequences gave the server's session is to be forgotten before anything is sent. */
@@ -119,7 +122,9 @@ export class SessionLink {
     readonly settings: ParameterSet;
     readonly restated: ParameterSet;
     readonly reported: ParameterSet;
+    readonly onDatabases: () => void;
   }) {
+    this.#onDatabases = options.onDatabases;
     this.client = options.client;
     this.processId = options.processId;
     this.pool = options.pool;
@@ -179,6 +184,12 @@ export class SessionLink {
     if (this.server !== server) this.hasUsedServer = false;
     this.server = server;
     this.answers = server.state.answers;
+  }
+
+  /** A statement with these touches is sent. */
+  sent(touches: number, source: TextSource): void {
+    this.watch.sent(touches, source);
+    if ((touches & Touch.Databases) !== 0) this.#onDatabases();
   }
 
   /** The server, which owes nothing, is about to be given a request. */

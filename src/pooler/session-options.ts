@@ -25,6 +25,8 @@ export interface ClientSessionOptions {
   readonly reported: ParameterSet;
   readonly limits: SessionLimits;
   readonly absentName: string;
+  /** The client creates, drops or alters a database: nobody should be connected to it needlessly. */
+  readonly onDatabases: () => void;
   /** The session is over and holds nothing any more. */
   readonly onClosed: (reason: string) => void;
 }

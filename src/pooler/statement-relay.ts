@@ -135,7 +135,7 @@ export class StatementRelay {
     this.#link.statistics.binds++;
     if (executed === undefined || !isBegin(executed)) this.#link.hasUsedServer = true;
     if (touches !== 0 && executed !== undefined) {
-      this.#link.watch.sent(touches, executed);
+      this.#link.sent(touches, executed);
       tellNamed(this.#link, touches, executed);
     }
     this.#portals.bound(bytes, portalStart, portalEnd, executed);

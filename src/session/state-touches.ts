@@ -20,6 +20,8 @@ export const Touch = {
   ProcessId: 256,
   /** Opens a connection of dblink's, which stays with the session. */
   Connections: 512,
+  /** Creates, drops or alters a database: while anybody is connected to it the server may refuse. */
+  Databases: 1024,
 } as const;
 
 /** So much of a text is looked at together. */
@@ -28,7 +30,7 @@ const LOOK_AT = 65_536;
 export const PART_OVERLAP = 256;
 
 const SUSPECT =
-  /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval|execute|pg_prepared_s|backend_pid|dblink_c/i;
+  /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval|execute|pg_prepared_s|backend_pid|dblink_c|database\s/i;
 const SET_CONFIG = /\bset_config\s*\(/i;
 /** Locks of the transaction go with it. */
 const ADVISORY = /\bpg_(?:try_)?advisory_(?:un)?lock/i;
@@ -40,6 +42,8 @@ const SEQUENCES = /^[^;]*\b(?:currval|lastval)\s*\(/i;
 const STATEMENTS = /\bpg_prepared_statements?\b/i;
 const PROCESS_ID = /\bpg_backend_pid\b/i;
 const CONNECTIONS = /\bdblink_connect(?:_u)?\b/i;
+/** It cannot be run but alone. */
+const DATABASES = /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:create|drop|alter)\s+database\s/i;
 const NAMES = /\b(?:execute|deallocate(?!\s+(?:prepare\s+)?all\b))\s/i;
 const RESET = /\breset\b|\bdiscard\s+all\b/i;
 const SET_OR_DEFAULT = /\b(?:set|default)\b|;/gi;
@@ -72,6 +76,7 @@ export function touchesOfPart(text: string, first: boolean): number {
   if (NAMES.test(text)) touches |= Touch.Names;
   if (PROCESS_ID.test(text)) touches |= Touch.ProcessId;
   if (CONNECTIONS.test(text)) touches |= Touch.Connections;
+  if (DATABASES.test(text)) touches |= Touch.Databases;
   return touches;
 }
 

@@ -80,6 +80,7 @@ const pooler = await Pooler.start(
     loginFailed: (address) => tell({ type: 'loginFailed', address }),
     isCircle,
     cancelElsewhere: (key) => tell({ type: 'cancel', ...key }),
+    leaveElsewhere: (server) => tell({ type: 'announce', what: 'leave', key: server }),
     log: (level, message, fields) => logger[level](fields, message),
   },
   start.config.pooler,

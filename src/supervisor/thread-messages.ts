@@ -62,8 +62,8 @@ export interface ThreadStart {
 export type ToThread =
   | { readonly type: 'mirrorAt'; readonly path: string | undefined }
   | { readonly type: 'budgetRow'; readonly key: string; readonly row: number }
-  /** Another thread wants a connection of the pool, or has made room. */
-  | { readonly type: 'announce'; readonly what: 'wanted' | 'room'; readonly key: string }
+  /** Another thread wants a connection of the pool, or has made room; or idle connections are to leave a server. */
+  | { readonly type: 'announce'; readonly what: 'wanted' | 'room' | 'leave'; readonly key: string }
   | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
   /** A login failed in another thread. */
   | { readonly type: 'loginFailed'; readonly address: string }
@@ -91,7 +91,7 @@ export type FromThread =
   | { readonly type: 'listening' }
   | { readonly type: 'listenFailed'; readonly message: string; readonly code: string }
   | { readonly type: 'budgetRowWanted'; readonly key: string }
-  | { readonly type: 'announce'; readonly what: 'wanted' | 'room'; readonly key: string }
+  | { readonly type: 'announce'; readonly what: 'wanted' | 'room' | 'leave'; readonly key: string }
   | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
   | { readonly type: 'loginFailed'; readonly address: string }
   /** A half of a two-phase commit was seen. */

@@ -106,6 +106,7 @@ export class RelayBench {
       settings: ParameterSet.empty,
       restated: ParameterSet.empty,
       reported: new ParameterSet(baseline),
+      onDatabases: () => undefined,
     });
     this.requests = new RequestRelay(this.link, this.#assembly, {
       prepared: true,

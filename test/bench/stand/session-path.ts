@@ -128,6 +128,7 @@ export class SessionPath {
         ...{ rollbackTimeoutMs: 5_000, cancelTimeoutMs: 5_000 },
       },
       absentName: 'pm_absent',
+      onDatabases: () => undefined,
       onClosed: () => undefined,
     });
     session.start(Buffer.alloc(0));
