@@ -56,6 +56,8 @@ export class Replayer implements ConnectionUser {
   #failed = false;
   /** A request of the open block failed on the mirror alone. */
   #tainted = false;
+  /** So is the block that follows it: what it began with was left out. */
+  #taintsNext = false;
   #late = false;
   #sqlstates: string[] | undefined;
   readonly #timer = new ReplayTimer();
@@ -81,7 +83,7 @@ export class Replayer implements ConnectionUser {
     this.#transaction = transaction;
     this.#failed = false;
     this.#timer.reset();
-    this.#tainted = false;
+    this.#tainted = this.#taintsNext = false;
     this.#sqlstates = undefined;
     this.#cursor.reset(transaction.recorded.recording);
     const now = monotonicNow();
@@ -128,7 +130,8 @@ export class Replayer implements ConnectionUser {
       case Phase.Request:
         return this.#requestAnswered();
       case Phase.Rollback:
-        this.#tainted = false;
+        this.#tainted = this.#taintsNext;
+        this.#taintsNext = false;
         return this.#compareStatus();
       case Phase.Idle:
       case Phase.Thinking:
@@ -224,7 +227,9 @@ export class Replayer implements ConnectionUser {
     } else if (treatment?.kind === 'rollback') {
       this.#rollback(treatment.chain);
     } else if (this.#tainted && this.#cursor.kept) {
-      this.#rollback(this.#cursor.statusAfter === TransactionStatus.InTransaction);
+      const chain = this.#cursor.statusAfter === TransactionStatus.InTransaction;
+      this.#taintsNext = chain && !this.#cursor.isOneStatement;
+      this.#rollback(chain);
     } else {
       this.#request(treatment);
     }

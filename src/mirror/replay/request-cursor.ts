@@ -1,6 +1,7 @@
 import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from '../record/record-stream.ts';
 import { DIGEST_LENGTH } from '../compare/digest-format.ts';
 import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
+import { splitStatements } from '../../session/statement-text.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -92,6 +93,15 @@ export class RequestCursor {
   /** It begins with a Query, with the data of a COPY behind it or without. */
   get isQuery(): boolean {
     return this.bytes[this.start] === Frontend.Query;
+  }
+
+  /** It is one statement and no more. */
+  get isOneStatement(): boolean {
+    if (this.isQuery) return splitStatements(this.queryText(this.start, this.messageEnd(this.start))).length < 2;
+    let executed = 0;
+    for (let at = this.start; at < this.end; at = this.messageEnd(at))
+      if (this.bytes[at] === Frontend.Execute) executed++;
+    return executed < 2;
   }
 
   /** Microseconds. */

@@ -36,10 +36,13 @@ export class TransactionFilter {
     return this.#takesAll || this.#judge(transaction);
   }
 
-  #judge({ recorded, settings, unnamed, origin }: MirroredTransaction): boolean {
+  #judge({ recorded, settings, unnamed, origin, twoPhase }: MirroredTransaction): boolean {
     const tracker = new StatementTracker(origin.statements, unnamed);
+    // What ends a prepared transaction has the fate of that, whose statements it does not repeat.
+    const isEnd = twoPhase?.ends === true;
+    const excludeQuery = isEnd ? undefined : this.#excludeQuery;
     let effects: number = Effect.None;
-    let matches = this.#query === undefined;
+    let matches = this.#query === undefined || isEnd;
     let excluded = false;
     cursor.reset(recorded.recording);
     while (cursor.next()) {
@@ -64,7 +67,7 @@ export class TransactionFilter {
           const words = decoded(text);
           matches ||= this.#query?.isIn(words) ?? false;
           // What could not be searched whole might hold what must not get out.
-          excluded ||= this.#excludeQuery !== undefined && this.#excludeQuery.isIn(words) !== false;
+          excluded ||= excludeQuery !== undefined && excludeQuery.isIn(words) !== false;
         }
         at = end;
       }

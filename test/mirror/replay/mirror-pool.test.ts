@@ -422,7 +422,9 @@ describe('two-phase commits that cross', () => {
     const database = await createDatabase(server);
     const schema = 'CREATE TABLE t (id int, n int); CREATE TABLE gate ()';
     await run(server.url(database), `${schema}; INSERT INTO t SELECT i, 0 FROM generate_series(1, 5) i`);
-    await mirror.configure(targetConfig(server, database, { id, poolSize, timeoutMs: 1000 }));
+    // Whoever stands before the gate is to be overtaken.
+    const isGated = steps.some(([, [text]]) => text === 'TABLE gate');
+    await mirror.configure(targetConfig(server, database, { id, poolSize, timeoutMs: isGated ? 2000 : 10_000 }));
     const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
     for (const client of new Set(steps.map(([one]) => one))) records.writer.client(client, 'app', 'someone');
     await withClient(server.url(database), async (keeper) => {
@@ -430,8 +432,6 @@ describe('two-phase commits that cross', () => {
       await keeper.query('LOCK gate');
       for (const [client, texts] of steps) records.transaction({ ...simple(...texts), client, targets: [id] });
       records.flush();
-      // Whoever stands before the gate is to be overtaken.
-      const isGated = steps.some(([, [text]]) => text === 'TABLE gate');
       if (isGated) await eventually(async () => (await prepared(database)).length === 1);
       await keeper.query('COMMIT');
     });

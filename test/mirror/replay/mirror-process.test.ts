@@ -390,6 +390,37 @@ describe('what fails on the mirror alone', () => {
       sqlstates: ['23505'],
       rows: [1, 2],
     },
+    'a block ends in ROLLBACK, and the next of the chain does not': {
+      client: (s) =>
+        s.queries('BEGIN', 'INSERT INTO t VALUES (2)', 'COMMIT AND CHAIN', 'INSERT INTO t VALUES (3)', 'COMMIT'),
+      mirrorDiffers: taken,
+      outcomes: failed,
+      sqlstates: ['23505'],
+      rows: [1, 2, 3],
+    },
+    'the next block ends so, too, where it began in the request that ended the first': {
+      client: (s) =>
+        s.queries(
+          ...['BEGIN', 'INSERT INTO t VALUES (2)', 'COMMIT; BEGIN; INSERT INTO t VALUES (3)'],
+          ...['INSERT INTO t VALUES (4)', 'COMMIT AND CHAIN', 'INSERT INTO t VALUES (5)', 'COMMIT'],
+        ),
+      mirrorDiffers: taken,
+      outcomes: failed,
+      sqlstates: ['23505'],
+      rows: [1, 2, 5],
+    },
+    'and so it does in the extended protocol': {
+      client: async (s) => {
+        await s.queries('BEGIN', 'INSERT INTO t VALUES (2)');
+        const texts = ['COMMIT AND CHAIN', 'INSERT INTO t VALUES (3)'];
+        await s.request(...texts.flatMap((text) => [parse('', text), bind('', ''), execute('')]), sync);
+        await s.queries('INSERT INTO t VALUES (4)', 'COMMIT');
+      },
+      mirrorDiffers: taken,
+      outcomes: failed,
+      sqlstates: ['23505'],
+      rows: [1, 2],
+    },
     'a block in which the mirror is not gets nothing more': {
       client: (s) =>
         s.queries('INSERT INTO t VALUES (2); BEGIN; INSERT INTO t VALUES (3)', 'INSERT INTO t VALUES (4)', 'COMMIT'),

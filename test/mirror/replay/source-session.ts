@@ -52,12 +52,13 @@ export class SourceSession {
     if (first) this.#startedAt = sentAt;
     const after = firstText(answer.at(-1) as Message);
     const error = answer.find(({ type }) => type === 'E');
-    const rolledBack = answer.some((message) => message.type === 'C' && firstText(message) === 'ROLLBACK');
+    const tagged = (tag: string): boolean =>
+      answer.some((message) => message.type === 'C' && firstText(message) === tag);
     const skip = error ? skipped(bytes, answer) : { from: 0, to: 0 };
     this.#requests.push({
       messages: [bytes],
       statuses: this.#status + after,
-      flags: rolledBack ? RequestFlag.RollbackTag : 0,
+      flags: (tagged('ROLLBACK') ? RequestFlag.RollbackTag : 0) | (tagged('COMMIT') ? RequestFlag.CommitTag : 0),
       sqlstate: error ? (errorFields(error).C ?? '') : '',
       thinkTime: first ? 0 : (sentAt - this.#readyAt) * 1000,
       sourceTime: (now - sentAt) * 1000,

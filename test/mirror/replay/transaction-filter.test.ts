@@ -109,6 +109,16 @@ describe('Of the patterns', () => {
     assert.ok(!takes({ excludeQuery: '(?i)GRÖSSE|GRÖßE' }, text));
   });
 
+  it('none is asked about what ends a prepared transaction: that has the fate of the first half', () => {
+    const ends = { ...queries("COMMIT PREPARED 'secret'"), twoPhase: { ends: true, gid: 'secret' } };
+    const begins = { ...queries("PREPARE TRANSACTION 'secret'"), twoPhase: { ends: false, gid: 'secret' } };
+    assert.ok(takes({ query: 'item' }, ends));
+    assert.ok(takes({ excludeQuery: 'secret', level: 'write' }, ends));
+    assert.ok(!takes({ level: 'read' }, ends));
+    assert.ok(!takes({ query: 'item' }, begins));
+    assert.ok(!takes({ excludeQuery: 'secret' }, begins));
+  });
+
   it('and level all have to agree', () => {
     const options = { level: 'write', query: 'item', excludeQuery: 'secret' } as const;
     const verdicts = ['TABLE item', 'DELETE FROM item', 'DELETE FROM other', 'DELETE FROM item WHERE secret'].map(
