@@ -76,7 +76,7 @@ export function touchesOfPart(text: string, first: boolean): number {
   if (NAMES.test(text)) touches |= Touch.Names;
   if (PROCESS_ID.test(text)) touches |= Touch.ProcessId;
   if (CONNECTIONS.test(text)) touches |= Touch.Connections;
-  if (DATABASES.test(text)) touches |= Touch.Databases;
+  if (first && DATABASES.test(text)) touches |= Touch.Databases;
   return touches;
 }
 
