@@ -6,6 +6,7 @@ import type { OutputAssembly } from './output-assembly.ts';
 import { RequestReader } from './request-reader.ts';
 import type { RequestRelay } from './request-relay.ts';
 import type { Server, SessionLink } from './session-link.ts';
+import { SpentChunks } from './spent-chunks.ts';
 import { WithoutServer } from './without-server.ts';
 
 /** More than this queued towards the server, and the client is not read from until it has gone. */
@@ -37,6 +38,9 @@ export class ClientInput {
   readonly #owner: InputOwner;
   readonly #reader: RequestReader;
   readonly #withoutServer: WithoutServer;
+  readonly #spent = new SpentChunks();
+  /** The walk over the client's bytes has met nothing that is looked at again when it has been sent. */
+  #copyDataOnly = false;
   #paused = false;
   #isOver = false;
   #parting: Buffer | undefined;
@@ -90,8 +94,11 @@ export class ClientInput {
 
   take(chunk: Buffer): void {
     this.#link.walks++;
+    this.#copyDataOnly = true;
     this.#reader.push(chunk);
     this.#walked();
+    const { server } = this.#link;
+    if (this.#copyDataOnly && server !== undefined && !this.#reader.refersTo(chunk)) this.#spent.add(chunk, server);
   }
 
   /** The client closed its sending half. */
@@ -131,6 +138,7 @@ export class ClientInput {
     if (server.socket.writableLength < SERVER_BACKLOG_BYTES) return;
     this.#pause();
     server.socket.whenFlushed(() => {
+      this.#spent.release(server);
       if (!this.#reader.blocked) this.#read();
     });
   }
@@ -143,6 +151,7 @@ export class ClientInput {
   }
 
   #message(type: number, bytes: Buffer, start: number, end: number): boolean {
+    if (type !== Frontend.CopyData) this.#copyDataOnly = false;
     if (type === Frontend.Terminate) {
       this.#isOver = true;
       this.#reader.stop();
@@ -168,6 +177,7 @@ export class ClientInput {
   }
 
   #longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {
+    if (type !== Frontend.CopyData) this.#copyDataOnly = false;
     let { server } = this.#link;
     if (server === undefined) {
       if (this.#withoutServer.refusing || type === Frontend.CopyData) return undefined;

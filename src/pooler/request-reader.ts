@@ -74,6 +74,11 @@ export class RequestReader {
     return this.#have;
   }
 
+  /** Bytes of this chunk are kept where they are. */
+  refersTo(chunk: Buffer): boolean {
+    return this.#parts.some((part) => part.buffer === chunk.buffer);
+  }
+
   /** Reads no more, whatever comes. */
   stop(): void {
     this.#stopped = true;
@@ -126,7 +131,8 @@ export class RequestReader {
         at = end;
         continue;
       }
-      if (size >= STREAM_FROM && length - at >= LONG_HEAD) {
+      // There is nothing to be found in CopyData, however short.
+      if (type === Frontend.CopyData || (size >= STREAM_FROM && length - at >= LONG_HEAD)) {
         const taken = this.#handler.longMessage(type, bytes, at, length, size);
         if (taken === false) return this.#keep(bytes, at, true);
         if (taken) {

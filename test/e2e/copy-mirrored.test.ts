@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { bind, cstr, execute, msg, parse, query, sync } from '../support/bytes.ts';
@@ -56,6 +57,25 @@ describe('COPY … FROM STDIN', () => {
       { id: 3, note: 'three' },
     ];
     await assertMirrored(three, 2);
+  });
+
+  it('brings megabytes to source and mirror as they are, wherever the client cuts them', async (t) => {
+    const client = await login(inReverse(t));
+    const lines = Array.from({ length: 4_000 }, (_, id) => `${id}\t${String(id).repeat(1 + (id % 997))}\n`).join('');
+    // Messages and writes end where rows do not, and neither where the other does.
+    const messages = Buffer.concat(
+      slices(Buffer.from(lines), [1, 17, 8_187, 60_000, 3, 200_000]).map((part) => msg('d', part)),
+    );
+    client.send(query(copy));
+    await client.expect('G');
+    for (const part of slices(Buffer.concat([messages, done]), [4, 70_000, 5, 1_500, 300_000, 1])) client.send(part);
+    await client.expect('C', 'Z');
+    const { mirrored: replayed, errors, reasons } = await mirrored.drained();
+    assert.deepEqual([replayed, errors, reasons], [1, 0, {}]);
+    const expected = [{ digest: createHash('md5').update(lines).digest('hex') }];
+    const digest = String.raw`SELECT md5(string_agg(id || E'\t' || note || E'\n', '' ORDER BY id)) AS digest FROM item`;
+    assert.deepEqual(await mirrored.onSource(digest), expected);
+    assert.deepEqual(await mirrored.onMirror(digest), expected);
   });
 
   it('by the extended protocol does so, too', async (t) => {
@@ -132,3 +152,12 @@ describe('COPY … FROM STDIN', () => {
     });
   }
 });
+
+/** Cut into pieces of these lengths, again and again. */
+function slices(bytes: Buffer, lengths: readonly number[]): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += parts.at(-1)?.length ?? 1) {
+    parts.push(bytes.subarray(at, at + (lengths[parts.length % lengths.length] ?? 1)));
+  }
+  return parts;
+}

@@ -85,6 +85,7 @@ describe("a client's messages", () => {
 
   it('are the same byte by byte', () => {
     const session = new Session();
+    session.takesLong = undefined;
     for (const byte of ALL) session.reader.push(Buffer.from([byte]));
     assert.deepEqual(session.taken, MESSAGES);
     assert.equal(session.reader.pending, 0);
@@ -93,6 +94,7 @@ describe("a client's messages", () => {
   it('are the same wherever they are split', () => {
     for (let at = 0; at <= ALL.length; at++) {
       const session = new Session();
+      session.takesLong = undefined;
       session.reader.push(ALL.subarray(0, at));
       session.reader.push(ALL.subarray(at));
       assert.deepEqual(session.taken, MESSAGES, `split at ${at}`);
@@ -225,6 +227,54 @@ describe('a long message', () => {
     session.reader.push(short.subarray(0, 10_000));
     session.reader.push(short.subarray(10_000));
     assert.deepEqual(session.calls, ['message Q']);
+  });
+});
+
+describe('CopyData', () => {
+  const data = msg('d', Buffer.from('data'));
+
+  it('is passed on as it comes, however short, once its header is there', () => {
+    for (let at = 1; at < data.length; at++) {
+      const session = new Session();
+      session.reader.push(Buffer.concat([data, data.subarray(0, at)]));
+      assert.equal(session.reader.streaming, at >= 5, `${at} bytes of it`);
+      session.reader.push(Buffer.concat([data.subarray(at), msg('c')]));
+      const split = at < 5 ? ['message d'] : ['long d 9', 'last piece'];
+      assert.deepEqual(session.calls, ['message d', ...split, 'message c']);
+      assert.deepEqual(session.bytes, Buffer.concat([data, data, msg('c')]));
+    }
+  });
+
+  it('may be answered with "not now", and has to be kept then', () => {
+    const session = new Session();
+    session.busy = 1;
+    const chunk = data.subarray(0, 7);
+    session.reader.push(chunk);
+    session.reader.push(data.subarray(7));
+    session.reader.resume();
+    assert.deepEqual([session.bytes, session.reader.pending], [data, 0]);
+  });
+});
+
+describe('a chunk', () => {
+  const rows = msg('d', Buffer.alloc(5_000, 'x'));
+
+  it('is referred to while part of it is to be shown again', () => {
+    const session = new Session();
+    session.busy = 1;
+    const chunk = Buffer.concat([sync, rows]);
+    session.reader.push(chunk);
+    assert.ok(session.reader.refersTo(chunk));
+    session.reader.resume();
+    assert.ok(!session.reader.refersTo(chunk));
+  });
+
+  it('is not referred to when all of it was passed on, but for a few bytes', () => {
+    const session = new Session();
+    const chunk = Buffer.allocUnsafeSlow(rows.length + 4); // as a socket's: nothing else is in its memory
+    rows.copy(chunk, rows.copy(chunk));
+    session.reader.push(chunk);
+    assert.deepEqual([session.reader.refersTo(chunk), session.reader.pending], [false, 4]);
   });
 });
 

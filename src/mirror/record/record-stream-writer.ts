@@ -1,3 +1,4 @@
+import { freeMemory } from '../../util/free-memory.ts';
 import { RecordingBuffer } from './recording-buffer.ts';
 import type { Stretch } from './recording-buffer.ts';
 import { FRAME_HEADER_LENGTH, FrameType, RECORD_STREAM_VERSION, TRANSACTION_HEADER_LENGTH } from './record-stream.ts';
@@ -112,8 +113,8 @@ export class RecordStreamWriter {
 
   /** Gives back a batch that was taken and is no longer read, to be filled again. */
   recycle(batch: Buffer): void {
-    if (batch.buffer.byteLength > KEPT_BATCH_BYTES) return;
-    this.#spare = new RecordingBuffer(Buffer.from(batch.buffer as ArrayBuffer));
+    if (batch.buffer.byteLength > KEPT_BATCH_BYTES) freeMemory(batch);
+    else this.#spare = new RecordingBuffer(Buffer.from(batch.buffer as ArrayBuffer));
   }
 
   /** Begins a transaction's frame; where its requests go. */
@@ -165,6 +166,7 @@ export class RecordStreamWriter {
   #grow(needed: number): void {
     const grown = RecordingBuffer.ofLength(Math.max(needed, this.#batch.length * 2));
     this.#batch.bytes.copy(grown.bytes, 0, 0, this.#at);
+    this.#batch.free();
     this.#batch = grown;
   }
 }

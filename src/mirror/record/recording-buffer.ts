@@ -1,3 +1,5 @@
+import { freeMemory } from '../../util/free-memory.ts';
+
 /** A stretch of a buffer. */
 export interface Stretch {
   readonly buffer: RecordingBuffer;
@@ -22,6 +24,11 @@ export class RecordingBuffer {
 
   get length(): number {
     return this.bytes.length;
+  }
+
+  /** Gives its memory back: nobody may look at it any more. */
+  free(): void {
+    freeMemory(this.bytes);
   }
 }
 

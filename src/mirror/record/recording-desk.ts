@@ -280,7 +280,8 @@ export class RecordingDesk implements BufferShelf {
   }
 
   giveBuffer(buffer: RecordingBuffer): void {
-    if (buffer.length <= KEPT_BUFFER_BYTES && this.#buffers.length < KEPT_BUFFERS) this.#buffers.push(buffer);
+    if (buffer.length > KEPT_BUFFER_BYTES) buffer.free();
+    else if (this.#buffers.length < KEPT_BUFFERS) this.#buffers.push(buffer);
   }
 
   /** Requests that erred on a mirror and not on the source, by counter row and SQLSTATE. */
