@@ -175,7 +175,16 @@ export class MirrorComparison {
     cursor.clear();
     const scope = together(wrote.map((facts) => this.#knowledge.scopeOf(facts)));
     const touched = read.map((facts) => this.#knowledge.relationsOf(facts)).reduce(union, scope.touched);
-    const underway = { transaction, begunAt, doneAt, scope: { written: scope.written, touched } };
+    // What a pinned client drops may be temporary, as nothing in the statement tells.
+    const isPinned = (recorded.flags & TransactionFlag.NeedsSession) !== 0;
+    const changesNames = !isPinned && wrote.some((facts) => facts.changesNames);
+    const underway = {
+      transaction,
+      begunAt,
+      doneAt,
+      scope: { written: scope.written, touched },
+      defines: changesNames,
+    };
     const open = { oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity, underway };
     if (wrote.length === 0) return { ...open, write: undefined };
     const isRolledBack = (recorded.flags & TransactionFlag.Committed) === 0;

@@ -7,6 +7,8 @@ export interface Underway<T> {
   readonly begunAt: number;
   readonly doneAt: number;
   readonly scope: Pick<WriteScope, 'written' | 'touched'>;
+  /** It creates, changes or drops what others may name. */
+  readonly defines: boolean;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -15,26 +17,38 @@ const NONE: ReadonlySet<string> = new Set();
  * Which transactions a mirror should have done with before it begins another one: those that were over on the source before
  * that one began there, and that changed what it touches, or touched what it changes. On the source they did not meet; where
  * they do on the mirror, or come the other way round, their answers are others, and say nothing of the mirror. Where the
- * relations are not known nothing is awaited: all would wait for all, and the mirror would fall behind.
+ * relations are not known nothing is awaited: all would wait for all, and the mirror would fall behind. What creates, changes
+ * or drops something is rare enough for that: it follows all that was over before, and all that comes later follows it.
  */
 export class SourceOrder<T> {
   readonly #writing = new Lines<T>();
   readonly #touching = new Lines<T>();
+  readonly #defining = new Line<T>();
+  readonly #all = new Line<T>();
 
   add(one: Underway<T>): void {
     this.#writing.add(one, one.scope.written);
     this.#touching.add(one, one.scope.touched);
+    if (one.defines) this.#defining.push(one);
+    this.#all.push(one);
   }
 
   over(one: Underway<T>): void {
     one.transaction = undefined;
     this.#writing.over(one.scope.written);
     this.#touching.over(one.scope.touched);
+    if (one.defines) this.#defining.over();
+    this.#all.over();
   }
 
   /** One that is to be over before this begins, if there is any: rather the last than the first of them. */
-  predecessorOf({ begunAt, scope }: Underway<T>): T | undefined {
-    return this.#writing.last(scope.touched, begunAt) ?? this.#touching.last(scope.written, begunAt);
+  predecessorOf({ begunAt, scope, defines }: Underway<T>): T | undefined {
+    if (defines) return this.#all.last(begunAt);
+    return (
+      this.#defining.last(begunAt) ??
+      this.#writing.last(scope.touched, begunAt) ??
+      this.#touching.last(scope.written, begunAt)
+    );
   }
 }
 

@@ -30,6 +30,8 @@ export interface StatementFacts {
   readonly insertsOnly: boolean;
   /** It changes definitions, or may. */
   readonly defines: boolean;
+  /** It creates, changes or drops what others may name, for all sessions to see. */
+  readonly changesNames: boolean;
   /** It asks for what each server makes for itself: the time, random numbers, its own ids. */
   readonly isVolatile: boolean;
   /** Which rows it meets depends on such a value. */
@@ -58,6 +60,7 @@ const NOTHING: StatementFacts = {
   writes: false,
   insertsOnly: false,
   defines: false,
+  changesNames: false,
   isVolatile: false,
   selectsByVolatile: false,
   dependsOnLocks: false,
@@ -75,6 +78,9 @@ const UNKNOWN: StatementFacts = {
   defines: true,
   selectsBy: new Set(['*']),
 };
+
+/** In a definition, they say that it is the session's alone, or takes long and keeps nobody from anything. */
+const OF_OTHER_KINDS: ReadonlySet<string> = new Set(['temp', 'temporary', 'concurrently']);
 
 const facts = new WeakMap<QueryIdentity, StatementFacts>();
 
@@ -98,7 +104,15 @@ function lookAt(text: string): StatementFacts {
   }
   const walk = new StatementWalk();
   walk.visit(tree);
-  return walk.facts(/\b(?:serializable|repeatable\s+read)\b/i.test(text));
+  const fixesSnapshot = /\b(?:serializable|repeatable\s+read)\b/i.test(text);
+  return walk.facts({ fixesSnapshot, changesNames: changesNames(text) });
+}
+
+/** By the words with which it begins: normalized, many definitions cannot be parsed. */
+function changesNames(text: string): boolean {
+  return splitStatements(text).some(
+    ({ words }) => /^(?:create|alter|drop)$/.test(words[0] ?? '') && !words.some((word) => OF_OTHER_KINDS.has(word)),
+  );
 }
 
 /** What can be told of a text that cannot be parsed. */
@@ -109,5 +123,5 @@ function byFirstWord(text: string): StatementFacts {
   if (word === 'set' || word === 'begin' || word === 'start') {
     return { ...NOTHING, fixesSnapshot: /\bisolation\b/i.test(text) };
   }
-  return UNKNOWN;
+  return { ...UNKNOWN, changesNames: changesNames(text) };
 }

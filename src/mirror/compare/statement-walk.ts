@@ -73,7 +73,7 @@ export class StatementWalk {
     }
   }
 
-  facts(fixesSnapshot: boolean): StatementFacts {
+  facts(byText: Pick<StatementFacts, 'changesNames' | 'fixesSnapshot'>): StatementFacts {
     if ([...this.#aliases, ...this.#relations].some((name) => this.#selectsBy.has(name))) this.#selectsBy.add('*');
     return {
       relations: this.#relations,
@@ -91,7 +91,7 @@ export class StatementWalk {
       selectsBy: this.#selectsBy,
       stores: this.#stores,
       readsEarlier: this.#fetches,
-      fixesSnapshot,
+      ...byText,
     };
   }
 

@@ -16,7 +16,11 @@ function underway(
   { reads = [], writes = [] }: { readonly reads?: Relations; readonly writes?: Relations },
 ): Underway<string> {
   const touched = reads === 'any' || writes === 'any' ? 'any' : [...reads, ...writes];
-  return { transaction, begunAt, doneAt, scope: { written: asSet(writes), touched: asSet(touched) } };
+  return { transaction, begunAt, doneAt, scope: { written: asSet(writes), touched: asSet(touched) }, defines: false };
+}
+
+function defining(transaction: string, [begunAt, doneAt]: readonly [number, number]): Underway<string> {
+  return { ...underway(transaction, [begunAt, doneAt], { writes: 'any' }), defines: true };
 }
 
 function orderOf(...all: readonly Underway<string>[]): SourceOrder<string> {
@@ -60,6 +64,29 @@ describe('The order of the source', () => {
     const last = underway('last', [7, 8], { writes: 'any' });
     const order = orderOf(unknown, after, last);
     for (const one of [unknown, after, last]) assert.equal(order.predecessorOf(one), undefined);
+  });
+
+  it('has what defines something follow all that was over, and all that comes later follow it', () => {
+    const read = underway('read', [1, 3], { reads: ['t'] });
+    const create = defining('create', [4, 6]);
+    const overlaps = underway('overlaps', [5, 8], { reads: ['t'] });
+    const unknown = underway('unknown', [7, 9], { writes: 'any' });
+    const drop = defining('drop', [10, 11]);
+    const order = orderOf(read, create, overlaps, unknown, drop);
+    const expect = (expected: Readonly<Record<string, string | undefined>>): void => {
+      for (const one of [create, overlaps, unknown, drop]) {
+        const name = one.transaction ?? '';
+        if (name in expected) assert.equal(order.predecessorOf(one), expected[name], name);
+      }
+    };
+    expect({ create: 'read', overlaps: undefined, unknown: 'create', drop: 'unknown' });
+    order.over(read);
+    expect({ create: undefined, unknown: 'create' });
+    order.over(create);
+    order.over(unknown);
+    expect({ overlaps: undefined, drop: 'overlaps' });
+    order.over(overlaps);
+    expect({ drop: undefined });
   });
 
   it('names the last of several that are not over', () => {

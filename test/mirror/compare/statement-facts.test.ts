@@ -43,6 +43,35 @@ describe('factsOf', () => {
     assert.ok(!facts('COPY a TO STDOUT').writes);
   });
 
+  it('tells what creates, changes or drops something that others may name', () => {
+    const names = [
+      'CREATE TABLE t (a int)',
+      'CREATE TABLE t AS SELECT 1',
+      'ALTER TABLE t ADD b int',
+      'DROP TABLE t',
+      'DROP SCHEMA s CASCADE',
+      "CREATE TYPE e AS ENUM ('a')",
+      'CREATE UNIQUE INDEX ON t (a)',
+      'ALTER TABLE t RENAME TO u',
+      'BEGIN; CREATE TABLE t (a varchar(3)); COMMIT',
+    ];
+    const others = [
+      'CREATE TEMP TABLE t (a int)',
+      'CREATE TEMP TABLE t AS SELECT 1',
+      'CREATE INDEX CONCURRENTLY ON t (a)',
+      'REFRESH MATERIALIZED VIEW v',
+      'REINDEX TABLE t',
+      'CALL p()',
+      'DO $$ BEGIN END $$',
+      'INSERT INTO t VALUES (1)',
+      'TRUNCATE t',
+      'BEGIN',
+      'not SQL',
+    ];
+    for (const sql of names) assert.ok(facts(sql).changesNames, sql);
+    for (const sql of others) assert.ok(!facts(sql).changesNames, sql);
+  });
+
   it('tells what each server makes for itself', () => {
     const own = [
       'now()',

@@ -381,6 +381,31 @@ it('a compared mirror begins in the source’s order what has to do with the sam
   await mirror.configure();
 });
 
+it('a compared mirror keeps definitions in the source’s order to all that was over before them and began after them', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 8, compare: { logMismatches: false } }));
+  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const texts = [
+    'CREATE SCHEMA made',
+    'CREATE TABLE made.t AS SELECT 1 AS a FROM pg_sleep(0.05)',
+    'INSERT INTO made.t SELECT 2 FROM pg_sleep(0.05)',
+    'ALTER TABLE made.t RENAME TO u',
+    'INSERT INTO made.u VALUES (3)',
+    'DROP SCHEMA made CASCADE',
+    'CREATE SCHEMA made CREATE TABLE t (b int)',
+    'INSERT INTO made.t (b) VALUES (4)',
+  ];
+  for (const [at, text] of texts.entries()) {
+    records.writer.client(at + 1, 'app', 'someone');
+    records.transaction({ ...during(text, 2 * at, 2 * at + 1), client: at + 1, targets: [id] });
+  }
+  const acknowledged = await records.finished();
+  assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
+  assert.deepEqual(await run(server.url(database), 'SELECT * FROM made.t'), [{ b: 4 }]);
+  await mirror.configure();
+});
+
 it('a compared mirror that is about to drop for lag begins in whatever order it can', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
