@@ -26,6 +26,8 @@ export interface ComparedRequest {
   readonly origins: readonly ColumnOrigin[] | undefined;
   readonly sourceError: string;
   readonly mirrorError: string;
+  /** It erred on the mirror alone, and calls types that users made by the OIDs that they have on the source. */
+  readonly namesOwnTypes: boolean;
   /** It reads on in what was opened nobody knows when. */
   readonly seesUnknown: boolean;
   /** From when on it saw what others had committed: its own start, or its transaction's. */

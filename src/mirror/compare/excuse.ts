@@ -11,6 +11,8 @@ const OF_THE_MOMENT = /^(?:40|53|55P03|57|58|08)/;
 const OF_STALE_PLANS = '0A000';
 /** Integrity constraints: they depend on rows, and on values that they hold. */
 const OF_CONSTRAINTS = /^23/;
+/** A type that there is not, or another: internal_error of a failed look-up, undefined or ambiguous objects, and values that do not fit. */
+const OF_OTHER_TYPES = /^(?:XX000|42(?:704|725|804|846|883|P18)|22P0[23])$/;
 /** OIDs of float4 and float8 (pg_type.dat). */
 const FLOATS: ReadonlySet<number> = new Set([700, 701]);
 
@@ -67,6 +69,7 @@ function excuseOfError(
   const errors = [request.sourceError, request.mirrorError];
   if (errors.some((code) => OF_THE_MOMENT.test(code))) return 'ambiguous';
   if (request.sourceError === OF_STALE_PLANS && request.mirrorError === '') return 'ambiguous';
+  if (request.namesOwnTypes && OF_OTHER_TYPES.test(request.mirrorError)) return 'unverified';
   if (lacksSessionNumber(request.query, request)) return 'generated';
   // A value that the client was given by the source is another one on the mirror, or belongs to another row.
   const relations = errors.some((code) => OF_CONSTRAINTS.test(code)) ? knowledge.relationsOf(facts) : new Set<string>();

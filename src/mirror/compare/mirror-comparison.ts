@@ -9,6 +9,7 @@ import { ControlNotes } from './control-notes.ts';
 import { MirrorCatalog } from './mirror-catalog.ts';
 import type { AskCatalog } from './mirror-catalog.ts';
 import { MirrorKnowledge } from './mirror-knowledge.ts';
+import { namesOwnTypes } from './own-types.ts';
 import { SourceOrder } from './source-order.ts';
 import type { Underway } from './source-order.ts';
 import { factsOf } from './statement-facts.ts';
@@ -83,6 +84,7 @@ export class MirrorComparison {
     }
     const readsOn = asked.isResumed || factsOf(asked.query).readsEarlier;
     const seesTransaction = open.oneSnapshot || readsOn;
+    const onlyMirrorErred = request.sourceError === '' && request.mirrorError !== '';
     const needsSession = (transaction.recorded.flags & TransactionFlag.NeedsSession) !== 0;
     this.comparison.compare(
       {
@@ -90,6 +92,7 @@ export class MirrorComparison {
         ...digests,
         sourceError: request.sourceError,
         mirrorError: request.mirrorError,
+        namesOwnTypes: onlyMirrorErred && namesOwnTypes(transaction, request.index),
         seesUnknown: readsOn && (!isInBlock || needsSession),
         sentAt: seesTransaction ? open.sentAt : request.sourceSentAt,
         doneAt: request.sourceDoneAt,

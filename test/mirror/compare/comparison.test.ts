@@ -59,6 +59,7 @@ describe('Comparison', () => {
         origins: [1, 2, 3].map((column) => ({ place: `7 ${column}`, type: 25 })),
         sourceError: '',
         mirrorError: '',
+        namesOwnTypes: false,
         seesUnknown: false,
         sentAt: 100,
         doneAt: 101,
@@ -144,6 +145,18 @@ describe('Comparison', () => {
     assert.deepEqual(verdictOf(mirror, 'SELECT pure(a) FROM quiet', { sourceError: '0A000' }), judged);
     const refused = verdictOf(mirror, 'SELECT pure(a) FROM quiet', { mirrorError: '0A000' });
     assert.deepEqual(refused, { judged: true, answerClass: 'error_new' });
+  });
+
+  it('does not judge what names types by OIDs that only the source knows', async () => {
+    const mirror = await compare();
+    const erred = { mirrorError: 'XX000', namesOwnTypes: true };
+    assert.deepEqual(verdictOf(mirror, 'SELECT 1', erred), { judged: false, answerClass: 'unverified' });
+    assert.deepEqual(verdictOf(mirror, 'SELECT 1', { mirrorError: 'XX000' }), {
+      judged: true,
+      answerClass: 'error_new',
+    });
+    const missing = { mirrorError: '42P01', namesOwnTypes: true };
+    assert.deepEqual(verdictOf(mirror, 'SELECT 1', missing), { judged: true, answerClass: 'error_new' });
   });
 
   it('does not mind numbers that a sequence gave another session of the mirror', async () => {
