@@ -24,6 +24,11 @@ export function isCommitTag(bytes: Buffer, at: number, end: number): boolean {
   }
 }
 
+/** Whether a CommandComplete of that kind is that of a PREPARE TRANSACTION. */
+export function isPrepareTag(at: number, end: number): boolean {
+  return end - at === PREPARE_TRANSACTION;
+}
+
 function lengthWith(tag: string): number {
   return TAG + tag.length + 1;
 }

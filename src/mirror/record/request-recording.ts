@@ -1,8 +1,10 @@
 import type { AnswerDigest } from '../compare/answer-digest.ts';
 import { DIGEST_LENGTH } from '../compare/digest-format.ts';
+import { HEADER_LENGTH } from '../../protocol/message-types.ts';
 import type { PreparedText, StatementRegistry } from '../../session/statement-names.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { copyBytes } from '../../util/copy-bytes.ts';
+import { firstHalfAmong } from './two-phase.ts';
 import type { TwoPhase } from './two-phase.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from './record-stream.ts';
 import { RecordingBuffer } from './recording-buffer.ts';
@@ -132,9 +134,13 @@ export class RequestRecording {
     this.flags |= RequestFlag.RollbackTag;
   }
 
-  /** A CommandComplete with the tag of a COMMIT answered it. `offset`: where the message that it answers ends, as for `erred`. */
-  committed(offset: number): void {
+  /**
+   * A CommandComplete with the tag of a COMMIT answered it. `offset`: where the message that it answers ends, as for `erred`;
+   * `isPrepared`: it prepared its transaction.
+   */
+  committed(offset: number, isPrepared: boolean): void {
     this.flags |= RequestFlag.CommitTag;
+    if (isPrepared) this.twoPhase ??= this.#firstHalf();
     if (offset === 0) return;
     this.#committedUntil = offset - this.startOffset;
     this.#flagsAtCommit = this.flags;
@@ -223,6 +229,19 @@ export class RequestRecording {
       buffer.view.getUint16(RequestOffset.Flags, true) | RequestFlag.Digest,
       true,
     );
+  }
+
+  /** The PREPARE TRANSACTION that stands among other statements of a message, as far as it is recorded. */
+  #firstHalf(): TwoPhase | undefined {
+    const bytes = this.#buffer?.bytes;
+    if (bytes === undefined) return undefined;
+    for (let at = REQUEST_HEADER_LENGTH; at + HEADER_LENGTH <= this.#length;) {
+      const end = Math.min(at + 1 + bytes.readUInt32BE(at + 1), this.#length);
+      const half = firstHalfAmong(bytes, at, end);
+      if (half !== undefined) return half;
+      at = end;
+    }
+    return undefined;
   }
 
   #room(more: number): RecordingBuffer | undefined {

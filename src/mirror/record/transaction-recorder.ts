@@ -8,7 +8,7 @@ import { monotonicNow } from '../../util/clock.ts';
 import { AnsweredRequests } from './answered-requests.ts';
 import { ClientBytes } from './client-bytes.ts';
 import { ChangeNotes } from './change-notes.ts';
-import { isCommitTag } from './commit-tag.ts';
+import { isCommitTag, isPrepareTag } from './commit-tag.ts';
 import { ClientTraits } from './client-traits.ts';
 import { dropReasonIndex } from './drop-reason-names.ts';
 import { REQUEST_HEADER_LENGTH, RequestFlag } from './record-stream.ts';
@@ -192,7 +192,7 @@ export class TransactionRecorder {
 
   /** A CommandComplete. `offset`: where the message that it answers ends; 0: the request is one message. */
   completed(bytes: Buffer, at: number, end: number, offset: number): void {
-    if (isCommitTag(bytes, at, end)) this.#inFlight.oldest?.committed(offset);
+    if (isCommitTag(bytes, at, end)) this.#inFlight.oldest?.committed(offset, isPrepareTag(at, end));
     this.notes.tag(bytes, at, end);
   }
 

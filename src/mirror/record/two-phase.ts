@@ -56,3 +56,15 @@ export function twoPhaseOf(bytes: Buffer, start: number, end: number): TwoPhase 
   if (end - at < SHORTEST_TEXT || !FIRST_BYTES.has((bytes[at] ?? 0) | 0x20)) return undefined;
   return twoPhaseIn(bytes.toString('latin1', at, bytes.indexOf(0, at)));
 }
+
+/** A longer text is not looked through: its transaction has no second half that is known to be one. */
+const LONGEST_TEXT = 65_536;
+
+/** The PREPARE TRANSACTION that a Query or Parse message holds among other statements, where it was seen to be run. */
+export function firstHalfAmong(bytes: Buffer, start: number, end: number): TwoPhase | undefined {
+  const type = bytes[start];
+  if ((type !== Frontend.Query && type !== Frontend.Parse) || end - start > LONGEST_TEXT) return undefined;
+  const from = type === Frontend.Query ? start + 5 : bytes.indexOf(0, start + 5) + 1;
+  const half = twoPhaseIn(bytes.toString('latin1', from, Math.max(from, bytes.indexOf(0, from))));
+  return half?.ends === false ? half : undefined;
+}

@@ -83,7 +83,7 @@ describe('The answered requests of a transaction', () => {
         const answered = new AnsweredRequests(shelf, registry);
         const commit = (body: string): RequestRecording => {
           const request = shelf.request(body);
-          request.committed(0);
+          request.committed(0, false);
           return request;
         };
         const kept = ['BEGIN', 'x'.repeat(before), 'y'.repeat(before)];
@@ -104,7 +104,7 @@ describe('The answered requests of a transaction', () => {
     const answered = new AnsweredRequests(shelf, registry);
     const add = (isLast: boolean, recorded = true, commits = true): void => {
       const request = shelf.request('COMMIT', recorded);
-      if (commits) request.committed(0);
+      if (commits) request.committed(0, false);
       answered.add(request, isLast);
     };
     add(false, true, false);

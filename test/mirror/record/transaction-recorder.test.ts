@@ -909,6 +909,24 @@ describe('the second half of a two-phase commit', () => {
     });
   }
 
+  it('has the roll of the first, too, where that stood among other statements', async (t) => {
+    const done = msg('C', cstr('PREPARE TRANSACTION'));
+    const bench = await RecordingBench.start(t, { routes: [route({ exposure: 0.5 })], random: () => 0.1 });
+    const client = bench.client();
+    const prepare = (gid: string): string => `begin; insert into t values (';'); prepare transaction '${gid}'`;
+    for (const request of [
+      [query(prepare('a'))],
+      [parse('', 'begin'), bind('', ''), execute(''), parse('', `/* so */ ${prepare('b')}`), sync],
+    ]) {
+      const ends = client.send(...request);
+      client.recorder.completed(done, 0, done.length, request.length === 1 ? 0 : ends.at(-2)!);
+      client.ready('I');
+    }
+    client.run('I', query(prepare('c')));
+    const known = ['a', 'b', 'c'].map((gid) => bench.desk.prepared.mirrorsOf(gid));
+    assert.deepEqual(known, [new Set([1]), new Set([1]), undefined]);
+  });
+
   it('has the fate of the first, too, where that was done and something behind it failed', async (t) => {
     const done = msg('C', cstr('PREPARE TRANSACTION'));
     const bench = await RecordingBench.start(t, { routes: [route({ exposure: 0.5 })], random: () => 0.1 });
