@@ -149,6 +149,16 @@ describe('A two-phase commit', () => {
     assert.equal(sample(await askMetrics(httpPort), 'pgmirror_mirror_orphans_total'), 1);
   });
 
+  it('has the fate of its first half whatever the patterns say of its own text', async (t) => {
+    const mirrored = await start(inReverse(t), { exclude_query: 'COMMIT PREPARED|secret' });
+    await prepare(mirrored, 'a', 1);
+    await mirrored.query(`COMMIT PREPARED 'a'`);
+    await mirrored.query(`SELECT 'secret'`);
+    const { mirrored: replayed, errors, reasons } = await mirrored.drained();
+    assert.deepEqual({ replayed, errors, reasons }, { replayed: 2, errors: 0, reasons: { filtered: 1 } });
+    assert.deepEqual(await ids(mirrored), [1]);
+  });
+
   it('of which nothing was seen is session_lost, and what others prepared on the mirror stays', async (t) => {
     const mirrored = await start(inReverse(t));
     await mirrored.onSource(`BEGIN; INSERT INTO item VALUES (1); PREPARE TRANSACTION 'unseen'`);
