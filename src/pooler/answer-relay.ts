@@ -228,6 +228,7 @@ export class AnswerRelay {
     link.answeredAt = now;
     if (answers.length === 0) link.statistics.requestTime += now - link.busySince;
     if (status === TransactionStatus.Idle) answers.transactionEnded();
+    this.#statements.requestAnswered(server);
     if (head === Owed.Sync) this.#requests.segmentAnswered();
     else if (head === Owed.Query) this.#statements.queryAnswered(server);
     if (status !== TransactionStatus.Idle) {

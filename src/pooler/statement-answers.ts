@@ -2,6 +2,7 @@ import { Backend } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed } from '../session/answer-queue.ts';
 import type { ClientStatement } from '../session/client-statements.ts';
+import type { PreparedText } from '../session/statement-names.ts';
 import { resultShape } from '../session/result-shape.ts';
 import { clientNameOf, textOf } from './request-subject.ts';
 import type { Executed, Subject } from './request-subject.ts';
@@ -22,6 +23,8 @@ export class StatementAnswers {
   readonly #settled: () => void;
   /** Parameter types of a statement that pgmirror describes. */
   #described: Buffer | undefined;
+  /** Parsed since the last ReadyForQuery. */
+  #parsed: PreparedText[] | undefined;
 
   /** `settled` is called when something is known that a message may have been waiting for. */
   constructor(link: SessionLink, settled: () => void) {
@@ -32,10 +35,11 @@ export class StatementAnswers {
   /** The link is given up. */
   reset(): void {
     this.#described = undefined;
+    this.#parsed = undefined;
   }
 
   parseComplete(server: Server): Buffer | undefined {
-    const { answers, prepared } = server.state;
+    const { answers } = server.state;
     expect(server, Owed.Parse);
     const injected = answers.headInjected;
     const subject = answers.headSubject as Subject | undefined;
@@ -44,14 +48,27 @@ export class StatementAnswers {
       this.#parsedAgain(server, subject.statement, subject.definition);
     } else if (subject?.kind === 'parse') {
       this.#link.statements.parsed(subject.statement);
-      prepared.prepared(subject.statement.text);
+      this.#prepared(server, subject.statement.text);
     } else if (subject?.kind === 'prepare') {
-      prepared.prepared(subject.text);
+      this.#prepared(server, subject.text);
     } else if (subject?.kind === 'unnamed') {
       this.#unnamedChanged(server);
     }
     this.#answered(server, subject);
     return injected ? NOTHING : undefined;
+  }
+
+  #prepared(server: Server, text: PreparedText): void {
+    server.state.prepared.prepared(text);
+    (this.#parsed ??= []).push(text);
+  }
+
+  /** A request was answered; what was set before by what was sent together with it has been reported. */
+  requestAnswered(server: Server): void {
+    if (this.#parsed === undefined) return;
+    // Parsed behind a SET whose answer had not come, it was read otherwise than was thought: nobody else is to have it.
+    if (!this.#parsed.every((text) => this.#link.statements.isReadNow(text))) server.state.unclean = true;
+    this.#parsed = undefined;
   }
 
   /** The name was free after all (a DEALLOCATE sent ahead of it was run): the server has another text under it. */

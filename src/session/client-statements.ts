@@ -94,9 +94,14 @@ export class ClientStatements {
    */
   readAnew(statement: ClientStatement): void {
     const { text } = statement;
-    if (text.isOwn || text.context === this.#context()) return;
+    if (this.isReadNow(text)) return;
     statement.text = this.#registry.acquire(text.definition, this.#context());
     this.#registry.release(text);
+  }
+
+  /** Whether a text that was parsed just now was read as it is said to be. */
+  isReadNow(text: PreparedText): boolean {
+    return text.isOwn || text.context === this.#context();
   }
 
   /** Those that the server has confirmed, oldest first. */

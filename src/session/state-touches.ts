@@ -103,7 +103,7 @@ const NAMED =
 
 /** What may be names of prepared statements that a text executes or deallocates. */
 export function statementNamesIn(text: string): string[] {
-  return [...text.slice(0, LOOK_AT).matchAll(NAMED)].map(
+  return [...text.matchAll(NAMED)].map(
     ([, quoted, bare]) =>
       quoted?.replaceAll('""', '"') ?? bare?.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) ?? '',
   );

@@ -170,6 +170,21 @@ describe('the extended query flow without names', () => {
     await bench.quiet();
   });
 
+  it('knows when a text was read otherwise than was thought, behind a SET that was sent together with it', async (t) => {
+    const { bench, backend } = await start(t);
+    const settled = [PARSED, READY];
+    for (const [first, answer, unclean] of [
+      [query('select 1'), [commandComplete('SELECT 1')], false],
+      [query("set TimeZone = 'Asia/Tokyo'"), [commandComplete('SET'), parameterStatus('TimeZone', 'Asia/Tokyo')], true],
+    ] as const) {
+      bench.send(first, close('S', 'a'), parse('a', "select timestamptz '2024-01-01'"), sync);
+      backend.peer.send(...answer, READY, CLOSED, CLOSED, PARSED, SHAPE, READY);
+      await bench.told(...answer, READY, CLOSED, ...settled);
+      await bench.quiet();
+      assert.equal(backend.server.state.unclean, unclean);
+    }
+  });
+
   it('knows what a portal runs as long as its transaction lasts', async (t) => {
     const { bench, backend } = await start(t);
     const runs = Buffer.concat([execute('p'), sync]);
