@@ -1,7 +1,7 @@
 import { parameterStatus } from '../protocol/backend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
-import { isSettable } from '../session/settings.ts';
+import { isAscii, isSettable } from '../session/settings.ts';
 import { readParameterStatus } from './parameter-status.ts';
 import type { Server, SessionLink } from './session-link.ts';
 
@@ -27,6 +27,8 @@ export function parameterReported(
   state.reported = state.reported.with(name, value);
   link.reported = isSame ? state.reported : link.reported.with(name, told);
   if (isSettable(name)) follow(link, server, name, value);
+  // Its letters came in the client's encoding, which need not be the one they were read in.
+  if (!isAscii(value) && state.reported.entries.get('client_encoding') !== 'UTF8') link.watch.unclear();
   if (told === value) return undefined;
   return told === before ? NOTHING : parameterStatus(name, told);
 }

@@ -34,10 +34,10 @@ export function auditQuery(parameters: Iterable<string>): string {
   const names = [...parameters].map(quoteLiteral).join(', ');
   const setting = quoteLiteral(SETTING);
   const selects = [
-    `SELECT ${setting}, name, setting FROM pg_catalog.pg_settings WHERE source = 'session'` +
+    `SELECT ${setting}, name, ${inAscii('setting')} FROM pg_catalog.pg_settings WHERE source = 'session'` +
       ` AND name NOT IN (${OF_THE_TRANSACTION.map(quoteLiteral).join(', ')})`,
-    `SELECT ${setting}, 'role', pg_catalog.current_setting('role')`,
-    `SELECT ${setting}, 'session_authorization', session_user::pg_catalog.text`,
+    `SELECT ${setting}, 'role', ${inAscii("pg_catalog.current_setting('role')")}`,
+    `SELECT ${setting}, 'session_authorization', ${inAscii('session_user::pg_catalog.text')}`,
     pin(
       PinReason.TemporaryObjects,
       // Whatever is in a schema depends on it: relations, functions, types, operators …
@@ -54,10 +54,15 @@ export function auditQuery(parameters: Iterable<string>): string {
   ];
   if (names !== '') {
     selects.push(
-      `SELECT ${setting}, name, pg_catalog.current_setting(name, true) FROM pg_catalog.unnest(ARRAY[${names}]) AS name`,
+      `SELECT ${setting}, name, ${inAscii('pg_catalog.current_setting(name, true)')} FROM pg_catalog.unnest(ARRAY[${names}]) AS name`,
     );
   }
   return selects.join(' UNION ALL ');
+}
+
+/** A text as the digits of its UTF-8: the session may speak another encoding. */
+function inAscii(expression: string): string {
+  return `pg_catalog.encode(pg_catalog.convert_to(${expression}, 'UTF8'), 'hex')`;
 }
 
 function pin(reason: PinReason, query: string): string {
@@ -68,8 +73,9 @@ function pin(reason: PinReason, query: string): string {
 export function readFindings(rows: readonly (readonly (string | null)[])[], loginUser: string): SessionFindings {
   const settings = new Map<string, string>();
   const pins: PinReason[] = [];
-  for (const [kind, name, value] of rows) {
-    if (name === null || name === undefined || value === null || value === undefined) continue;
+  for (const [kind, name, text] of rows) {
+    if (name === null || name === undefined || text === null || text === undefined) continue;
+    const value = Buffer.from(text, 'hex').toString();
     if (kind === 'pin') pins.push(name as PinReason);
     else if (name === 'role' && value === 'none') continue;
     else if (name === 'session_authorization' && value === loginUser) continue;

@@ -11,6 +11,11 @@ const NOT_SETTABLE = new Set([
   'session_authorization',
 ]);
 
+/** Whether a value is the same in every encoding. */
+export function isAscii(value: string): boolean {
+  return /^\p{ASCII}*$/u.test(value);
+}
+
 /** Whether a parameter the server reported can be given to another session by setting it. */
 export function isSettable(name: string): boolean {
   return !NOT_SETTABLE.has(name.toLowerCase());
@@ -32,7 +37,7 @@ export function settingsStatement(applied: ParameterSet, wanted: ParameterSet): 
     .filter((name) => wanted.entries.has(name) && differs(applied, wanted, name))
     .map((name) => {
       const value = wanted.entries.get(name) ?? '';
-      return `pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`;
+      return `pg_catalog.set_config(${quoteLiteral(name)}, ${valueOf(value)}, false)`;
     });
   if (calls.length > 0) statements.push(`SELECT ${calls.join(', ')}`);
   return statements.join('; ');
@@ -60,6 +65,12 @@ const IDENTITY: readonly string[] = ['role', 'session_authorization'];
 
 function differs(applied: ParameterSet, wanted: ParameterSet, name: string): boolean {
   return applied.entries.get(name) !== wanted.entries.get(name);
+}
+
+/** The value in SQL, in whatever encoding the session reads that. */
+function valueOf(value: string): string {
+  if (isAscii(value)) return quoteLiteral(value);
+  return `pg_catalog.convert_from(pg_catalog.decode('${Buffer.from(value).toString('hex')}', 'hex'), 'UTF8')`;
 }
 
 function reset(statements: string[], applied: ParameterSet, name: string): void {

@@ -1,4 +1,5 @@
 import { namedParameters, parseSet } from './set-statement.ts';
+import { isAscii } from './settings.ts';
 import { SpokenSettings } from './spoken-settings.ts';
 import { Touch } from './state-touches.ts';
 
@@ -68,7 +69,8 @@ export class StateWatch {
         return;
       }
       this.#isSet(parsed.name);
-      if (autocommit) {
+      // Of other letters nobody knows in which encoding they came.
+      if (autocommit && isAscii(parsed.value)) {
         (this.#sets ??= []).push([parsed.name, parsed.value]);
         return;
       }

@@ -9,6 +9,7 @@ import {
   errorFields,
   execute,
   flush,
+  msg,
   parse,
   query,
   rowValues,
@@ -199,6 +200,29 @@ suite('What one client does to its session', () => {
     const ofB = ['1704067200', '2024-02-03', '\\x41'];
     assert.deepEqual(values, [ofA, ofB, ofA, ofB]);
     await Promise.all([a.end(), b.end()]);
+  });
+
+  it('has settings with letters of another encoding as it made them', async () => {
+    const latin1 = (text: string): Buffer => msg('Q', Buffer.from(text, 'latin1'), Buffer.from([0]));
+    const client = await comparison.pooled({ client_encoding: 'LATIN1' });
+    const other = await comparison.pooled({ client_encoding: 'LATIN1', application_name: 'other' });
+    const hex = (name: string): string => `encode(convert_to(current_setting('${name}'), 'UTF8'), 'hex')`;
+    const name = Buffer.from('Jürgen').toString('hex');
+    for (const text of [
+      "SET my.name = 'Jürgen'",
+      "BEGIN; SET my.name = 'Jürgen'; COMMIT",
+      "SELECT set_config('my.name', 'Jürgen', false)",
+    ]) {
+      client.send(latin1(text));
+      await client.readUntil('Z');
+      client.send(latin1('SET search_path = "Jürgen"'));
+      await client.readUntil('Z');
+      await other.query('SELECT 1');
+      const seen = await look(client, `SELECT ${hex('my.name')}, ${hex('search_path')}`);
+      assert.deepEqual(seen, [[name, `22${name}22`]], text);
+      await client.query("SET my.name = ''; SET search_path = public");
+    }
+    await Promise.all([client.end(), other.end()]);
   });
 
   it('does not touch statements of others: names, DEALLOCATE ALL and DISCARD ALL are each one’s own', async () => {

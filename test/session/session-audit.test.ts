@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { auditQuery, PinReason, readFindings } from '../../src/session/session-audit.ts';
 
+const hex = (text: string): string => Buffer.from(text).toString('hex');
+
 describe('the look at a session', () => {
   it('asks for settings, role and every reason to keep a connection', () => {
     const sql = auditQuery([]);
@@ -25,10 +27,10 @@ describe('the look at a session', () => {
   it('finds what differs from a fresh login', () => {
     const { settings, pins } = readFindings(
       [
-        ['setting', 'Work_Mem', '4MB'],
-        ['setting', 'role', 'bert'],
-        ['setting', 'session_authorization', 'carl'],
-        ['setting', 'app.tenant', ''],
+        ['setting', 'Work_Mem', hex('4MB')],
+        ['setting', 'role', hex('bert')],
+        ['setting', 'session_authorization', hex('carl')],
+        ['setting', 'app.tenant', hex('')],
         ['setting', 'app.never_set', null],
         ['pin', PinReason.Listen, ''],
         ['pin', PinReason.AdvisoryLocks, ''],
@@ -49,8 +51,8 @@ describe('the look at a session', () => {
 
   it('finds nothing in a session that is as at its login, or in rows that are none', () => {
     const rows = [
-      ['setting', 'role', 'none'],
-      ['setting', 'session_authorization', 'anna'],
+      ['setting', 'role', hex('none')],
+      ['setting', 'session_authorization', hex('anna')],
       ['setting', null, 'x'],
       [],
     ];

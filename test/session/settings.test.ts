@@ -31,6 +31,13 @@ describe('the statement that gives a session its settings', () => {
     );
   });
 
+  it('says letters that are others in another encoding by their UTF-8', () => {
+    assert.equal(
+      settingsStatement(ParameterSet.empty, setOf({ 'my.name': 'ü' })),
+      "SELECT pg_catalog.set_config('my.name', pg_catalog.convert_from(pg_catalog.decode('c3bc', 'hex'), 'UTF8'), false)",
+    );
+  });
+
   it('sets an empty value', () => {
     assert.equal(
       settingsStatement(ParameterSet.empty, setOf({ application_name: '' })),
