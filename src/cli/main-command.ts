@@ -5,6 +5,7 @@ import { packageVersion } from './package-version.ts';
 
 /** Runs the command that the words after the program's name ask for, and gives the exit status. */
 export async function main(words: readonly string[]): Promise<number> {
+  process.stdout.on('error', outputFailed);
   try {
     return await perform(parseArguments(words));
   } catch (error) {
@@ -15,6 +16,13 @@ export async function main(words: readonly string[]): Promise<number> {
     console.error(`pgmirror: ${error instanceof Error ? error.message : String(error)}`);
     return ExitStatus.Failed;
   }
+}
+
+// Whoever reads may have read enough, as `head` does; what cannot be written for another reason must not pass for a success.
+function outputFailed(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') return;
+  console.error(`pgmirror: the output cannot be written: ${error.message}`);
+  process.exit(ExitStatus.Failed);
 }
 
 // A command's module is loaded when it is asked for: --help and check need none of what run needs.
