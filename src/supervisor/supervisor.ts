@@ -159,26 +159,25 @@ export class Supervisor implements AdminHost {
   }
 
   async #reload(): Promise<readonly string[]> {
-    let after: Config;
     try {
-      after = await this.#load();
+      const after = await this.#load();
+      const { needsRestart } = differences(this.#config, after);
+      if (needsRestart.length > 0)
+        this.#logger.warn({ keys: needsRestart }, 'changed keys take effect at the next start');
+      await this.#change(
+        () => {
+          this.#config = keepingWhatNeedsRestart(this.#config, after);
+          this.#overrides.exposures.clear();
+          this.#logger.level = after.general.log_level;
+        },
+        { look: true },
+      );
+      this.#logger.info('reloaded');
+      return needsRestart;
     } catch (error) {
       this.#logger.error({ reason: String(error instanceof Error ? error.message : error) }, 'not reloaded');
       throw error;
     }
-    const { needsRestart } = differences(this.#config, after);
-    if (needsRestart.length > 0)
-      this.#logger.warn({ keys: needsRestart }, 'changed keys take effect at the next start');
-    await this.#change(
-      () => {
-        this.#config = keepingWhatNeedsRestart(this.#config, after);
-        this.#overrides.exposures.clear();
-        this.#logger.level = after.general.log_level;
-      },
-      { look: true },
-    );
-    this.#logger.info('reloaded');
-    return needsRestart;
   }
 
   shutdown(): void {
@@ -336,10 +335,15 @@ export class Supervisor implements AdminHost {
 
   /** A mirror is known to the mirror process before, and until after, anybody records for it. */
   async #apply(change: () => void, look: boolean): Promise<void> {
-    const before = this.#mirrorConfig();
+    const [before, config] = [this.#mirrorConfig(), this.#config];
     change();
     const after = this.#mirrorConfig();
-    await this.#startMirrorChild();
+    try {
+      await this.#startMirrorChild();
+    } catch (error) {
+      this.#config = config;
+      throw error;
+    }
     const kept = new Set(after.targets.map(({ id }) => id));
     const removed = before.targets.filter(({ id }) => !kept.has(id));
     await this.#mirrorChild?.configure({ ...after, targets: [...after.targets, ...removed] }, look);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
@@ -9,7 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import type { LogLine } from '../support/log-lines.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { databaseEntry, type PgmirrorFiles } from '../support/pgmirror.ts';
+import { databaseEntry, Pgmirror, type PgmirrorFiles } from '../support/pgmirror.ts';
 import { createDatabase, query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { TemporaryFiles } from '../support/temporary-files.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -184,6 +184,24 @@ describe('A reload', () => {
     await rm(join(folder, `.s.PGSQL.${pgmirror.port}`));
     await pgmirror.reload({ users: [{ ...alice, pool_size: 2 }] });
     assert.equal((await client.query('SELECT 1')).at(-1)?.body.toString(), 'I');
+  });
+
+  it('that cannot start what it needs for a first mirror changes nothing, and says why', async (t) => {
+    const test = inReverse(t);
+    const { folder } = await TemporaryFiles.start(test);
+    const databases = [databaseEntry('app', source, 'postgres'), databaseEntry('shadow', source, 'template1')];
+    const pgmirror = await Pgmirror.start(
+      test,
+      { databases, users: [alice] },
+      { env: { TMPDIR: join(folder, 'gone') } },
+    );
+    const mirroring = [{ source_db: 'app', destination_db: 'shadow' }];
+    await assert.rejects(pgmirror.reload({ mirroring }), /not reloaded: ENOENT/);
+    assert.ok(pgmirror.log.lines.some(({ msg }) => msg === 'not reloaded'));
+    assert.deepEqual(await pgmirror.admin('SHOW MIRRORS'), []);
+    await mkdir(join(folder, 'gone'));
+    await pgmirror.reload({ mirroring });
+    assert.equal((await pgmirror.admin('SHOW MIRRORS')).length, 1);
   });
 
   it('names the keys that take effect at the next start, and applies the rest', async (t) => {
