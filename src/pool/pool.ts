@@ -231,7 +231,7 @@ export class Pool<State> {
     const before = this.#options;
     this.#options = options;
     if (before.loginKey !== options.loginKey) this.retireAll();
-    while (this.#open.size > options.size && this.#idle.length > 0) this.#idle[0]?.close('replaced');
+    while (this.#budget.open > options.size && this.#idle.length > 0) this.#idle[0]?.close('replaced');
     this.#openMore();
   }
 

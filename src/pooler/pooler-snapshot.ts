@@ -112,7 +112,8 @@ function poolSnapshot({ database, user, pool, mode }: NamedPool, sessions: reado
     database,
     user,
     clientsActive: mine.filter((session) => session.state === 'active' || session.state === 'leaving').length,
-    clientsWaiting: mine.filter((session) => session.state === 'waiting').length,
+    // Who is logging in, and waits for what a server says to that, has no session yet.
+    clientsWaiting: Math.max(pool.waitingCount, mine.filter((session) => session.state === 'waiting').length),
     clientsIdle: mine.filter((session) => session.state === 'idle').length,
     serversActive: servers.length - pool.idleCount,
     serversIdle: pool.idleCount,

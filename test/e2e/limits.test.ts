@@ -258,8 +258,8 @@ describe('A limit', () => {
       assert.equal(await paused(), true);
       const early = login(t, pgmirror);
       await eventually(async () => {
-        const pools = await pgmirror.admin<{ user: string; maxwait_us: number }>('SHOW POOLS');
-        return pools.some(({ user, maxwait_us: waits }) => user === 'alice' && waits > 0);
+        const pools = await pgmirror.admin<{ user: string; cl_waiting: number }>('SHOW POOLS');
+        return pools.find(({ user }) => user === 'alice')?.cl_waiting === 1;
       });
       assert.deepEqual(await connections(), []);
       await pgmirror.admin('RESUME app');

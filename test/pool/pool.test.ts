@@ -345,6 +345,23 @@ describe('changed options', () => {
     assert.deepEqual([first!.closed, second!.closed, third!.closed], [true, true, false]);
   });
 
+  it('with a smaller size close idle connections of all threads, and none for those that clients keep', async (t) => {
+    const server = await serverFor(t);
+    const cells = new Int32Array(PoolBudget.rowLength(2));
+    const of = (thread: number): PoolBench => {
+      const pool = new PoolBudget({ cells, row: 0, thread, threads: 2, announce: () => undefined });
+      return new PoolBench(t, server.port, { size: 4, budgets: { pool } });
+    };
+    const [one, two] = [of(0), of(1)];
+    await one.warm(2);
+    await two.warm(2);
+    const kept = await two.get();
+    two.pool.pin(kept);
+    one.pool.reconfigure({ ...one.options, size: 2 });
+    two.pool.reconfigure({ ...two.options, size: 2 });
+    assert.deepEqual([one.pool.idleCount, two.pool.idleCount, kept.closed], [1, 1, false]);
+  });
+
   it('with a smaller size close those in use when they are handed back, whoever waits', async (t) => {
     const server = await serverFor(t);
     const bench = new PoolBench(t, server.port, { size: 2 });
