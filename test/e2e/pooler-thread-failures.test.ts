@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import type { TomlTable } from 'smol-toml';
@@ -10,6 +12,7 @@ import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
 import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { TemporaryFiles } from '../support/temporary-files.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const login = { user: 'alice', database: 'app', password: 'alice-password' };
@@ -105,6 +108,24 @@ describe('A pooler thread that fails', () => {
 
     assert.ok(answer !== undefined);
     assert.equal((await within(answer, 10_000, 'the answer')).at(-1)?.body.toString(), 'I');
+  });
+
+  it('is started again as often as it fails, and lets clients in where it still can', async (t) => {
+    const test = inReverse(t);
+    const { folder } = await TemporaryFiles.start(test);
+    const directory = join(folder, 'sockets');
+    await mkdir(directory);
+    const pgmirror = await start(test, { unix_socket_dir: directory });
+    await rm(directory, { recursive: true });
+    for (let failure = 0; failure < 2; failure++) {
+      const from = pgmirror.log.lines.length;
+      const inspector = await Inspector.open(test, pgmirror, pgmirror.processId);
+      await inspector.runInThread('pooler 0', `throw new Error('provoked')`);
+      await pgmirror.waitForLog((line) => line.msg === 'cannot listen there any more', { from });
+      const client = await eventually(async () => WireClient.login(pgmirror, login));
+      test.after(async () => client.destroy());
+      assert.equal((await client.query('SELECT 1')).at(-1)?.body.toString(), 'I');
+    }
   });
 
   it('is paused when it is started again, where it was', async (t) => {

@@ -26,9 +26,10 @@ export class Inspector {
   static async open(cleanup: Cleanup, pgmirror: Pgmirror, processId: number): Promise<Inspector> {
     const from = pgmirror.stderr.length;
     process.kill(processId, 'SIGUSR1');
-    const url = await eventually(() => /listening on (ws:\S+)/.exec(pgmirror.stderr.slice(from))?.[1], {
-      what: 'the inspector to listen',
-    });
+    // A process says so once, however often it is asked.
+    const listens = (): string | undefined => /listening on (ws:\S+)/.exec(pgmirror.stderr.slice(from))?.[1];
+    const url = listening.get(processId) ?? (await eventually(listens, { what: 'the inspector to listen' }));
+    listening.set(processId, url);
     const socket = new WebSocket(url);
     cleanup.after(() => socket.close());
     await within(once(socket, 'open'), 10_000, 'the inspector to answer');
@@ -74,6 +75,9 @@ export class Inspector {
     this.#threads.set(sessionId, `${workerInfo.title} ${workerInfo.url}`);
   }
 }
+
+/** Where the inspectors of processes listen. */
+const listening = new Map<number, string>();
 
 function soon(expression: string): string {
   return `setTimeout(() => { ${expression} }, 50); undefined`;
