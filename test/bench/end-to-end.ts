@@ -54,10 +54,14 @@ async function startContenders(cleanup: Cleanup, servers: Servers): Promise<Cont
   return contenders;
 }
 
-/** What is compiled while it runs is slow at first, and the more of it there is, the longer. */
+/**
+ * What is compiled while it runs is slow at first, and the more of it there is, the longer: above all where threads share
+ * the work, and each compiles all of it.
+ */
 async function warmUp(contenders: readonly Contender[], chosen: readonly Load[]): Promise<void> {
   for (const load of chosen.filter(({ name }) => WARMING.includes(name)))
-    for (const contender of contenders) await measure(contender, load, WARMING_SECONDS).catch(failed);
+    for (const contender of contenders)
+      await measure(contender, load, WARMING_SECONDS * (contender.threads ?? 1)).catch(failed);
 }
 
 /** Each round begins with another contender, so that nobody always comes behind the same one. */

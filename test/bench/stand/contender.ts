@@ -16,6 +16,8 @@ export interface LoadNeeds {
 /** One way from a client to the source. */
 export interface Contender {
   readonly name: string;
+  /** Threads that share its work, if several: each compiles its code for itself, and sees a part of what it is compiled for. */
+  readonly threads?: number;
   /** Where the load goes; `undefined`: it cannot carry it. */
   address(needs: LoadNeeds): Address | undefined;
   /** Its own processes; none where there is nothing between. */

@@ -37,6 +37,13 @@ export function entrants(servers: Servers): Entrant[] {
   const pgmirror = (name: string, what: string, options: PgmirrorSetup): Entrant => {
     return { name, what, start: async (cleanup) => startPgmirror(cleanup, name, servers, options) };
   };
+  const bareRelay = (name: string, what: string, threads: number): Entrant => {
+    const parameters = [source.host, String(source.port), String(threads)];
+    const start = async (cleanup: Cleanup): Promise<Contender> => {
+      return { ...passing(name, await startScript(cleanup, './bare-relay.ts', parameters), source), threads };
+    };
+    return { name, what, start };
+  };
   const sink = { mirror: 'sink' } as const;
   const server = { mirror: 'server' } as const;
   return [
@@ -58,14 +65,8 @@ export function entrants(servers: Servers): Entrant[] {
         return passing('haproxy', await startHaproxy(cleanup, haproxy, source), source);
       },
     },
-    {
-      name: 'bare',
-      what: 'a bare relay in Node: what the runtime costs',
-      start: async (cleanup) => {
-        const relay = await startScript(cleanup, './bare-relay.ts', [source.host, String(source.port)]);
-        return passing('bare', relay, source);
-      },
-    },
+    bareRelay('bare', 'a bare relay in Node: what the runtime costs', 1),
+    bareRelay('bare-2', 'the same in two threads', 2),
     pgmirror('off', 'pgmirror without a mirror', {}),
     pgmirror('exposure-0', 'a mirror at exposure 0', { ...sink, mirroring: { exposure: 0 } }),
     pgmirror('exposure-0.1', 'exposure 0.1, a mirror that answers at once', { ...sink, mirroring: { exposure: 0.1 } }),
@@ -132,6 +133,7 @@ async function startPgmirror(
   if (idle !== undefined) return `this pgmirror does not compare answers: ${idle.msg}`;
   return {
     name,
+    threads: Number(options.general?.workers ?? 1),
     address: () => address,
     processes: () => [pgmirror.processId],
     mirrorProcesses: () => childrenOf(pgmirror.processId),
