@@ -330,7 +330,7 @@ export class Pooler {
     });
     this.#clients.add(session);
     if (server !== undefined) session.keep(server);
-    greet(client, told, welcome.reported.entries);
+    greet(client, told, welcome.reported.entries, welcome.notices);
     this.#logConnected(client, request, told);
     return session;
   }

@@ -3,13 +3,14 @@ import type { Pool } from '../pool/pool.ts';
 import type { CheckoutError } from '../pool/waiting-line.ts';
 import { backendKeyData, parameterStatus, readyForQuery } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
-import { TransactionStatus } from '../protocol/message-types.ts';
+import { Backend, TransactionStatus } from '../protocol/message-types.ts';
 import { ParameterSet } from '../session/parameter-set.ts';
 import type { ServerSession } from '../session/server-session.ts';
 import { settingsStatement } from '../session/settings.ts';
 import { monotonicNow } from '../util/clock.ts';
 import type { ClientKey } from './clients.ts';
 import { runTask } from './server-task.ts';
+import type { TaskResult } from './server-task.ts';
 import type { Server } from './session-link.ts';
 
 /** What a client is told when it has logged in, and what its session then has for settings. */
@@ -18,6 +19,8 @@ export interface Welcome {
   /** What else it asked for: settings that a fresh login has anyway. */
   readonly restated: ParameterSet;
   readonly reported: ParameterSet;
+  /** The NoticeResponses that it causes: a name is too long and will be truncated. */
+  readonly notices: Buffer;
 }
 
 const APPLICATION_NAME = 'application_name';
@@ -27,6 +30,7 @@ const REMEMBERED = 1000;
 const LOST = '08006';
 /** So long it is not asked again whether the configuration of the server has changed. */
 const FRESH_MS = 1_000;
+const NONE = Buffer.alloc(0);
 
 /**
  * What the servers of a pool say to a client that logs in with certain settings. The first client with a set of settings
@@ -97,8 +101,13 @@ export class WelcomeDesk {
     // From a clean slate: part of a value that is not named (the half of DateStyle) must not be the last client's.
     const clean = settingsStatement(server.state.applied, ParameterSet.empty);
     const sql = [clean, settingsStatement(ParameterSet.empty, wanted)].filter((part) => part !== '').join('; ');
+    const notices: Buffer[] = [];
+    const note = (type: number, message: Buffer): boolean => {
+      if (type === Backend.NoticeResponse) notices.push(message);
+      return false;
+    };
     // Even an empty query makes a server report what its configuration has become.
-    runTask(server, sql, this.#timeoutMs, (result) => {
+    const done = (result: TaskResult): void => {
       if (result.outcome === 'lost') {
         reject(fatal({ code: LOST, message: result.reason }));
         return;
@@ -113,8 +122,9 @@ export class WelcomeDesk {
       server.state.given(settings);
       server.state.restated = restated.orElse(server.state.restated);
       this.#pool.release(server);
-      resolve({ settings, restated, reported: server.state.reported });
-    });
+      resolve({ settings, restated, reported: server.state.reported, notices: Buffer.concat(notices) });
+    };
+    runTask(server, sql, this.#timeoutMs, done, { before: note });
   }
 
   /** Settings as the server reports them, and apart from them those that a fresh login has anyway. */
@@ -147,9 +157,14 @@ export class LoginRefused extends Error {
   }
 }
 
-/** Ends a login: the parameters that the server reports, what to cancel with, and that the client may begin. */
-export function greet(client: ClientSocket, key: ClientKey, parameters: ReadonlyMap<string, string>): void {
-  const messages = [...parameters].map(([name, value]) => parameterStatus(name, value));
+/** Ends a login: notices, the parameters that the server reports, what to cancel with, and that the client may begin. */
+export function greet(
+  client: ClientSocket,
+  key: ClientKey,
+  parameters: ReadonlyMap<string, string>,
+  notices: Buffer = NONE,
+): void {
+  const messages = [notices, ...[...parameters].map(([name, value]) => parameterStatus(name, value))];
   messages.push(backendKeyData(key.processId, key.secretKey), readyForQuery(TransactionStatus.Idle));
   client.write(Buffer.concat(messages));
 }

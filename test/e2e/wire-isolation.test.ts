@@ -21,7 +21,7 @@ import {
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import type { RunningPostgres } from '../support/postgres.ts';
-import type { WireClient } from '../support/wire-client.ts';
+import { WireClient, type WireAddress, type WireLogin } from '../support/wire-client.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { restore } from './wire/schema.ts';
@@ -180,6 +180,22 @@ suite('What one client does to its session', () => {
     assert.deepEqual(await look(client, 'SHOW DateStyle'), [['SQL, DMY']]);
     assert.deepEqual(await look(other, 'SHOW DateStyle'), [['ISO, MDY']]);
     await Promise.all([client.end(), other.end()]);
+  });
+
+  it('is told at its login that its application_name is too long, as PostgreSQL tells it, each time', async () => {
+    const told = async (address: WireAddress, login: WireLogin): Promise<Record<string, string>[]> => {
+      const client = await WireClient.connect(address);
+      const messages = await client.logIn({ ...login, parameters: { application_name: 'n'.repeat(65) } });
+      await client.end();
+      assert.equal(client.parameters.get('application_name'), 'n'.repeat(63));
+      return messages.filter(({ type }) => type === 'N').map(errorFields);
+    };
+    const { user, password } = comparison.server;
+    const expected = await told(comparison.server, { user, password, database: 'postgres' });
+    assert.equal(expected.length, 1);
+    for (let round = 0; round < 2; round++) {
+      assert.deepEqual(await told(comparison.pgmirror, { user: 'alice', database: 'app' }), expected);
+    }
   });
 
   it('has constants in statements read by its own settings, though others prepare the same text', async () => {
