@@ -204,7 +204,10 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     this.#timeouts.activity();
     this.#hasAsked = true;
     this.link.statistics.received += chunk.length;
+    const { streaming } = this.#input;
     this.#input.take(chunk);
+    // All that was asked may have been answered before a long message was there whole.
+    if (streaming && !this.#input.streaming) this.#progress();
   }
 
   // The server connection
@@ -272,7 +275,8 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
       this.abort(NO_BLOCKS);
       return;
     }
-    if (server.state.answers.doubt !== undefined) {
+    // Amid a message nothing else can be said.
+    if (server.state.answers.doubt !== undefined && !this.#input.streaming) {
       this.#requests.askDoubt(server);
       this.#input.flush();
     }

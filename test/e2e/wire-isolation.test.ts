@@ -24,6 +24,7 @@ import type { RunningPostgres } from '../support/postgres.ts';
 import { WireClient, type WireAddress, type WireLogin } from '../support/wire-client.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
+import { copyData } from './wire/copy-messages.ts';
 import { restore } from './wire/schema.ts';
 
 /** What a client does to its session, and how it sees (and nobody else) that it did. */
@@ -404,6 +405,18 @@ suite('What one client does to its session', () => {
     assert.equal(error && errorFields(error).C, '55000');
     await b.query('DROP SEQUENCE counted');
     await b.end();
+  });
+
+  it('leaves its server connection to others where the rest of its data comes behind the error of a COPY', async () => {
+    const [client, other] = [await comparison.pooled(), await comparison.pooled()];
+    client.send(query('COPY c FROM STDIN'));
+    await client.expect('G');
+    const data = copyData('1\n');
+    client.send(copyData('x\n'), data.subarray(0, 6));
+    await client.expect('E', 'Z');
+    client.send(data.subarray(6));
+    assert.deepEqual(await look(other, 'SELECT 1'), [['1']]);
+    await Promise.all([client.end(), other.end()]);
   });
 
   for (const { name, last } of [

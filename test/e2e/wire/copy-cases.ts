@@ -55,6 +55,19 @@ export const copyCases: readonly Dialogue[] = [
     ],
   },
   {
+    name: '20: a COPY by the extended protocol that fails while a message of its data is half here',
+    steps: [
+      says('12G', parse('', 'COPY c FROM STDIN'), run(''), sync),
+      {
+        send: [Buffer.concat([copyData('x\n'), copyData('1\n').subarray(0, 6)]), copyData('1\n').subarray(6)],
+        answer: 'E',
+      },
+      says('', copyDone),
+      says('Z', sync),
+      says('TDCZ', query('SELECT 1')),
+    ],
+  },
+  {
     name: '20: COPY by the extended protocol, its Sync before the data',
     steps: [
       says('12G', once(copy), sync),
