@@ -14,16 +14,18 @@ import type {
 import type { QueryReport } from '../mirror/report/query-report.ts';
 import type { ReportOptions } from '../mirror/report/report-options.ts';
 import type { PreparedLedger } from './prepared-ledger.ts';
+import { processorWait } from './processor-wait.ts';
 import { Backoff } from '../util/backoff.ts';
 import { entryFile } from '../util/entry-file.ts';
 
 /**
  * A mirror process that does not answer a ping for so long is hung, and killed: what it had to replay is lost then. It gives
- * way to others, and on a machine with far too much to do it takes seconds until it is its turn.
+ * way to others: the time for which it was not its turn, on a machine with too much to do, is not counted, up to a minute.
  */
 const HUNG_MS = 10_000;
 /** One that has not said yet that it is ready may be so long about it: on a busy machine that takes its time. */
 const STARTING_MS = 60_000;
+const LONGEST_WAIT_MS = 60_000;
 const PING_MS = 1_000;
 /** How long an answer of a living process is waited for. */
 const ANSWER_MS = 1_000;
@@ -56,6 +58,8 @@ export class MirrorChild {
   #restartTimer: NodeJS.Timeout | undefined;
   #pinger: NodeJS.Timeout | undefined;
   #lastPong = 0;
+  /** How long it had waited for a processor by then. */
+  #waitedAtPong = 0;
   /** It has said nothing yet. */
   #isStarting = false;
   #epoch = 0;
@@ -152,6 +156,7 @@ export class MirrorChild {
     );
     this.#child = child;
     this.#lastPong = performance.now();
+    this.#waitedAtPong = 0;
     this.#isStarting = true;
     this.#logger.info({ processId: child.pid }, 'mirror process started');
     child.on('message', (message) => this.#received(message as FromMirrorProcess));
@@ -162,12 +167,17 @@ export class MirrorChild {
 
   #ping(child: ChildProcess): void {
     const patience = this.#isStarting ? STARTING_MS : HUNG_MS;
-    if (performance.now() - this.#lastPong > patience) {
+    const silent = performance.now() - this.#lastPong;
+    if (silent > patience && silent > patience + this.#waitedSincePong(child)) {
       this.#logger.error({ processId: child.pid }, 'mirror process does not answer: killing it');
       child.kill('SIGKILL');
       return;
     }
     this.#send({ type: 'ping', n: 0 });
+  }
+
+  #waitedSincePong({ pid = 0 }: ChildProcess): number {
+    return Math.min(processorWait(pid) - this.#waitedAtPong, LONGEST_WAIT_MS);
   }
 
   #closed(child: ChildProcess, how: string): void {
@@ -212,6 +222,8 @@ export class MirrorChild {
         this.#prepared.settled(message.target, message.gid);
         return;
       case 'pong':
+        this.#waitedAtPong = processorWait(this.processId ?? 0);
+        return;
       case 'targetState':
       case 'drained':
         return;
