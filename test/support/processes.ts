@@ -20,15 +20,20 @@ export function isAlive(processId: number): boolean {
 
 /** Processes whose parent this is. */
 export function childrenOf(processId: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => parent(name) === processId)
-    .map(Number);
+  return childrenByParent().get(processId) ?? [];
 }
 
 /** A process, its children, and theirs. */
 export function familyOf(processId: number): number[] {
-  return [processId, ...childrenOf(processId).flatMap((child) => familyOf(child))];
+  const children = childrenByParent();
+  const family = (one: number): number[] => [one, ...(children.get(one) ?? []).flatMap((child) => family(child))];
+  return family(processId);
+}
+
+/** In one walk over /proc: a benchmark asks again and again, and a walk for each of a server's processes would be a load. */
+function childrenByParent(): Map<number, number[]> {
+  const names = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return Map.groupBy(names.map(Number), (processId) => parent(String(processId)));
 }
 
 /** The nice values of a process's threads. */
