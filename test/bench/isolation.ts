@@ -21,7 +21,7 @@ import { sharesBySessions, Yielding, yieldingTold } from './stand/yielding.ts';
 
 /**
  * What clients of the source notice of a mirror in each kind of trouble: throughput at saturation, and latency at half
- * of what the source carries without a mirror. Not a test: it decides nothing. How to run it is in docs/performance.md.
+ * (`--rate`, percent) of what the source carries without a mirror. Not a test: it decides nothing. How to run it is in docs/performance.md.
  */
 const given = benchArguments({ seconds: 6, rounds: 3 });
 const CLIENTS = 16;
@@ -93,7 +93,7 @@ await benchRun(async (cleanup) => {
   }
   console.log(report(chosen, rounds));
   console.log(
-    `\nAt half of the capacity, percent of a core (context switches a second):\n\n${sharesReport(chosen, rounds)}`,
+    `\nAt ${given.rate} % of the capacity, percent of a core (context switches a second):\n\n${sharesReport(chosen, rounds)}`,
   );
 });
 
@@ -140,7 +140,7 @@ async function measureCondition(
   const parameters = ['-S', '-c', String(CLIENTS)];
   const full = await runPgbench(address, { seconds, sampling: 0.1, parameters, mark: () => undefined });
   const perSecond = full.units / full.seconds;
-  const rate = Math.round((capacity ?? perSecond) / 2);
+  const rate = Math.round(((capacity ?? perSecond) * given.rate) / 100);
   const meter = new CoreMeter({
     source: () => processes.source.flatMap(familyOf),
     pgbench: () => childrenOf(process.pid).filter((child) => commandOf(child) === 'pgbench'),
@@ -216,7 +216,7 @@ async function mirrorRow(pgmirror: Pgmirror): Promise<MirrorRow> {
 
 function report(chosen: readonly Condition[], rounds: readonly (readonly Noticed[])[]): string {
   const head = ['mirror', 'tx/s', '÷ off', 'p50 ms', '÷ off', 'p99 ms', '÷ off', 'errors'];
-  head.push('peak MiB', 'mirror process MiB', 'replayed', 'at half', 'state');
+  head.push('peak MiB', 'mirror process MiB', 'replayed', `at ${given.rate} %`, 'state');
   const rows = chosen.map(({ name, what }) => {
     const pairs = rounds.flatMap((round) => {
       const found = round.find(({ condition }) => condition === name);

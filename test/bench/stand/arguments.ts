@@ -7,6 +7,8 @@ export interface BenchArguments {
   readonly rounds: number;
   /** After so many nothing more is begun. */
   readonly minutes: number;
+  /** At how much of what there is room for latency is measured, percent; for the benchmarks that do. */
+  readonly rate: number;
   readonly smoke: boolean;
   readonly json: string | undefined;
   readonly urls: readonly string[];
@@ -23,6 +25,7 @@ export function benchArguments(defaults: { readonly seconds: number; readonly ro
         seconds: { type: 'string' },
         rounds: { type: 'string' },
         minutes: { type: 'string' },
+        rate: { type: 'string' },
         smoke: { type: 'boolean', default: false },
         json: { type: 'string' },
         list: { type: 'boolean', default: false },
@@ -34,6 +37,7 @@ export function benchArguments(defaults: { readonly seconds: number; readonly ro
       seconds: atLeastOne('seconds', values.seconds, smoke ? 1 : defaults.seconds),
       rounds: atLeastOne('rounds', values.rounds, smoke ? 1 : defaults.rounds),
       minutes: atLeastOne('minutes', values.minutes, 24 * 60),
+      rate: atLeastOne('rate', values.rate, 50),
       ...{ smoke, list, json },
       urls: twoOrNone(positionals),
     };
