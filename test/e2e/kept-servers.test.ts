@@ -14,7 +14,7 @@ function value(messages: Awaited<ReturnType<WireClient['query']>>): string | und
   return row?.toString('utf8', 6, 6 + row.readInt32BE(2));
 }
 
-describe('A database', () => {
+describe('A server connection', () => {
   const cleanup = inReverse({ after });
   let server: RunningPostgres;
 
@@ -24,7 +24,7 @@ describe('A database', () => {
     server = await startTestPostgres(cleanup);
   });
 
-  it('can be copied, renamed and dropped although idle connections lead to it', async (t) => {
+  it('that is idle does not keep its database from being copied, renamed and dropped', async (t) => {
     const names = ['postgres', 'one', 'two', 'three'];
     const pgmirror = await Pgmirror.start(inReverse(t), {
       general: { auth_type: 'trust', workers: 2 },
@@ -49,17 +49,6 @@ describe('A database', () => {
     await runs('one', 'SELECT 1');
     await runs('postgres', 'DROP DATABASE one');
   });
-});
-
-describe('A client that keeps its server connection', () => {
-  const cleanup = inReverse({ after });
-  let server: RunningPostgres;
-
-  before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
-  });
 
   async function start(t: TestContext, general: object): Promise<Pgmirror> {
     return Pgmirror.start(inReverse(t), {
@@ -75,7 +64,7 @@ describe('A client that keeps its server connection', () => {
     return client;
   }
 
-  it('from its login on is told that connection’s process id, and cancels with it', async (t) => {
+  it('had from the login on: the client is told its process id, and cancels with it', async (t) => {
     const pgmirror = await start(t, { pooler_mode: 'session', default_pool_size: 3, workers: 2 });
     const clients = [
       await login(t, pgmirror),
@@ -101,7 +90,7 @@ describe('A client that keeps its server connection', () => {
     ['a collation', 'CREATE COLLATION pg_temp.mine FROM "C"'],
     ['a function', 'CREATE FUNCTION pg_temp.mine() RETURNS integer RETURN 1'],
   ] as const) {
-    it(`because of ${what} in pg_temp is the only one that sees it`, async (t) => {
+    it(`is kept because of ${what} in pg_temp, which nobody else sees`, async (t) => {
       const pgmirror = await start(t, { default_pool_size: 1 });
       const [one, other] = [await login(t, pgmirror), await login(t, pgmirror)];
       const mine = `SELECT count(*) FROM pg_depend
@@ -112,7 +101,7 @@ describe('A client that keeps its server connection', () => {
     });
   }
 
-  it('because of dblink’s connections leaves none of them to others', async (t) => {
+  it('is kept because of dblink’s connections, and leaves none of them to others', async (t) => {
     const pgmirror = await start(t, { default_pool_size: 1 });
     await query(server.url('postgres'), 'CREATE EXTENSION dblink');
     const [one, other] = [await login(t, pgmirror), await login(t, pgmirror)];

@@ -38,3 +38,21 @@ export interface BufferShelf {
   takeBuffer(): RecordingBuffer;
   giveBuffer(buffer: RecordingBuffer): void;
 }
+
+const KEPT = 64;
+const BUFFER_BYTES = 4_096;
+const LONGEST_KEPT_BYTES = 65_536;
+
+/** Keeps some buffers for the next recordings. The memory of long ones, which few recordings need, is given back at once. */
+export class KeptBuffers implements BufferShelf {
+  readonly #buffers: RecordingBuffer[] = [];
+
+  takeBuffer(): RecordingBuffer {
+    return this.#buffers.pop() ?? RecordingBuffer.ofLength(BUFFER_BYTES);
+  }
+
+  giveBuffer(buffer: RecordingBuffer): void {
+    if (buffer.length > LONGEST_KEPT_BYTES) buffer.free();
+    else if (this.#buffers.length < KEPT) this.#buffers.push(buffer);
+  }
+}

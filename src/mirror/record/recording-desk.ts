@@ -11,8 +11,8 @@ import { MirrorLink } from './mirror-link.ts';
 import { PreparedBook } from './prepared-book.ts';
 import type { PreparedNews } from './prepared-book.ts';
 import { DropReason, Outcome, TargetState } from './record-stream.ts';
-import { RecordingBuffer } from './recording-buffer.ts';
-import type { BufferShelf, Stretch } from './recording-buffer.ts';
+import type { Stretch } from './recording-buffer.ts';
+import { KeptBuffers } from './recording-buffer.ts';
 import { TransactionRecorder } from './transaction-recorder.ts';
 
 /** A mirror as a pooler thread sees it; sizes in bytes. */
@@ -54,9 +54,6 @@ interface Unfinished {
 
 const MIRROR = -1;
 const NO_ROUTES: readonly MirrorRoute[] = [];
-const KEPT_BUFFERS = 64;
-const BUFFER_BYTES = 4_096;
-const KEPT_BUFFER_BYTES = 65_536;
 /** A batch is full when one client has this part of its queue in it: the queue is not to fill up with what only waits. */
 const QUEUE_PARTS = 4;
 const SETTINGS_REMEMBERED = 1_000;
@@ -69,7 +66,8 @@ const OTHER_SQLSTATES = 'other';
  * bounds, counts, and writes the record stream. `offer` is synchronous and never waits: a transaction that does not fit
  * is counted as dropped, under the reason that comes first.
  */
-export class RecordingDesk implements BufferShelf {
+export class RecordingDesk {
+  readonly shelf = new KeptBuffers();
   readonly registry: StatementRegistry;
   readonly bytes: ByteBudget;
   readonly prepared: PreparedBook;
@@ -88,7 +86,6 @@ export class RecordingDesk implements BufferShelf {
   readonly #errors: Map<string, number>[] = [];
   readonly #unfinished: (Unfinished | undefined)[] = [];
   readonly #freeSlots: number[] = [];
-  readonly #buffers: RecordingBuffer[] = [];
   readonly #settingsIds = new Map<string, { readonly id: number; incarnation: number }>();
   #nextSettingsId = 1;
   #nextClient = 1;
@@ -273,15 +270,6 @@ export class RecordingDesk implements BufferShelf {
     if (recorder.announced !== this.#link.incarnation || !this.#link.connected) return;
     this.#link.writer.clientGone(recorder.id);
     this.#link.flushSoon();
-  }
-
-  takeBuffer(): RecordingBuffer {
-    return this.#buffers.pop() ?? RecordingBuffer.ofLength(BUFFER_BYTES);
-  }
-
-  giveBuffer(buffer: RecordingBuffer): void {
-    if (buffer.length > KEPT_BUFFER_BYTES) buffer.free();
-    else if (this.#buffers.length < KEPT_BUFFERS) this.#buffers.push(buffer);
   }
 
   /** Requests that erred on a mirror and not on the source, by counter row and SQLSTATE. */

@@ -89,7 +89,7 @@ export class TransactionRecorder {
     this.traits = new ClientTraits(options.user, desk.roll());
     this.bytes = new ClientBytes(desk.bytes);
     this.#decisions = new RouteDecisions(desk, this);
-    this.#answered = new AnsweredRequests(desk, desk.registry);
+    this.#answered = new AnsweredRequests(desk.shelf, desk.registry);
     this.settings = options.settings;
     this.start = new TransactionStart(options.settings);
   }
@@ -101,7 +101,7 @@ export class TransactionRecorder {
     if (!this.#inTransaction) this.#begin(now, this.#desk.routes(this.database));
     // Sent ahead of an answer it may belong to a transaction that has not been decided on.
     const useful = ahead ? this.#desk.anyRoute(this.database) : this.#decisions.isWanted && this.#givenUp === undefined;
-    const request = new RequestRecording(this.#desk, {
+    const request = new RequestRecording(this.#desk.shelf, {
       recorded: useful && this.#take(REQUEST_HEADER_LENGTH),
       digested: useful && this.#desk.compared.digests(this.database),
       startOffset: this.offset,
