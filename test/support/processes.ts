@@ -23,11 +23,11 @@ export function childrenOf(processId: number): number[] {
   return childrenByParent().get(processId) ?? [];
 }
 
-/** A process, its children, and theirs. */
-export function familyOf(processId: number): number[] {
+/** Processes, their children, and theirs. */
+export function familyOf(...processIds: readonly number[]): number[] {
   const children = childrenByParent();
   const family = (one: number): number[] => [one, ...(children.get(one) ?? []).flatMap((child) => family(child))];
-  return family(processId);
+  return processIds.flatMap((processId) => family(processId));
 }
 
 /** In one walk over /proc: a benchmark asks again and again, and a walk for each of a server's processes would be a load. */

@@ -9,7 +9,7 @@ import { familyOf } from '../../support/processes.ts';
 const execute = promisify(execFile);
 const LOWEST_PRIORITY = 19;
 /** How often processes that were started meanwhile are looked for. */
-const LOOK_MS = 250;
+const LOOK_MS = 1_000;
 
 /**
  * Has processes that stand for other machines, and what they start, take only the processor time that nobody else wants,
@@ -39,7 +39,7 @@ export class Yielding {
   }
 
   async #look(): Promise<void> {
-    const met = this.#roots.flatMap((root) => familyOf(root)).filter((processId) => !this.#known.has(processId));
+    const met = familyOf(...this.#roots).filter((processId) => !this.#known.has(processId));
     for (const processId of met) {
       this.#known.add(processId);
       await lower(processId);
