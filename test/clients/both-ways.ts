@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 
 import type { Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { query, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import type { PostgresOptions } from '../../src/cli/embedded-postgres.ts';
 
 /** Sessions of one client library at once, over so many server connections. */
@@ -28,9 +28,7 @@ export class BothWays {
   }
 
   static async start(cleanup: Cleanup, options: PostgresOptions = {}): Promise<BothWays> {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const postgres = await startTestPostgres(cleanup, options);
+    const postgres = await startWatchedPostgres(cleanup, options);
     const direct = postgres.url('postgres');
     await query(direct, 'CREATE DATABASE direct');
     await query(direct, 'CREATE DATABASE pooled');

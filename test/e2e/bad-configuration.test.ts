@@ -16,10 +16,7 @@ const good: PgmirrorFiles = {
 const mirror = { source_db: 'app', destination_db: 'shadow' };
 
 describe('A configuration is refused with status 2 and one line for each problem:', () => {
-  before(() => {
-    const leaks = new LeakWatch();
-    after(async () => leaks.assertNone());
-  });
+  before(() => LeakWatch.during({ after }));
 
   const cases: readonly (readonly [what: string, files: PgmirrorFiles, ...lines: RegExp[]])[] = [
     [

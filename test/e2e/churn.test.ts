@@ -5,9 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Random } from '../../src/cli/demo/random.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { ChurnClient, type ChurnCounts } from './churn/churn-client.ts';
 
 /** `CHURN_SECONDS` and `CHURN_CLIENTS` make it longer and wider; `CHURN_SEED` repeats a run, as far as time allows. */
@@ -25,9 +25,7 @@ describe(`${clients} clients that come and go, cancel and vanish, while servers 
   let pgmirror: Pgmirror;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup, { settings: { max_connections: '200' } });
+    server = await startWatchedPostgres(cleanup, { settings: { max_connections: '200' } });
     await query(server.url('postgres'), 'CREATE TABLE churn (client int, row int, PRIMARY KEY (client, row))');
     pgmirror = await Pgmirror.start(cleanup, {
       general: {

@@ -5,11 +5,11 @@ import { after, before, describe, it } from 'node:test';
 import { msg, query } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { MeddlingProxy } from '../support/meddling-proxy.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import { residentBytes, skipWithoutProc } from '../support/processes.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const mebibyte = 1_048_576;
@@ -29,9 +29,7 @@ describe('A COPY of more than memory is meant for', { skip: skipWithoutProc }, (
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
     proxy = await MeddlingProxy.start(cleanup, source);
     mirrored = await Mirrored.start(
       cleanup,

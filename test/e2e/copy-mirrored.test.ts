@@ -4,9 +4,8 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { bind, cstr, execute, msg, parse, query, sync } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const copy = 'COPY item FROM STDIN';
@@ -18,10 +17,8 @@ describe('COPY … FROM STDIN', () => {
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
     const schema = 'CREATE TABLE item (id integer PRIMARY KEY, note text)';
-    mirrored = await Mirrored.start(cleanup, { source: await startTestPostgres(cleanup) }, { schema });
+    mirrored = await Mirrored.start(cleanup, { source: await startWatchedPostgres(cleanup) }, { schema });
   });
 
   beforeEach(async () => {

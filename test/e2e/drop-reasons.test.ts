@@ -5,9 +5,9 @@ import type { TomlTable } from 'smol-toml';
 
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const schema = 'CREATE TABLE item (id integer PRIMARY KEY, note text)';
 
@@ -16,9 +16,7 @@ describe('A transaction is dropped whole, and counted', () => {
   let source: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
   });
 
   describe('within bounds that are small:', () => {

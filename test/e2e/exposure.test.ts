@@ -3,9 +3,8 @@ import { after, before, describe, it } from 'node:test';
 
 import { ClientLoad } from '../support/client-load.ts';
 import { inReverse } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const transactions = 10_000;
 
@@ -14,11 +13,9 @@ describe('Exposure', () => {
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
     mirrored = await Mirrored.start(
       cleanup,
-      { source: await startTestPostgres(cleanup) },
+      { source: await startWatchedPostgres(cleanup) },
       {
         schema: 'CREATE TABLE load (id integer PRIMARY KEY)',
         general: { mirror_exposure: 0.5, mirror_queue: transactions },

@@ -5,11 +5,11 @@ import { Client } from 'pg';
 
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { MeddlingProxy } from '../support/meddling-proxy.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { query, type RunningPostgres } from '../support/postgres.ts';
 import { replicationHba, startStandby } from '../support/standby.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 /** Where a statement ran. */
 interface Place {
@@ -25,9 +25,7 @@ describe('A failover', () => {
   let standby: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    primary = await startTestPostgres(cleanup, { hba: [replicationHba] });
+    primary = await startWatchedPostgres(cleanup, { hba: [replicationHba] });
     await query(primary.url('postgres'), 'CREATE TABLE noted (id int)');
     standby = await startStandby(cleanup, primary);
     await eventually(async () => query(standby.url('postgres'), 'SELECT FROM noted'));

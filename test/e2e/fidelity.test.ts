@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { eventually } from '../support/eventually.ts';
 import { Mirrored, type MirroredOptions } from '../support/mirrored.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPair } from '../support/watched-postgres.ts';
 import { RandomClient, type Tally } from './fidelity/random-client.ts';
 import { doSomething, schemaFor } from './fidelity/transactions.ts';
 
@@ -19,13 +19,8 @@ describe('A random workload of every kind of transaction', () => {
   let mirror: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
     const settings = { max_prepared_transactions: '20', log_line_prefix: '%d %p %e ', max_connections: '200' };
-    [source, mirror] = await Promise.all([
-      startTestPostgres(cleanup, { settings }),
-      startTestPostgres(cleanup, { settings }),
-    ]);
+    [source, mirror] = await startWatchedPair(cleanup, { settings });
   });
 
   async function start(test: Cleanup, options: MirroredOptions): Promise<Mirrored> {

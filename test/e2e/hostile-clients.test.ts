@@ -5,9 +5,9 @@ import { bind, cstr, errorFields, int32, msg, query, splitMessages, startup, syn
 import { ClientLoad } from '../support/client-load.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { createDatabase, query as run, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { createDatabase, query as run, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient, type WireAddress } from '../support/wire-client.ts';
 
 describe('A client that does not keep to the protocol', () => {
@@ -18,9 +18,7 @@ describe('A client that does not keep to the protocol', () => {
   let others: ClientLoad;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
     database = await createDatabase(source);
     pgmirror = await Pgmirror.start(cleanup, {
       general: {

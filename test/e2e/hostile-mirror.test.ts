@@ -18,11 +18,11 @@ import {
 } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { MessageSocket } from '../support/message-socket.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { withClient, type RunningPostgres } from '../support/postgres.ts';
 import { expectStartup } from '../support/scripted-postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 /** What a mirror says to a login, or to a request. `end`: it closes after that. */
 interface Manner {
@@ -95,9 +95,7 @@ describe('A mirror that', () => {
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
     mirrored = await Mirrored.start(cleanup, { source }, { mirroring: { timeout: 200, allow_side_effects: true } });
   });
 

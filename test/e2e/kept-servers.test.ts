@@ -3,9 +3,9 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 
 import { errorFields, query as queryMessage } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { query, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 /** The first column of the first row of an answer. */
@@ -19,9 +19,7 @@ describe('A server connection', () => {
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
   });
 
   it('that is idle does not keep its database from being copied, renamed and dropped', async (t) => {

@@ -7,10 +7,10 @@ import type { TomlTable } from 'smol-toml';
 import { bind, errorFields, execute, parse, query as queryMessage, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
 import { skipWithoutProc } from '../support/processes.ts';
-import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { query, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 describe('A limit', () => {
@@ -18,9 +18,7 @@ describe('A limit', () => {
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
     await query(server.url('postgres'), 'CREATE TABLE noted (id int)');
   });
 

@@ -3,10 +3,10 @@ import { after, before, describe, it } from 'node:test';
 
 import { query } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import { residentBytes, skipWithoutProc } from '../support/processes.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const mebibyte = 1_048_576;
@@ -16,9 +16,7 @@ describe('A block of very many short statements', { skip: skipWithoutProc }, () 
   let source: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
   });
 
   it('is recorded in not much more memory than its bytes, and mirrored whole', async (t) => {

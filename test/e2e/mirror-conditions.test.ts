@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored, type MirroredOptions } from '../support/mirrored.ts';
-import { query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const schema = 'CREATE TABLE item (id integer, note text)';
 
@@ -13,9 +13,7 @@ describe('What is mirrored can be chosen', () => {
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
   });
 
   /** Begins with a mirror that takes everything, for which the helpers wait, and then sets the conditions. */

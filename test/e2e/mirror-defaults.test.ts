@@ -5,9 +5,8 @@ import { Client } from 'pg';
 
 import { query } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 /** The source and the mirror have defaults of their own. */
@@ -65,9 +64,7 @@ describe('Where a mirror has other defaults than its source', () => {
   let rows = 0;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const source = await startTestPostgres(cleanup);
+    const source = await startWatchedPostgres(cleanup);
     // One connection on each side: what a client leaves behind would be seen by the next.
     const one = { pool_size: 1 };
     mirrored = await Mirrored.start(cleanup, { source }, { schema, source: one, mirror: one });

@@ -7,10 +7,10 @@ import { Client } from 'pg';
 
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored, type MirroredOptions } from '../support/mirrored.ts';
 import { databaseEntry } from '../support/pgmirror.ts';
-import { createDatabase, query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { createDatabase, query, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPair } from '../support/watched-postgres.ts';
 
 const schema = `
   CREATE TABLE item (id integer PRIMARY KEY, note text);
@@ -25,9 +25,7 @@ describe('What other mirrors get wrong is right here:', () => {
   let mirror: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    [source, mirror] = await Promise.all([startTestPostgres(cleanup), startTestPostgres(cleanup)]);
+    [source, mirror] = await startWatchedPair(cleanup);
   });
 
   async function start(test: Cleanup, options: MirroredOptions = {}): Promise<Mirrored> {

@@ -4,10 +4,10 @@ import { after, before, describe, it } from 'node:test';
 import { ClientLoad } from '../support/client-load.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored, type MirrorCounts } from '../support/mirrored.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import { childrenOf, familyOf, isAlive, residentBytes, skipWithoutProc } from '../support/processes.ts';
+import { startWatchedPair } from '../support/watched-postgres.ts';
 
 const mebibyte = 1_048_576;
 const queueBytes = mebibyte;
@@ -23,9 +23,7 @@ describe('A mirror that is gone', { skip: skipWithoutProc }, () => {
   let mirror: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    [source, mirror] = await Promise.all([startTestPostgres(cleanup), startTestPostgres(cleanup)]);
+    [source, mirror] = await startWatchedPair(cleanup);
   });
 
   async function start(test: Cleanup): Promise<{ mirrored: Mirrored; load: ClientLoad }> {

@@ -7,9 +7,9 @@ import { query } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { askMirrors } from '../support/http.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { withClient, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 describe('What fails on the mirror alone', () => {
@@ -18,9 +18,7 @@ describe('What fails on the mirror alone', () => {
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup, { settings: { deadlock_timeout: '100ms' } });
+    server = await startWatchedPostgres(cleanup, { settings: { deadlock_timeout: '100ms' } });
     mirrored = await Mirrored.start(
       cleanup,
       { source: server },

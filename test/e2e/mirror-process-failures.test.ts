@@ -5,10 +5,10 @@ import { ClientLoad } from '../support/client-load.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { inspectable, Inspector } from '../support/inspector.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import { isAlive } from '../support/processes.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const throws = `throw new Error('provoked')`;
 const rejects = `void Promise.reject(new Error('provoked'))`;
@@ -22,9 +22,7 @@ describe('The mirror process', () => {
   let source: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
   });
 
   async function start(test: Cleanup): Promise<Mirrored> {

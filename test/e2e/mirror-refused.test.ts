@@ -5,7 +5,6 @@ import { freePort } from '../../src/cli/embedded/free-port.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { ask } from '../support/http.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored, type MirrorCounts } from '../support/mirrored.ts';
 import {
   createDatabase,
@@ -15,15 +14,14 @@ import {
   type RunningPostgres,
 } from '../support/postgres.ts';
 import { databaseEntry } from '../support/pgmirror.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 describe('A mirror is refused, and production runs,', () => {
   const cleanup = inReverse({ after });
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
   });
 
   async function until(mirrored: Mirrored, fits: (counts: MirrorCounts) => boolean): Promise<MirrorCounts> {

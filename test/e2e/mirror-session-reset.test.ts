@@ -5,9 +5,8 @@ import { Client } from 'pg';
 
 import { query } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 /** What functions do to a session shows in no statement; a row tells what there was of it when it was inserted. */
@@ -35,9 +34,7 @@ describe('With server_reset = "always", what functions did to a session', () => 
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const server = await startTestPostgres(cleanup);
+    const server = await startWatchedPostgres(cleanup);
     // One connection on each side: what a client leaves behind would be seen by the next.
     const source = { pool_size: 1, server_reset: 'always' };
     mirrored = await Mirrored.start(cleanup, { source: server }, { schema, source, mirror: { pool_size: 1 } });

@@ -3,19 +3,17 @@ import { once } from 'node:events';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { inReverse } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry } from '../support/pgmirror.ts';
-import { createDatabase, startTestPostgres, withClient } from '../support/postgres.ts';
+import { createDatabase, withClient } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 describe('The admin database', () => {
   const cleanup = inReverse({ after });
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const source = await startTestPostgres(cleanup);
+    const source = await startWatchedPostgres(cleanup);
     mirrored = await Mirrored.start(cleanup, { source }, { schema: 'CREATE TABLE item (id integer PRIMARY KEY)' });
     const fixed = databaseEntry('fixed', source, await createDatabase(source, 'mirror'));
     await mirrored.pgmirror.reload({

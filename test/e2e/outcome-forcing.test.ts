@@ -6,9 +6,9 @@ import { Client } from 'pg';
 import { bind, execute, flush, msg, parse, query as queryMessage, sync } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, withClient } from '../support/postgres.ts';
+import { withClient } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 /** `ran` counts statements, committed or not: a sequence is not rolled back. */
@@ -27,9 +27,7 @@ describe('What the source did not commit is not committed on the mirror:', () =>
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    mirrored = await Mirrored.start(cleanup, { source: await startTestPostgres(cleanup) }, { schema });
+    mirrored = await Mirrored.start(cleanup, { source: await startWatchedPostgres(cleanup) }, { schema });
   });
 
   beforeEach(async () => {

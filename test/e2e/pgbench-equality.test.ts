@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import { inReverse } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres } from '../support/postgres.ts';
 import { runProgram, skipWithout } from '../support/programs.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const clients = 8;
 const transactions = 20_000;
@@ -23,9 +22,7 @@ describe('pgbench', { skip: skipWithout('pgbench') }, () => {
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const source = await startTestPostgres(cleanup);
+    const source = await startWatchedPostgres(cleanup);
     mirrored = await Mirrored.start(cleanup, { source }, { general: { mirror_queue: transactions } });
   });
 

@@ -71,8 +71,7 @@ describe('What PgBouncer shows, pgmirror shows', () => {
   let pgmirror: Pgmirror;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
+    LeakWatch.during(cleanup);
     const databases = [{ name: 'app', host: '127.0.0.1', port: 1 }];
     pgmirror = await Pgmirror.start(cleanup, { databases, users: [{ name: 'alice', password: 'x', database: 'app' }] });
   });

@@ -7,9 +7,9 @@ import { query } from '../support/bytes.ts';
 import { eventually } from '../support/eventually.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { withClient, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPair } from '../support/watched-postgres.ts';
 
 const schema = 'CREATE TABLE item (id integer, note text)';
 
@@ -52,9 +52,7 @@ describe('A client that keeps its session has it on the mirror, too:', () => {
   let mirror: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    [source, mirror] = await Promise.all([startTestPostgres(cleanup), startTestPostgres(cleanup)]);
+    [source, mirror] = await startWatchedPair(cleanup);
   });
 
   async function start(test: Cleanup, mirroring = {}): Promise<Mirrored> {

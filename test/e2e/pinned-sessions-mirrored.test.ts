@@ -2,18 +2,16 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { inReverse } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, withClient } from '../support/postgres.ts';
+import { withClient } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 describe('A client that keeps its server connection', () => {
   const cleanup = inReverse({ after });
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const source = await startTestPostgres(cleanup);
+    const source = await startWatchedPostgres(cleanup);
     const schema = 'CREATE TABLE item (id integer PRIMARY KEY, note text)';
     const one = { pool_size: 1 }; // whoever comes between would have the connection
     mirrored = await Mirrored.start(cleanup, { source }, { schema, source: one, mirror: one });

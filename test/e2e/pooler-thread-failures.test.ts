@@ -8,11 +8,11 @@ import type { TomlTable } from 'smol-toml';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
 import { inspectable, Inspector } from '../support/inspector.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { query, type RunningPostgres } from '../support/postgres.ts';
 import { TemporaryFiles } from '../support/temporary-files.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const login = { user: 'alice', database: 'app', password: 'alice-password' };
@@ -26,9 +26,7 @@ describe('A pooler thread that fails', () => {
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
     mirrored = await Mirrored.start(
       cleanup,
       { source },

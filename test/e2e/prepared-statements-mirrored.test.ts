@@ -5,9 +5,9 @@ import type { Client } from 'pg';
 
 import { ClientLoad } from '../support/client-load.ts';
 import { inReverse } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { withClient, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const transactions = 1_500;
 
@@ -17,10 +17,8 @@ describe('Prepared statements', () => {
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
     const settings = { log_line_prefix: '%e ' }; // the SQLSTATE
-    mirror = await startTestPostgres(cleanup, { settings });
+    mirror = await startWatchedPostgres(cleanup, { settings });
     mirrored = await Mirrored.start(
       cleanup,
       { source: mirror },

@@ -4,9 +4,9 @@ import { after, before, describe, it } from 'node:test';
 import { query } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
 import { machinePostgres, query as ask, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const versions = [0x30000, 0x30001, 0x30002, 0x30003, 0x3270f];
@@ -20,9 +20,7 @@ describe('The protocol version', () => {
   let pgmirror: Pgmirror;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    postgres = await startTestPostgres(cleanup);
+    postgres = await startWatchedPostgres(cleanup);
     older =
       others === undefined
         ? undefined

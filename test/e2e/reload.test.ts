@@ -6,14 +6,14 @@ import { after, before, describe, it } from 'node:test';
 import { ClientLoad } from '../support/client-load.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import type { LogLine } from '../support/log-lines.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles } from '../support/pgmirror.ts';
-import { createDatabase, query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { createDatabase, query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { TemporaryFiles } from '../support/temporary-files.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { errorFields } from '../support/bytes.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const schema = 'CREATE TABLE load (id integer PRIMARY KEY)';
 const alice = { name: 'alice', database: 'app', password: 'alice-password' };
@@ -23,9 +23,7 @@ describe('A reload', () => {
   let source: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
   });
 
   const start = async (test: Cleanup): Promise<Mirrored> => Mirrored.start(test, { source }, { schema });

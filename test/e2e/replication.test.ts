@@ -7,11 +7,11 @@ import { after, before, describe, it } from 'node:test';
 import { errorFields, query as queryMessage, rowValues, type Message } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { machinePostgres, query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { machinePostgres, query, type RunningPostgres } from '../support/postgres.ts';
 import { runProgram } from '../support/programs.ts';
 import { replicationHba } from '../support/standby.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const binaries = machinePostgres();
@@ -38,9 +38,7 @@ describe('A replication connection', () => {
   let pgmirror: Pgmirror;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup, { settings, hba: [replicationHba] });
+    server = await startWatchedPostgres(cleanup, { settings, hba: [replicationHba] });
     await query(server.url('postgres'), 'CREATE DATABASE copied');
     await query(server.url('postgres'), 'CREATE TABLE event (id int PRIMARY KEY, what text)');
     await query(server.url('postgres'), 'CREATE PUBLICATION events FOR TABLE event');
@@ -175,9 +173,7 @@ describe('Programs that replicate', { skip: binaries === undefined ? 'no Postgre
   let folder: string;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup, { settings, hba: [replicationHba], binaries: binaries ?? '' });
+    server = await startWatchedPostgres(cleanup, { settings, hba: [replicationHba], binaries: binaries ?? '' });
     await query(server.url('postgres'), 'CREATE DATABASE copied');
     await query(server.url('postgres'), 'CREATE TABLE event (id int PRIMARY KEY, what text)');
     pgmirror = await Pgmirror.start(cleanup, files(server));

@@ -8,12 +8,12 @@ import { cancelRequest, errorFields, query, sslRequest, startup, untyped, int32 
 import { makeCertificate } from '../support/certificates.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { MessageSocket } from '../support/message-socket.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import type { RunningPostgres } from '../support/postgres.ts';
 import { runProgram, skipWithout } from '../support/programs.ts';
 import { TemporaryFiles } from '../support/temporary-files.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient, type WireAddress } from '../support/wire-client.ts';
 
 const authority = makeCertificate({ name: 'authority' });
@@ -38,9 +38,7 @@ describe('TLS towards clients', () => {
   let secure: WireAddress;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
     files = await TemporaryFiles.start(cleanup);
     await files.write('root.crt', authority.certificate);
     tlsFiles = {

@@ -18,8 +18,7 @@ describe('Logins', () => {
   let database: string;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
+    LeakWatch.during(cleanup);
     files = await TemporaryFiles.start(cleanup);
     source = await startTestPostgres(cleanup, { hba: ['host all old all md5', 'host all keyed all scram-sha-256'] });
     database = await createDatabase(source);

@@ -38,8 +38,7 @@ describe('TLS towards servers', () => {
   let ca: string;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
+    LeakWatch.during(cleanup);
     files = await TemporaryFiles.start(cleanup);
     ca = await files.write('root.crt', authority.certificate);
     [source, mirror] = await Promise.all([secured(), secured()]);

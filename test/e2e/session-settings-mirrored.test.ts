@@ -4,10 +4,9 @@ import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
 
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { startTestPostgres } from '../support/postgres.ts';
 import { query } from '../support/bytes.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 /** A row tells under which settings it was inserted. */
@@ -30,9 +29,7 @@ describe('A client’s settings', () => {
   let mirrored: Mirrored;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const source = await startTestPostgres(cleanup);
+    const source = await startWatchedPostgres(cleanup);
     // One connection on each side: what a client leaves behind would be seen by the next.
     const one = { pool_size: 1 };
     mirrored = await Mirrored.start(cleanup, { source }, { schema, source: one, mirror: one });

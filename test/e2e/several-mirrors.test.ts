@@ -3,10 +3,10 @@ import { after, before, describe, it } from 'node:test';
 
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry } from '../support/pgmirror.ts';
-import { createDatabase, query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { createDatabase, query, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPair } from '../support/watched-postgres.ts';
 
 const schema = 'CREATE TABLE item (id integer PRIMARY KEY)';
 
@@ -17,9 +17,7 @@ describe('Two mirrors of one source', () => {
   let secondUrl: string;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const [source, other] = await Promise.all([startTestPostgres(cleanup), startTestPostgres(cleanup)]);
+    const [source, other] = await startWatchedPair(cleanup);
     second = other;
     mirrored = await Mirrored.start(cleanup, { source }, { schema });
     const database = await createDatabase(second, 'second');

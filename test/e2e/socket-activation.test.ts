@@ -13,11 +13,11 @@ import { stringify } from 'smol-toml';
 
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { isAlive } from '../support/processes.ts';
 import { skipWithout } from '../support/programs.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const holderFile = fileURLToPath(new URL('../support/socket-holder.py', import.meta.url));
 const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -110,9 +110,7 @@ describe('With sockets that systemd passes', { skip: hasPython ? false : 'python
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
   });
 
   it('tells systemd that it is ready, and that it stops', { skip: skipWithout('systemd-notify') }, async (t) => {

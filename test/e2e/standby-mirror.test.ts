@@ -5,10 +5,10 @@ import type { QueryResultRow } from 'pg';
 
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { createDatabase, query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { createDatabase, query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { replicationHba, startStandby } from '../support/standby.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const schema = `
   CREATE TABLE item (id integer PRIMARY KEY, note text);
@@ -24,9 +24,7 @@ describe('A mirror that is a hot standby of the source', () => {
   let database: string;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    primary = await startTestPostgres(cleanup, { hba: [replicationHba] });
+    primary = await startWatchedPostgres(cleanup, { hba: [replicationHba] });
     standby = await startStandby(cleanup, primary);
     database = await createDatabase(primary, 'source');
     await query(primary.url(database), schema);

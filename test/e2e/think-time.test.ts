@@ -4,10 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry } from '../support/pgmirror.ts';
-import { createDatabase, query, startTestPostgres, withClient } from '../support/postgres.ts';
+import { createDatabase, query, withClient } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const thinkMs = 50;
 const sleepMs = 100;
@@ -24,9 +24,7 @@ describe('The time between a transaction’s requests', () => {
   let runs = 0;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const source = await startTestPostgres(cleanup);
+    const source = await startWatchedPostgres(cleanup);
     mirrored = await Mirrored.start(cleanup, { source }, { schema });
     const database = await createDatabase(source, 'hurried');
     hurried = source.url(database);

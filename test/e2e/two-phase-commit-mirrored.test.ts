@@ -6,10 +6,10 @@ import { bind, execute, flush, parse, query as queryMessage, sync } from '../sup
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { askMetrics, askMirrors, sample } from '../support/http.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
-import { query, startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { childrenOf } from '../support/processes.ts';
+import { startWatchedPair } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const schema = 'CREATE TABLE item (id integer)';
@@ -21,13 +21,8 @@ describe('A two-phase commit', () => {
   let mirror: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
     const settings = { max_prepared_transactions: '20' };
-    [source, mirror] = await Promise.all([
-      startTestPostgres(cleanup, { settings }),
-      startTestPostgres(cleanup, { settings }),
-    ]);
+    [source, mirror] = await startWatchedPair(cleanup, { settings });
   });
 
   async function start(test: Cleanup, mirroring = {}, general = {}): Promise<Mirrored> {

@@ -21,8 +21,7 @@ describe('A log that cannot be written, since the disk is full,', () => {
   const cleanup = inReverse({ after });
 
   before(() => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
+    LeakWatch.during(cleanup);
   });
 
   it('costs nobody anything: clients are served, and pgmirror stops as ever', { skip: skipWithoutProc }, async (t) => {

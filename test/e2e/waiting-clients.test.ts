@@ -6,11 +6,11 @@ import type { TomlTable } from 'smol-toml';
 import { errorFields, query as queryMessage } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { MeddlingProxy } from '../support/meddling-proxy.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { query, type RunningPostgres } from '../support/postgres.ts';
 import { ScriptedPostgres, waitForClose } from '../support/scripted-postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 /** The upper bits of a client's process id are its thread's number. */
@@ -21,9 +21,7 @@ describe('Clients that need a server connection', () => {
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
     await query(server.url('postgres'), 'CREATE TABLE served (id serial, who text)');
   });
 

@@ -4,10 +4,10 @@ import { after, before, describe, it } from 'node:test';
 import { errorFields, query as queryMessage } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
-import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles } from '../support/pgmirror.ts';
-import { createDatabase, query, startTestPostgres, type RunningPostgres } from '../support/postgres.ts';
+import { createDatabase, query, type RunningPostgres } from '../support/postgres.ts';
+import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const poolSize = 3;
@@ -25,9 +25,7 @@ describe('Two pooler threads', () => {
   let pgmirror: Pgmirror;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    source = await startTestPostgres(cleanup);
+    source = await startWatchedPostgres(cleanup);
     database = await createDatabase(source);
     files = {
       general: { workers: 2, max_client_connections: maxClients, checkout_timeout: 20_000, log_connections: false },

@@ -1,6 +1,6 @@
 import { writeRequestHeader, REQUEST_HEADER_LENGTH, RequestFlag } from '../../src/mirror/record/record-stream.ts';
 import type { RequestHeader } from '../../src/mirror/record/record-stream.ts';
-import { splitMessages } from '../support/bytes.ts';
+import { query, splitMessages } from '../support/bytes.ts';
 
 /** One request as a recorder would have written it, with defaults for an autocommit request that went well. */
 export interface RequestSketch extends Partial<Omit<RequestHeader, 'bytes' | 'statusBefore' | 'statusAfter'>> {
@@ -40,4 +40,20 @@ export function request(sketch: RequestSketch): Buffer {
 /** The requests of a transaction, one behind the other. */
 export function recording(...requests: readonly RequestSketch[]): Buffer {
   return Buffer.concat(requests.map(request));
+}
+
+/** The same with their number, as a record stream takes them. */
+export function transaction(...requests: readonly RequestSketch[]): { requestCount: number; recording: Buffer } {
+  return { requestCount: requests.length, recording: recording(...requests) };
+}
+
+/** A transaction of simple queries: of one, or a block of several. */
+export function simple(...texts: readonly string[]): { requestCount: number; recording: Buffer } {
+  const last = texts.length - 1;
+  return transaction(
+    ...texts.map((text, at) => ({
+      messages: [query(text)],
+      statuses: (at === 0 ? 'I' : 'T') + (at === last ? 'I' : 'T'),
+    })),
+  );
 }

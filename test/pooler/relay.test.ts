@@ -62,6 +62,24 @@ async function prepared(bench: RelayBench, backend: Backend, poolName = 'pm_1'):
   await bench.quiet();
 }
 
+/** COPY FROM STDIN in the extended flow with a Sync before its data, which come in the same write or when they are asked for. */
+async function copyAfterSync(bench: RelayBench, backend: Backend, atOnce: boolean): Promise<void> {
+  const head = [parse('', 'copy t from stdin'), bind('', ''), execute(''), sync];
+  const data = [msg('d', Buffer.from('1\n')), msg('c')];
+  const begun = [PARSED, BOUND, msg('G', Buffer.from([0, 0, 0]))];
+  bench.send(...head, ...(atOnce ? [...data, sync] : []));
+  backend.peer.send(...begun);
+  await bench.told(...begun);
+  if (!atOnce) bench.send(...data, sync);
+  // How the COPY ends decides which Sync is answered: the second is sent when that is known.
+  await received(backend, ...head, ...data, flush);
+  backend.peer.send(commandComplete('COPY 1'));
+  await received(backend, sync);
+  backend.peer.send(READY);
+  await bench.told(commandComplete('COPY 1'), READY);
+  await bench.quiet();
+}
+
 describe('the simple query flow', () => {
   it('passes in both directions as it is', async (t) => {
     const { bench, backend } = await start(t);
@@ -523,21 +541,7 @@ describe('COPY', () => {
   it('FROM STDIN in the extended flow, with a Sync before its data, yields one ReadyForQuery', async (t) => {
     for (const atOnce of [false, true]) {
       const { bench, backend } = await start(t);
-      const [head, tail] = [
-        [parse('', 'copy t from stdin'), bind('', ''), execute(''), sync],
-        [msg('d', Buffer.from('1\n')), msg('c'), sync],
-      ] as const;
-      bench.send(...head, ...(atOnce ? tail : []));
-      backend.peer.send(PARSED, BOUND, msg('G', Buffer.from([0, 0, 0])));
-      await bench.told(PARSED, BOUND, msg('G', Buffer.from([0, 0, 0])));
-      if (!atOnce) bench.send(...tail);
-      // How the COPY ends decides which Sync is answered: the second is sent when that is known.
-      await received(backend, ...head, ...tail.slice(0, -1), flush);
-      backend.peer.send(commandComplete('COPY 1'));
-      await received(backend, sync);
-      backend.peer.send(READY);
-      await bench.told(commandComplete('COPY 1'), READY);
-      await bench.quiet();
+      await copyAfterSync(bench, backend, atOnce);
     }
   });
 
@@ -732,20 +736,7 @@ describe('what is recorded', () => {
   it('is one request for a COPY whose Sync came before its data, and the next stands alone', async (t) => {
     for (const atOnce of [true, false]) {
       const { recording, bench, backend } = await recorded(t);
-      const [head, tail] = [
-        [parse('', 'copy t from stdin'), bind('', ''), execute(''), sync],
-        [msg('d', Buffer.from('1\n')), msg('c'), sync],
-      ] as const;
-      bench.send(...head, ...(atOnce ? tail : []));
-      backend.peer.send(PARSED, BOUND, msg('G', Buffer.from([0, 0, 0])));
-      await bench.told(PARSED, BOUND, msg('G', Buffer.from([0, 0, 0])));
-      if (!atOnce) bench.send(...tail);
-      await received(backend, ...head, ...tail.slice(0, -1), flush);
-      backend.peer.send(commandComplete('COPY 1'));
-      await received(backend, sync);
-      backend.peer.send(READY);
-      await bench.told(commandComplete('COPY 1'), READY);
-      await bench.quiet();
+      await copyAfterSync(bench, backend, atOnce);
       bench.send(query('select 1'));
       backend.peer.send(commandComplete('SELECT 1'), READY);
       await bench.told(commandComplete('SELECT 1'), READY);

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import type { Cleanup } from './cleanup.ts';
 import { eventually } from './eventually.ts';
 
 /** Kinds of `process.getActiveResourcesInfo()` which a test owns; the others (its standard streams …) are the runner's. */
@@ -21,8 +22,8 @@ const ownedKinds = new Set([
  * that folder, processes that work in it or were started with it — also those whose parent is dead — and this
  * process's sockets, servers, timers and children.
  *
- * Made at the top of a test file, before anything starts: `const leaks = new LeakWatch()`; asked when everything
- * has been stopped: `await leaks.assertNone()`.
+ * Made before anything starts: `const leaks = new LeakWatch()`; asked when everything has been stopped: `await leaks.assertNone()`.
+ * `LeakWatch.during(inReverse({ after }))` does both.
  */
 export class LeakWatch {
   readonly folder: string;
@@ -35,6 +36,12 @@ export class LeakWatch {
     process.env.TMPDIR = this.folder;
     process.once('exit', () => rmSync(this.folder, { recursive: true, force: true })); // a test that failed earlier never asks
     this.#before = activeResources();
+  }
+
+  /** Watches from now on; when `cleanup` has undone all that registers after this, nothing may be left. */
+  static during(cleanup: Cleanup): void {
+    const leaks = new LeakWatch();
+    cleanup.after(async () => leaks.assertNone());
   }
 
   /** What is left right now, one line each. */

@@ -15,8 +15,7 @@ describe('MeddlingProxy', () => {
   let target: { host: string; port: number };
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
+    LeakWatch.during(cleanup);
     echo = createServer((socket) => socket.on('error', () => {}).pipe(socket));
     echo.listen(0, '127.0.0.1');
     await once(echo, 'listening');

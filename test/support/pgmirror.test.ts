@@ -3,18 +3,16 @@ import { after, before, describe, it } from 'node:test';
 
 import { inReverse } from './cleanup.ts';
 import { eventually } from './eventually.ts';
-import { LeakWatch } from './leaks.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles } from './pgmirror.ts';
-import { createDatabase, query, startTestPostgres } from './postgres.ts';
+import { createDatabase, query } from './postgres.ts';
+import { startWatchedPostgres } from './watched-postgres.ts';
 
 describe('Pgmirror', () => {
   const cleanup = inReverse({ after });
   let files: PgmirrorFiles;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    const server = await startTestPostgres(cleanup);
+    const server = await startWatchedPostgres(cleanup);
     files = {
       databases: [databaseEntry('app', server, await createDatabase(server))],
       users: [{ name: 'alice', database: 'app', password: 'alice-password' }],

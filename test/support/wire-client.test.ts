@@ -14,9 +14,9 @@ import {
 } from './bytes.ts';
 import { inReverse } from './cleanup.ts';
 import { eventually } from './eventually.ts';
-import { LeakWatch } from './leaks.ts';
-import { createDatabase, query, startTestPostgres, type RunningPostgres } from './postgres.ts';
+import { createDatabase, query, type RunningPostgres } from './postgres.ts';
 import { acceptLogin, expect, expectQuery, ScriptedPostgres, send, waitForClose } from './scripted-postgres.ts';
+import { startWatchedPostgres } from './watched-postgres.ts';
 import { WireClient } from './wire-client.ts';
 
 describe('WireClient', () => {
@@ -25,9 +25,7 @@ describe('WireClient', () => {
   let database: string;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup, {
+    server = await startWatchedPostgres(cleanup, {
       settings: { password_encryption: 'md5' },
       hba: ['host all trusted all trust', 'host all clear all password', 'host all old all md5'],
     });

@@ -9,17 +9,15 @@ import { shopSchema } from '../../../src/cli/demo/schema.ts';
 import { Workload } from '../../../src/cli/demo/workload.ts';
 import { inReverse } from '../../support/cleanup.ts';
 import { eventually } from '../../support/eventually.ts';
-import { LeakWatch } from '../../support/leaks.ts';
-import { createDatabase, query, startTestPostgres, withClient, type RunningPostgres } from '../../support/postgres.ts';
+import { createDatabase, query, withClient, type RunningPostgres } from '../../support/postgres.ts';
+import { startWatchedPostgres } from '../../support/watched-postgres.ts';
 
 describe('the sample application', () => {
   const cleanup = inReverse({ after });
   let server: RunningPostgres;
 
   before(async () => {
-    const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
-    server = await startTestPostgres(cleanup);
+    server = await startWatchedPostgres(cleanup);
   });
 
   async function shop(): Promise<string> {

@@ -178,6 +178,11 @@ export class RecordFeeder {
     });
     return this.acknowledged;
   }
+
+  /** The same; what became of each, as it was acknowledged. */
+  async outcomes(): Promise<readonly number[]> {
+    return (await this.finished()).map(({ outcome }) => outcome);
+  }
 }
 
 /** The configuration of a mirror on a PostgreSQL, with defaults that a test changes. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -34,40 +35,25 @@ import {
 import { inReverse } from '../../support/cleanup.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { eventually, within } from '../../support/eventually.ts';
-import { LeakWatch } from '../../support/leaks.ts';
 import { LogLines } from '../../support/log-lines.ts';
-import { createDatabase, query as run, startTestPostgres } from '../../support/postgres.ts';
+import { createDatabase, query as run } from '../../support/postgres.ts';
 import { acceptLogin, expectQuery, ScriptedPostgres, send, waitForClose } from '../../support/scripted-postgres.ts';
 import type { Step } from '../../support/scripted-postgres.ts';
-import { recording } from '../recordings.ts';
+import { startWatchedPostgres } from '../../support/watched-postgres.ts';
+import { simple, transaction } from '../recordings.ts';
 import type { RequestSketch } from '../recordings.ts';
 import { MirrorChild, RecordFeeder, targetConfig } from './mirror-child.ts';
 
-const leaks = new LeakWatch();
 const cleanup = inReverse({ after });
-after(async () => leaks.assertNone());
 
 let server: RunningPostgres;
 let mirror: MirrorChild;
 let nextId = 1;
 
 before(async () => {
-  server = await startTestPostgres(cleanup);
+  server = await startWatchedPostgres(cleanup);
   mirror = await MirrorChild.start(cleanup, server);
 });
-
-function transaction(...requests: readonly RequestSketch[]): { requestCount: number; recording: Buffer } {
-  return { requestCount: requests.length, recording: recording(...requests) };
-}
-
-function simple(...texts: readonly string[]): { requestCount: number; recording: Buffer } {
-  return transaction(
-    ...texts.map((text, index) => {
-      const from = index === 0 ? 'I' : 'T';
-      return { messages: [query(text)], statuses: from + (index === texts.length - 1 ? 'I' : 'T') };
-    }),
-  );
-}
 
 async function feeder(test: Cleanup): Promise<RecordFeeder> {
   const one = await RecordFeeder.connect(mirror.socketPath, test);
@@ -106,7 +92,7 @@ it('drops at once what is for a mirror that is down, says so once, and goes on w
   await eventually(() =>
     mirror.messages.some((one) => one.type === 'targetState' && one.id === id && one.state === 'down'),
   );
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   for (let i = 0; i < 3; i++) records.transaction({ ...simple('SELECT 1'), targets: [id] });
   const dropped = await records.finished();
   assert.deepEqual(
@@ -136,9 +122,9 @@ it('drops at once what is for a mirror that is down, says so once, and goes on w
 
 it('gives up on a mirror that takes connections and answers nothing', async (test) => {
   const id = nextId++;
-  const { port } = await silentServer({ after: (undo) => test.after(undo) });
+  const { port } = await silentServer(test);
   await mirror.configure(targetConfig({ ...trusted, port }, 'app', { id, connectTimeoutMs: 200 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   const [one] = await records.finished();
   assert.deepEqual([one?.outcome, one?.reason], [Outcome.Dropped, DropReason.MirrorDown]);
@@ -148,7 +134,7 @@ it('gives up on a mirror that takes connections and answers nothing', async (tes
 it('counts a transaction as failed whose mirror connection is lost, and goes on with the next one', async (test) => {
   const id = nextId++;
   const scripted = await ScriptedPostgres.start(
-    { after: (undo) => test.after(undo) },
+    test,
     answerLook,
     [acceptLogin(), expectQuery('SELECT 1')],
     answerLook,
@@ -157,21 +143,17 @@ it('counts a transaction as failed whose mirror connection is lost, and goes on 
   await mirror.configure(
     targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }),
   );
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   records.transaction({ ...simple('SELECT 2'), targets: [id] });
-  const acknowledged = await records.finished();
-  assert.deepEqual(
-    acknowledged.map(({ outcome }) => outcome),
-    [Outcome.Failed, Outcome.Replayed],
-  );
+  assert.deepEqual(await records.outcomes(), [Outcome.Failed, Outcome.Replayed]);
   await mirror.configure();
 });
 
 it('goes on where the connection is lost while the client thinks, or while its settings are made', async (test) => {
   const id = nextId++;
   const scripted = await ScriptedPostgres.start(
-    { after: (undo) => test.after(undo) },
+    test,
     ...[answerLook, [acceptLogin(), expectQuery('BEGIN'), send(commandComplete('BEGIN'), readyForQuery('T'))]],
     ...[answerLook, [acceptLogin(), async (peer: Parameters<Step>[0]) => void (await peer.expect('Q'))]],
     answerLook,
@@ -180,7 +162,7 @@ it('goes on where the connection is lost while the client thinks, or while its s
   await mirror.configure(
     targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }),
   );
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.writer.settings(1, new Map([['TimeZone', 'Asia/Tokyo']]));
   const thoughtful = transaction(
     { messages: [query('BEGIN')], statuses: 'IT' },
@@ -189,10 +171,7 @@ it('goes on where the connection is lost while the client thinks, or while its s
   records.transaction({ ...thoughtful, targets: [id] });
   records.transaction({ ...simple('SELECT 2'), targets: [id], settings: 1 });
   records.transaction({ ...simple('SELECT 3'), targets: [id] });
-  assert.deepEqual(
-    (await records.finished()).map(({ outcome }) => outcome),
-    [Outcome.Failed, Outcome.Failed, Outcome.Replayed],
-  );
+  assert.deepEqual(await records.outcomes(), [Outcome.Failed, Outcome.Failed, Outcome.Replayed]);
   await mirror.configure();
 });
 
@@ -201,7 +180,7 @@ it('ends a COPY whose data have no end in the record, since the source had refus
   const database = await createDatabase(server);
   await run(server.url(database), 'CREATE TABLE t (id int)');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   const refused = { sqlstate: '23505', flags: RequestFlag.CopyIn };
   const data = msg('d', Buffer.from('1\n'));
   for (const messages of [
@@ -222,7 +201,7 @@ it('ends a COPY whose data have no end in the record, since the source had refus
 it('closes a connection on which garbage comes', async (test) => {
   const id = nextId++;
   const scripted = await ScriptedPostgres.start(
-    { after: (undo) => test.after(undo) },
+    test,
     answerLook,
     [acceptLogin(), expectQuery('SELECT 1'), send(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')), waitForClose()],
     [acceptLogin(), waitForClose()],
@@ -230,10 +209,9 @@ it('closes a connection on which garbage comes', async (test) => {
   await mirror.configure(
     targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }),
   );
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
-  const [one] = await records.finished();
-  assert.equal(one?.outcome, Outcome.Failed);
+  assert.deepEqual(await records.outcomes(), [Outcome.Failed]);
   await mirror.configure();
 });
 
@@ -241,14 +219,14 @@ it('is down, and says so once, when connection after connection is good for noth
   const id = nextId++;
   const garbage = [acceptLogin(), expectQuery('SELECT 1'), send(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'))];
   const scripted = await ScriptedPostgres.start(
-    { after: (undo) => test.after(undo) },
+    test,
     ...[answerLook, garbage, answerLook, garbage, answerLook, garbage, answerLook],
   );
   const from = mirror.log.lines.length;
   await mirror.configure(
     targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }),
   );
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   for (let count = 0; count < 5; count++) records.transaction({ ...simple('SELECT 1'), targets: [id] });
   const acknowledged = await records.finished();
   assert.deepEqual(
@@ -287,7 +265,7 @@ it('tries a mirror that talks nonsense with one connection at a time, however ma
   const { port } = nonsense.address() as AddressInfo;
   const config = targetConfig({ ...trusted, port }, 'app', { id, poolSize: 8, allowSideEffects: true });
   await mirror.configure(config);
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   for (let client = 1; client <= 8; client++) records.writer.client(client, 'app', 'someone');
   /** All clients are busy until the mirror was looked at so often. */
   const looked = async (times: number): Promise<void> => {
@@ -313,7 +291,7 @@ it('reads no answer that is far longer than the source can have given', async (t
     Buffer.concat(Array.from({ length: megabytes }, () => dataRow('x'.repeat(2 ** 20))));
   const end = send(commandComplete('SELECT 1'), readyForQuery('I'));
   const scripted = await ScriptedPostgres.start(
-    { after: (undo) => test.after(undo) },
+    test,
     answerLook,
     // Long, and within what the source may have had under way; then more, whose end is never sent.
     [
@@ -330,20 +308,16 @@ it('reads no answer that is far longer than the source can have given', async (t
   );
   const address = { ...trusted, port: scripted.port };
   await mirror.configure(targetConfig(address, 'app', { id, poolSize: 1, allowSideEffects: true }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   for (const number of [1, 2, 3]) records.transaction({ ...simple(`SELECT ${number}`), targets: [id] });
-  const acknowledged = await records.finished();
-  assert.deepEqual(
-    acknowledged.map(({ outcome }) => outcome),
-    [Outcome.Replayed, Outcome.Failed, Outcome.Replayed],
-  );
+  assert.deepEqual(await records.outcomes(), [Outcome.Replayed, Outcome.Failed, Outcome.Replayed]);
   await mirror.configure();
 });
 
 it('waits for no answer that says it is going to be far longer than the source can have given', async (test) => {
   const id = nextId++;
   const twoGigabytes = Buffer.concat([Buffer.from('D'), int32(0x7fffffff)]);
-  const scripted = await ScriptedPostgres.start({ after: (undo) => test.after(undo) }, answerLook, [
+  const scripted = await ScriptedPostgres.start(test, answerLook, [
     acceptLogin(),
     expectQuery('SELECT 1'),
     send(twoGigabytes),
@@ -351,10 +325,9 @@ it('waits for no answer that says it is going to be far longer than the source c
   ]);
   const address = { ...trusted, port: scripted.port };
   await mirror.configure(targetConfig(address, 'app', { id, poolSize: 1, allowSideEffects: true }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
-  const [one] = await records.finished();
-  assert.equal(one?.outcome, Outcome.Failed);
+  assert.deepEqual(await records.outcomes(), [Outcome.Failed]);
   await mirror.configure();
 });
 
@@ -363,7 +336,7 @@ it('cancels a request that takes too long, and uses the connection again', async
   const database = await createDatabase(server);
   await run(server.url(database), 'CREATE TABLE t (id int)');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1, timeoutMs: 200 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.transaction({
     ...simple('BEGIN', 'INSERT INTO t VALUES (1)', 'SELECT pg_sleep(60)', 'COMMIT'),
     targets: [id],
@@ -372,11 +345,7 @@ it('cancels a request that takes too long, and uses the connection again', async
   // What took long on the source may take that long, and the timeout more.
   const long = { messages: [query('SELECT pg_sleep(0.8)')], sourceTime: 60_000_000 };
   records.transaction({ ...transaction(long), targets: [id] });
-  const acknowledged = await records.finished();
-  assert.deepEqual(
-    acknowledged.map(({ outcome }) => outcome),
-    [Outcome.TimedOut, Outcome.Replayed, Outcome.Replayed],
-  );
+  assert.deepEqual(await records.outcomes(), [Outcome.TimedOut, Outcome.Replayed, Outcome.Replayed]);
   assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), [{ id: 2 }]);
   await mirror.configure();
 });
@@ -384,9 +353,7 @@ it('cancels a request that takes too long, and uses the connection again', async
 it('closes a connection whose server does not heed the cancel', async (test) => {
   const id = nextId++;
   const hung = [acceptLogin(), expectQuery('SELECT 1'), waitForClose()];
-  const scripted = await ScriptedPostgres.start({ after: (undo) => test.after(undo) }, answerLook, hung, [
-    waitForClose(),
-  ]);
+  const scripted = await ScriptedPostgres.start(test, answerLook, hung, [waitForClose()]);
   await mirror.configure(
     targetConfig({ ...trusted, port: scripted.port }, 'app', {
       id,
@@ -395,10 +362,9 @@ it('closes a connection whose server does not heed the cancel', async (test) => 
       timeoutMs: 100,
     }),
   );
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
-  const [one] = await records.finished();
-  assert.equal(one?.outcome, Outcome.TimedOut);
+  assert.deepEqual(await records.outcomes(), [Outcome.TimedOut]);
   await mirror.configure();
 });
 
@@ -406,12 +372,11 @@ it('mirrors a cancel that the source answered', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   const cancelled = { messages: [query('SELECT pg_sleep(60)')], sqlstate: '57014', flags: RequestFlag.Cancelled };
   const began = performance.now();
   records.transaction({ ...transaction({ ...cancelled, cancelAfter: 700_000 }), targets: [id] });
-  const [one] = await records.finished();
-  assert.equal(one?.outcome, Outcome.Replayed);
+  assert.deepEqual(await records.outcomes(), [Outcome.Replayed]);
   assert.ok(performance.now() - began >= 690, 'not before its time');
   await mirror.configure();
 });
@@ -421,7 +386,7 @@ it('keeps think times, and takes them off where a lane is late', async (test) =>
   const database = await createDatabase(server);
   await run(server.url(database), 'CREATE TABLE t (began timestamptz, at timestamptz)');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   const thoughtful = transaction(
     { messages: [query('BEGIN')], statuses: 'IT' },
     { messages: [query('INSERT INTO t VALUES (now(), clock_timestamp())')], statuses: 'TT', thinkTime: 300_000 },
@@ -444,7 +409,7 @@ it('drops what is too late', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id, maxLagMs: 1000 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.transaction({ ...simple('SELECT 1'), targets: [id], ago: 1500 });
   // That it lacks its session goes before that.
   records.transaction({ ...simple('SELECT 1'), targets: [id], ago: 1500, flags: TransactionFlag.NeedsSession });
@@ -464,7 +429,7 @@ it('runs each transaction in the state of its session', async (test) => {
      CREATE TABLE seen (who text, path text, zone text, app text); GRANT ALL ON seen TO plain`,
   );
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   const note = `INSERT INTO public.seen SELECT current_user, current_setting('search_path'), current_setting('TimeZone'), current_setting('application_name')`;
   records.writer.settings(
     1,
@@ -503,7 +468,7 @@ it('fails a transaction whose settings the mirror refuses, and does not run it w
   const database = await createDatabase(server);
   await run(server.url(database), 'CREATE TABLE t (id int)');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.writer.settings(
     1,
     new Map([
@@ -515,11 +480,7 @@ it('fails a transaction whose settings the mirror refuses, and does not run it w
   records.transaction({ ...simple('INSERT INTO t VALUES (1)'), targets: [id], settings: 1 });
   records.transaction({ ...simple('INSERT INTO t VALUES (2)'), targets: [id], settings: 2 });
   records.transaction({ ...simple('INSERT INTO t VALUES (3)'), targets: [id] });
-  const acknowledged = await records.finished();
-  assert.deepEqual(
-    acknowledged.map(({ outcome }) => outcome),
-    [Outcome.Failed, Outcome.Failed, Outcome.Replayed],
-  );
+  assert.deepEqual(await records.outcomes(), [Outcome.Failed, Outcome.Failed, Outcome.Replayed]);
   assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), [{ id: 1 }, { id: 3 }]);
   await mirror.configure();
 });
@@ -529,7 +490,7 @@ it('prepares statements where they are missing, and keeps no more than the limit
   const database = await createDatabase(server);
   await run(server.url(database), 'CREATE TABLE t (id int)');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1, preparedStatementsLimit: 2 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   const definition = (text: string): Buffer => Buffer.concat([cstr(text), int16(0)]);
   for (let i = 1; i <= 4; i++)
     records.writer.statement(i, `p${i}`, definition(`INSERT INTO t VALUES ($1 + ${i} * 10)`));
@@ -544,7 +505,7 @@ it('prepares statements where they are missing, and keeps no more than the limit
   });
   records.transaction({ ...transaction(use('', '1')), targets: [id], unnamedStatement: 9 });
   // Another thread means something else by the same name.
-  const other = await feeder({ after: (undo) => test.after(undo) });
+  const other = await feeder(test);
   await records.finished();
   other.writer.statement(1, 'p1', definition('INSERT INTO t VALUES ($1 + 500)'));
   other.transaction({ ...transaction(use('p1', '0')), targets: [id] });
@@ -570,7 +531,7 @@ it('keeps the connection of a pinned client, and drops what needs a session that
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.writer.client(2, 'app', 'other');
   const { NeedsSession: needs, KeepsSession: keeps } = TransactionFlag;
   records.transaction({ ...simple('CREATE TEMP TABLE mine (id int)'), targets: [id], flags: keeps });
@@ -596,7 +557,7 @@ it('filters by level and by text, and has no login for some', async (test) => {
     targetConfig(server, database, { id: matching, query: 'two', excludeQuery: 'not' }),
     targetConfig(server, database, { id: nobody, fallback: undefined }),
   );
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   const targets = [reads, matching, nobody];
   for (const text of ['INSERT INTO t VALUES (1)', `SELECT 'two'`, `SELECT 'two', 'not'`]) {
     records.transaction({ ...simple(text), targets });
@@ -630,7 +591,7 @@ it('holds a mirror for reads to reading, whatever a function does and a client h
     `CREATE TABLE t (id int); CREATE FUNCTION put(int) RETURNS void LANGUAGE sql AS 'INSERT INTO t VALUES ($1)'`,
   );
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1, level: 'read' }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.writer.settings(1, new Map([['default_transaction_read_only', 'off']]));
   for (const settings of [0, 1, 0]) records.transaction({ ...simple('SELECT put(1)'), targets: [id], settings });
   assert.deepEqual(
@@ -658,7 +619,7 @@ it('drops for a login that the mirror refuses, and for that alone', async (test)
   const database = await createDatabase(server);
   const users = [{ name: 'wrong', user: server.user, password: 'no' }];
   await mirror.configure(targetConfig(server, database, { id, users, fallback: undefined }));
-  const records = await feeder({ after: (undo) => test.after(undo) });
+  const records = await feeder(test);
   records.writer.client(2, 'app', 'wrong');
   records.transaction({ ...simple('SELECT 1'), targets: [id], client: 2 });
   const [one] = await records.finished();
@@ -669,10 +630,10 @@ it('drops for a login that the mirror refuses, and for that alone', async (test)
 
 it('drains: finishes what is queued, and loses what does not end in time', async (test) => {
   const id = nextId++;
-  const child = await MirrorChild.start({ after: (undo) => test.after(undo) }, server);
+  const child = await MirrorChild.start(test, server);
   const database = await createDatabase(server);
   await child.configure(targetConfig(server, database, { id, poolSize: 2 }));
-  const records = await RecordFeeder.connect(child.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(child.socketPath, test);
   records.writer.client(1, 'app', 'a');
   records.writer.client(2, 'app', 'b');
   records.transaction({ ...simple('SELECT pg_sleep(0.2)'), targets: [id] });
@@ -694,10 +655,7 @@ it('closes a record stream that is malformed, and goes on with the others', asyn
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id }));
-  const [bad, good] = [
-    await feeder({ after: (undo) => test.after(undo) }),
-    await feeder({ after: (undo) => test.after(undo) }),
-  ];
+  const [bad, good] = [await feeder(test), await feeder(test)];
   const closed = once(bad.socket, 'close');
   bad.flush();
   bad.socket.write(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
@@ -709,12 +667,12 @@ it('closes a record stream that is malformed, and goes on with the others', asyn
 
 it('ends with its parent', async (test) => {
   const helper = fileURLToPath(new URL('./orphan-parent.ts', import.meta.url));
-  const socketPath = join(leaks.folder, 'orphan', 'record');
+  const socketPath = join(tmpdir(), 'orphan', 'record');
   mkdirSync(dirname(socketPath));
   const parent = spawn(process.execPath, [helper, socketPath], { stdio: ['ignore', 'pipe', 'inherit'] });
   test.after(() => void parent.kill('SIGKILL'));
   const { pid } = (await new LogLines(parent.stdout).waitFor((line) => 'pid' in line)) as unknown as { pid: number };
-  const records = await RecordFeeder.connect(socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(socketPath, test);
   await eventually(() => records.targetStates.length > 0);
   parent.kill('SIGKILL');
   await eventually(() => !existsSync(`/proc/${pid}`), { what: 'the mirror process to be gone' });

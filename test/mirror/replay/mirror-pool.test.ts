@@ -6,32 +6,21 @@ import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
 import { query } from '../../support/bytes.ts';
 import { inReverse } from '../../support/cleanup.ts';
 import { eventually } from '../../support/eventually.ts';
-import { LeakWatch } from '../../support/leaks.ts';
-import { createDatabase, query as run, startTestPostgres, withClient } from '../../support/postgres.ts';
-import { recording } from '../recordings.ts';
+import { createDatabase, query as run, withClient } from '../../support/postgres.ts';
+import { startWatchedPostgres } from '../../support/watched-postgres.ts';
+import { simple, transaction } from '../recordings.ts';
 import { MirrorChild, RecordFeeder, targetConfig } from './mirror-child.ts';
 
-const leaks = new LeakWatch();
 const cleanup = inReverse({ after });
-after(async () => leaks.assertNone());
 
 let server: RunningPostgres;
 let mirror: MirrorChild;
 let nextId = 1;
 
 before(async () => {
-  server = await startTestPostgres(cleanup, { settings: { max_prepared_transactions: '20' } });
+  server = await startWatchedPostgres(cleanup, { settings: { max_prepared_transactions: '20' } });
   mirror = await MirrorChild.start(cleanup, server);
 });
-
-function simple(...texts: readonly string[]): { requestCount: number; recording: Buffer } {
-  const last = texts.length - 1;
-  const requests = texts.map((text, at) => ({
-    messages: [query(text)],
-    statuses: (at === 0 ? 'I' : 'T') + (at === last ? 'I' : 'T'),
-  }));
-  return { requestCount: texts.length, recording: recording(...requests) };
-}
 
 async function backends(database: string): Promise<number> {
   const rows = await run(server.url('postgres'), 'SELECT 1 FROM pg_stat_activity WHERE datname = $1', [database]);
@@ -43,7 +32,7 @@ it('a client’s transactions run in order, and none waits for another client’
   const database = await createDatabase(server);
   await run(server.url(database), 'CREATE TABLE seen (n serial, client int, i int); CREATE TABLE gate ()');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 2 }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   for (let client = 1; client <= 8; client++) records.writer.client(client, 'app', 'someone');
   records.transaction({ ...simple('TABLE gate'), targets: [id] });
   await withClient(server.url(database), async (keeper) => {
@@ -90,7 +79,7 @@ it('one transaction goes to all of its mirrors', async (test) => {
   await mirror.configure(
     ...databases.map((database, index) => targetConfig(server, database, { id: targets[index] ?? 0 })),
   );
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'someone');
   for (let i = 0; i < 20; i++) records.transaction({ ...simple(`INSERT INTO t VALUES (${i})`), targets });
   const acknowledged = await records.finished(2);
@@ -105,7 +94,7 @@ it('a connection that the mirror closed while it was idle is replaced', async (t
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'someone');
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   await records.finished();
@@ -124,7 +113,7 @@ it('what runs when the mirror’s logins change is ended, too, where it takes to
   const database = await createDatabase(server);
   const config = targetConfig(server, database, { id, poolSize: 1, timeoutMs: 1000 });
   await mirror.configure(config);
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   records.transaction({ ...simple('SELECT pg_sleep(60)'), targets: [id] });
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
@@ -132,11 +121,7 @@ it('what runs when the mirror’s logins change is ended, too, where it takes to
   await eventually(async () => (await mirror.status())[0]?.queued === 2);
   const { user, password } = server;
   await mirror.configure({ ...config, users: [{ name: 'b', user, password }] });
-  const acknowledged = await records.finished();
-  assert.deepEqual(
-    acknowledged.map(({ outcome }) => outcome),
-    [Outcome.TimedOut, Outcome.Replayed],
-  );
+  assert.deepEqual(await records.outcomes(), [Outcome.TimedOut, Outcome.Replayed]);
   await mirror.configure();
 });
 
@@ -146,7 +131,7 @@ it('a mirror that is back before what it had is finished has one lane for a clie
   await run(server.url(database), 'CREATE TABLE seen (n serial, i int)');
   const config = targetConfig(server, database, { id, poolSize: 2 });
   await mirror.configure(config);
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   records.transaction({ ...simple('SELECT pg_sleep(1)'), targets: [id] });
   records.transaction({ ...simple('INSERT INTO seen (i) VALUES (1)'), targets: [id] });
@@ -169,7 +154,7 @@ it('a client that was bound to its session, and is not any more, gets another on
   const database = await createDatabase(server);
   await run(server.url(database), 'CREATE TABLE t (id int)');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   const flags = TransactionFlag.KeepsSession;
   records.transaction({ ...simple('CREATE TEMP TABLE t (id int)'), targets: [id], flags });
@@ -185,7 +170,7 @@ it('no more clients are bound to sessions than `pinned_pool_size` says; the othe
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1, pinnedPoolSize: 1 }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
   for (const client of [1, 2]) {
     records.writer.client(client, 'app', 'someone');
@@ -208,7 +193,7 @@ it('a session that lacks a transaction is given up: what needs it is lost, and w
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
   for (const [text, flags] of [
@@ -236,7 +221,7 @@ it('a lock that the mirror gave and the source did not is released', async (test
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1, pinnedPoolSize: 1 }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   const locks = async (): Promise<number[]> => {
     const sql = `SELECT l.objid::int AS id FROM pg_locks l, pg_database d WHERE d.oid = l.database AND datname = $1
@@ -259,7 +244,7 @@ it('a changed address takes effect, and nothing that waits is lost', async (test
   const [first, then] = [await createDatabase(server), await createDatabase(server)];
   for (const database of [first, then]) await run(server.url(database), 'CREATE TABLE t (id int)');
   await mirror.configure(targetConfig(server, first, { id, poolSize: 1 }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   records.writer.client(2, 'app', 'b');
   records.transaction({ ...simple('SELECT pg_sleep(0.3)'), targets: [id] });
@@ -280,7 +265,7 @@ it('a changed configuration counts from the next transaction on, on the connecti
   const database = await createDatabase(server);
   const config = targetConfig(server, database, { id, poolSize: 1 });
   await mirror.configure(config);
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   for (const client of [1, 2]) records.writer.client(client, 'app', 'someone');
   const processIds = async (): Promise<unknown[]> =>
     run(server.url('postgres'), 'SELECT pid FROM pg_stat_activity WHERE datname = $1', [database]);
@@ -318,7 +303,7 @@ it('a mirror that was removed finishes what it has, and loses what is left after
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id, poolSize: 2 }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   records.writer.client(2, 'app', 'b');
   records.transaction({ ...simple('SELECT pg_sleep(0.5)'), targets: [id] });
@@ -339,21 +324,15 @@ it('a mirror that was removed finishes what it has, and loses what is left after
 });
 
 /** One statement, sent and answered at these moments of the source's event counter. */
-const during = (
-  text: string,
-  sentSequence: number,
-  doneSequence: number,
-): { requestCount: number; recording: Buffer } => ({
-  requestCount: 1,
-  recording: recording({ messages: [query(text)], sentSequence, doneSequence }),
-});
+const during = (text: string, sentSequence: number, doneSequence: number): ReturnType<typeof transaction> =>
+  transaction({ messages: [query(text)], sentSequence, doneSequence });
 
 it('a compared mirror begins in the source’s order what has to do with the same relations, and lets nothing wait for ever', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
   await run(server.url(database), 'CREATE TABLE seen (n serial, what text); CREATE TABLE gate ()');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 4, compare: { logMismatches: false } }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   for (let client = 1; client <= 4; client++) records.writer.client(client, 'app', 'someone');
   const seen = async (): Promise<(string | null)[]> =>
     (await run<{ what: string }>(server.url(database), 'SELECT what FROM seen ORDER BY n')).map(({ what }) => what);
@@ -385,7 +364,7 @@ it('a compared mirror keeps definitions in the source’s order to all that was 
   const id = nextId++;
   const database = await createDatabase(server);
   await mirror.configure(targetConfig(server, database, { id, poolSize: 8, compare: { logMismatches: false } }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   const texts = [
     'CREATE SCHEMA made',
     'CREATE TABLE made.t AS SELECT 1 AS a FROM pg_sleep(0.05)',
@@ -412,7 +391,7 @@ it('a compared mirror that is about to drop for lag begins in whatever order it 
   await run(server.url(database), 'CREATE TABLE seen (n serial, what text)');
   const limits = { poolSize: 2, maxLagMs: 600_000, compare: { logMismatches: false } };
   await mirror.configure(targetConfig(server, database, { id, ...limits }));
-  const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
   for (let client = 1; client <= 2; client++) records.writer.client(client, 'app', 'someone');
   let sequence = 0;
   /** What was seen in the end, of a slow one and one that followed it on the source, and has been late for so long. */
@@ -450,7 +429,7 @@ describe('two-phase commits that cross', () => {
     // Whoever stands before the gate is to be overtaken.
     const isGated = steps.some(([, [text]]) => text === 'TABLE gate');
     await mirror.configure(targetConfig(server, database, { id, poolSize, timeoutMs: isGated ? 2000 : 10_000 }));
-    const records = await RecordFeeder.connect(mirror.socketPath, { after: (undo) => test.after(undo) });
+    const records = await RecordFeeder.connect(mirror.socketPath, test);
     for (const client of new Set(steps.map(([one]) => one))) records.writer.client(client, 'app', 'someone');
     await withClient(server.url(database), async (keeper) => {
       await keeper.query('BEGIN');

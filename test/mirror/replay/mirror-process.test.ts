@@ -18,17 +18,15 @@ import {
 } from '../../support/bytes.ts';
 import { inReverse } from '../../support/cleanup.ts';
 import { eventually } from '../../support/eventually.ts';
-import { LeakWatch } from '../../support/leaks.ts';
-import { createDatabase, query as run, startTestPostgres } from '../../support/postgres.ts';
+import { createDatabase, query as run } from '../../support/postgres.ts';
 import { nicenessOf, skipWithoutProc } from '../../support/processes.ts';
+import { startWatchedPostgres } from '../../support/watched-postgres.ts';
 import { WireClient } from '../../support/wire-client.ts';
-import { recording } from '../recordings.ts';
+import { simple } from '../recordings.ts';
 import { MirrorChild, RecordFeeder, targetConfig } from './mirror-child.ts';
 import { SourceSession } from './source-session.ts';
 
-const leaks = new LeakWatch();
 const cleanup = inReverse({ after });
-after(async () => leaks.assertNone());
 
 const SCHEMA = `
   CREATE TABLE t (id int PRIMARY KEY, v text);
@@ -40,7 +38,7 @@ let server: RunningPostgres;
 let mirror: MirrorChild;
 
 before(async () => {
-  server = await startTestPostgres(cleanup);
+  server = await startWatchedPostgres(cleanup);
   mirror = await MirrorChild.start(cleanup, server);
 });
 
@@ -434,40 +432,21 @@ describe('what fails on the mirror alone', () => {
       outcomes: failed,
       sqlstates: ['42P01'],
     },
-    'COPY IN by the extended protocol, its Sync before the data': {
-      client: async (s) => {
-        await s.request(
-          parse('', 'COPY parent FROM STDIN'),
-          bind('', ''),
-          execute(''),
-          sync,
-          msg('d', Buffer.from('1\n')),
-          COPY_DONE,
-          sync,
-        );
-        await s.queries('INSERT INTO t VALUES (2)');
-      },
-      mirrorDiffers: 'DROP TABLE parent CASCADE',
-      outcomes: [Outcome.Failed, Outcome.Replayed],
-      sqlstates: ['42P01'],
-    },
-    'COPY IN by the extended protocol without a Sync before the data': {
-      client: async (s) => {
-        await s.request(
-          parse('', 'COPY parent FROM STDIN'),
-          bind('', ''),
-          execute(''),
-          flush,
-          msg('d', Buffer.from('1\n')),
-          COPY_DONE,
-          sync,
-        );
-        await s.queries('INSERT INTO t VALUES (2)');
-      },
-      mirrorDiffers: 'DROP TABLE parent CASCADE',
-      outcomes: [Outcome.Failed, Outcome.Replayed],
-      sqlstates: ['42P01'],
-    },
+    ...Object.fromEntries(
+      [sync, flush].map((first): [string, Case] => [
+        `COPY IN by the extended protocol with a ${first === sync ? 'Sync' : 'Flush'} before the data`,
+        {
+          client: async (s) => {
+            const data = [msg('d', Buffer.from('1\n')), COPY_DONE];
+            await s.request(parse('', 'COPY parent FROM STDIN'), bind('', ''), execute(''), first, ...data, sync);
+            await s.queries('INSERT INTO t VALUES (2)');
+          },
+          mirrorDiffers: 'DROP TABLE parent CASCADE',
+          outcomes: [Outcome.Failed, Outcome.Replayed],
+          sqlstates: ['42P01'],
+        },
+      ]),
+    ),
     'a prepared statement whose table is not there': {
       client: async (s) => {
         await s.request(parse('p1', 'INSERT INTO parent VALUES ($1)'), bind('', 'p1', '1'), execute(''), sync);
@@ -502,7 +481,7 @@ it('counts as late what begins more than two seconds after its end on the source
   mirror.tell({ type: 'resetStatistics' });
   const feeder = await RecordFeeder.connect(mirror.socketPath, cleanup);
   feeder.writer.client(1, 'app', 'someone');
-  const one = { requestCount: 1, recording: recording({ messages: [query('SELECT 1')] }) };
+  const one = simple('SELECT 1');
   // However slow this machine is, the first is not late.
   for (const ago of [-60_000, 3000, 2100]) feeder.transaction({ ...one, ago });
   await feeder.finished();
