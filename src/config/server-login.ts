@@ -18,10 +18,9 @@ export function findUser(users: readonly UserConfig[], name: string, database: s
 
 /** Towards a source: the entry's own server_user, else the database's user, else the client's name and password. */
 export function sourceCredentials(user: UserConfig, database: DatabaseConfig): ServerCredentials {
-  if (user.server_user === undefined && user.server_password === undefined && database.user !== undefined) {
-    return { user: database.user, password: database.password, verifierOnly: false };
-  }
-  return entryCredentials(user);
+  const own =
+    user.server_user === undefined && user.server_password === undefined ? ownCredentials(database) : undefined;
+  return own ?? entryCredentials(user);
 }
 
 /**
@@ -34,9 +33,41 @@ export function mirrorCredentials(
   destination: DatabaseConfig,
 ): ServerCredentials | undefined {
   const entry = findUser(config.users, name, destination.name);
-  if (entry !== undefined) return entryCredentials(entry);
-  if (destination.user === undefined) return undefined;
-  return { user: destination.user, password: destination.password, verifierOnly: false };
+  return entry === undefined ? ownCredentials(destination) : entryCredentials(entry);
+}
+
+/** As whom a database is asked for the users that users.toml lacks (`auth_user`). */
+export function lookupCredentials(
+  { general, users }: Pick<Config, 'general' | 'users'>,
+  database: DatabaseConfig,
+): ServerCredentials | undefined {
+  const name = general.auth_user;
+  if (name === undefined) return undefined;
+  const entry = findUser(users, name, database.name) ?? users.find((user) => user.name === name);
+  const password = entry?.server_password ?? entry?.password;
+  const own = database.user === name ? database.password : undefined;
+  return { user: name, password: password ?? own, verifierOnly: false };
+}
+
+/**
+ * As whom pgmirror logs in to a source for itself, with no client there: as the first of its users whose password is
+ * known, else as its own user, else as who looks up users; `undefined`: it cannot.
+ */
+export function unattendedCredentials(
+  config: Pick<Config, 'general' | 'users'>,
+  database: DatabaseConfig,
+): ServerCredentials | undefined {
+  for (const name of new Set(config.users.map((user) => user.name))) {
+    const user = findUser(config.users, name, database.name);
+    const credentials = user && sourceCredentials(user, database);
+    if (credentials?.verifierOnly === false) return credentials;
+  }
+  return ownCredentials(database) ?? lookupCredentials(config, database);
+}
+
+/** The login that a database has in place of its clients' own. */
+export function ownCredentials({ user, password }: DatabaseConfig): ServerCredentials | undefined {
+  return user === undefined ? undefined : { user, password, verifierOnly: false };
 }
 
 function entryCredentials(user: UserConfig): ServerCredentials {

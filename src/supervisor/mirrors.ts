@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import type { MirroringConfig } from '../config/mirroring-schema.ts';
 import { controlled } from '../config/controlled.ts';
-import { mirrorCredentials, sourceCredentials } from '../config/server-login.ts';
+import { mirrorCredentials, unattendedCredentials } from '../config/server-login.ts';
 import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
 import type { MirrorTargetConfig, SourceLogin } from '../mirror/replay/mirror-process-messages.ts';
 import { resetsAlways, serverParameters } from './thread-config.ts';
@@ -134,8 +134,7 @@ export function sourceLogins(config: Config): SourceLogin[] {
   return [...sources].flatMap((name) => {
     const database = config.databases.find((candidate) => candidate.name === name);
     if (database === undefined) return [];
-    const users = config.users.filter((candidate) => candidate.all_databases || candidate.databases.includes(name));
-    const credentials = users.map((user) => sourceCredentials(user, database)).find((login) => !login.verifierOnly);
+    const credentials = unattendedCredentials(config, database);
     if (credentials === undefined) return [];
     return [
       {

@@ -2,7 +2,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Plan, Plans } from '../admin/admin-host.ts';
 import type { Config } from '../config/config.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
-import { findUser, mirrorCredentials, sourceCredentials } from '../config/server-login.ts';
+import { findUser, mirrorCredentials, ownCredentials, unattendedCredentials } from '../config/server-login.ts';
 import type { ServerCredentials } from '../config/server-login.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
 import { tlsConnectOptions } from '../net/server-tls.ts';
@@ -76,20 +76,18 @@ export class QueryPlans {
   }
 }
 
-/** The first user that can log in. */
+/** The first login that is possible. */
 function loginTo(
   config: Config,
   side: 'source' | 'mirror',
   source: string,
   database: DatabaseConfig,
 ): ServerCredentials | undefined {
-  for (const { name } of config.users) {
-    const user = findUser(config.users, name, source);
-    if (user === undefined) continue;
-    const login = side === 'source' ? sourceCredentials(user, database) : mirrorCredentials(config, name, database);
-    if (login !== undefined && !login.verifierOnly) return login;
-  }
-  return undefined;
+  if (side === 'source') return unattendedCredentials(config, database);
+  const ofUsers = config.users
+    .filter(({ name }) => findUser(config.users, name, source) !== undefined)
+    .map(({ name }) => mirrorCredentials(config, name, database));
+  return [...ofUsers, ownCredentials(database)].find((login) => login?.verifierOnly === false);
 }
 
 async function explained(

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
-import { findUser, sourceCredentials } from '../config/server-login.ts';
+import { findUser, lookupCredentials, sourceCredentials } from '../config/server-login.ts';
 import type { UserConfig } from '../config/user-schema.ts';
 import type {
   PoolerDatabase,
@@ -75,13 +75,12 @@ const AUTH_QUERY = `SELECT rolname,
 FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1::pg_catalog.text AND rolcanlogin`;
 
 function userLookup(config: Config, database: DatabaseConfig): UserLookupOptions | undefined {
-  const { auth_user: user, auth_query: query = AUTH_QUERY, connect_timeout: timeoutMs } = config.general;
-  if (user === undefined) return undefined;
-  const entry = findUser(config.users, user, database.name) ?? config.users.find(({ name }) => name === user);
-  const fixed = database.user === user ? database.password : undefined;
+  const { auth_query: query = AUTH_QUERY, connect_timeout: timeoutMs } = config.general;
+  const credentials = lookupCredentials(config, database);
+  if (credentials === undefined) return undefined;
   return {
-    user,
-    password: entry?.server_password ?? entry?.password ?? fixed,
+    user: credentials.user,
+    password: credentials.password,
     query,
     timeoutMs,
     route: {

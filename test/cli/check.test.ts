@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { check } from '../../src/cli/check.ts';
-import { DATABASE, TWO_DATABASES, writeFiles } from '../config/config-files.ts';
+import { DATABASE, TWO_DATABASES, VERIFIER, writeFiles } from '../config/config-files.ts';
 
 const PAIR = '[[mirroring]]\nsource_db = "app"\ndestination_db = "app_new"\n';
 const ALICE = '[[users]]\nname = "alice"\ndatabase = "app"\npassword = "x"\n';
-const VERIFIER =
-  'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=';
 
 /** Runs the check and gives its lines without the directory's name. */
 async function checked(t: TestContext, config: string, users: string, connect = false) {

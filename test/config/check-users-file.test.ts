@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DATABASE, problemsOf, TWO_DATABASES } from './config-files.ts';
+import { DATABASE, problemsOf, TWO_DATABASES, VERIFIER } from './config-files.ts';
 
-const VERIFIER =
-  'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=';
 const MD5 = 'md5a3556571e93b0d20722ba62be61e8c2d';
 
 function user(lines: string): string {

@@ -20,6 +20,10 @@ name = "app_new"
 host = "db-new"
 `;
 
+/** What pg_authid has of a user. */
+export const VERIFIER =
+  'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=';
+
 /** Writes both files into a directory of their own, which goes when the test ends. */
 export function writeFiles(t: TestContext, config: string | Buffer, users: string | Buffer = '') {
   const directory = mkdtempSync(join(tmpdir(), 'pgmirror-config-'));

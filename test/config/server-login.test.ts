@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { findUser, mirrorCredentials, sourceCredentials } from '../../src/config/server-login.ts';
-import { load } from './config-files.ts';
-
-const VERIFIER =
-  'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=';
+import {
+  findUser,
+  mirrorCredentials,
+  sourceCredentials,
+  unattendedCredentials,
+} from '../../src/config/server-login.ts';
+import { load, VERIFIER } from './config-files.ts';
 
 function configured(t: TestContext, database: string, users: string) {
   const config = load(t, `[[databases]]\nname = "app"\nhost = "h"\n${database}`, users);
@@ -57,5 +59,32 @@ describe('mirrorCredentials', () => {
     const user = `[[users]]\nname = "a"\ndatabase = "app"\npassword_hash = "${VERIFIER}"`;
     const { config, app } = configured(t, '', user);
     assert.deepEqual(mirrorCredentials(config, 'a', app), { user: 'a', password: undefined, verifierOnly: true });
+  });
+});
+
+describe('unattendedCredentials', () => {
+  const verifier = `[[users]]\nname = "v"\ndatabase = "app"\npassword_hash = "${VERIFIER}"\n`;
+  const user = '[[users]]\nname = "a"\ndatabase = "app"\npassword = "x"\n';
+  const asker = '[[users]]\nname = "asker"\ndatabase = "other"\npassword = "q"\n';
+  const own = 'user = "owner"\npassword = "o"\n';
+  const cases: readonly (readonly [what: string, database: string, users: string, expected: unknown])[] = [
+    ['the first user whose password is known', '', verifier + user, ['a', 'x']],
+    ['the database’s own user, where nobody stands in users.toml', own, '', ['owner', 'o']],
+    ['who looks up users, where the database has none', '', verifier + asker, ['asker', 'q']],
+    ['who looks up users, with the password of the database', own.replace('owner', 'asker'), '', ['asker', 'o']],
+  ];
+  for (const [what, database, users, expected] of cases) {
+    it(`are those of ${what}`, (t) => {
+      const app = `[[databases]]\nname = "app"\nhost = "h"\n${database}`;
+      const other = '[[databases]]\nname = "other"\nhost = "h"\n';
+      const config = load(t, `[general]\nauth_user = "asker"\n${app}${other}`, users);
+      const found = unattendedCredentials(config, config.databases[0]!);
+      assert.deepEqual([found?.user, found?.password], expected);
+    });
+  }
+
+  it('are none where only verifiers are known', (t) => {
+    const { config, app } = configured(t, '', verifier);
+    assert.equal(unattendedCredentials(config, app), undefined);
   });
 });

@@ -230,5 +230,8 @@ describe('a mirror as others see it', () => {
     assert.deepEqual([login?.user, login?.password, more], ['anna', 'a', []]);
     assert.deepEqual(sourceLogins(load(t, TWO_DATABASES + mirroring())), [], 'nobody may log in to it');
     assert.deepEqual(sourceLogins(config(t, '')), [], 'nothing is mirrored');
+    const owned = TWO_DATABASES.replace('host = "db"', 'host = "db"\nuser = "owner"\npassword = "o"') + mirroring();
+    const [own] = sourceLogins(load(t, `[general]\nauth_user = "asker"\n${owned}`));
+    assert.deepEqual([own?.user, own?.password], ['owner', 'o'], 'its users are looked up');
   });
 });

@@ -21,6 +21,10 @@ export async function checkServers(config: Config, print: (line: string) => void
     const logins = loginsTo(config, database);
     if (logins.length === 0) print(`warning: ${database.name} at ${address(database)}: not tried, no login is known`);
     for (const login of logins) {
+      if (login.credentials.verifierOnly) {
+        print(`warning: ${described(login)}: not tried, only a SCRAM verifier is known, with which nobody can log in`);
+        continue;
+      }
       const problem = await loginProblem(login, config);
       if (problem === undefined) working.push(login);
       else failures++;
@@ -41,7 +45,6 @@ function address({ host, port }: DatabaseConfig): string {
 }
 
 async function loginProblem(login: CheckedLogin, config: Config): Promise<string | undefined> {
-  if (login.credentials.verifierOnly) return 'only a SCRAM verifier is known, which cannot log in before the user has';
   try {
     const { socket } = await connectServer(serverLogin(login, config));
     socket.write(terminate());

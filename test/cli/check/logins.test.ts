@@ -54,4 +54,11 @@ describe('loginsTo', () => {
       'source alone a',
     ]);
   });
+
+  it('has those for users that are looked up: of the database, and of who asks', (t) => {
+    const general = '[general]\nauth_user = "asker"\n';
+    const fixed = pair.replaceAll('host = "h"', 'host = "h"\nuser = "owner"\npassword = "o"');
+    assert.deepEqual(logins(t, general + fixed, ''), ['source app owner', 'source app asker', 'mirror copy owner']);
+    assert.deepEqual(logins(t, general + pair, user('asker', 'database = "app"')), ['source app asker']);
+  });
 });

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { check } from '../../../src/cli/check.ts';
-import { writeFiles } from '../../config/config-files.ts';
+import { VERIFIER, writeFiles } from '../../config/config-files.ts';
 import { inReverse } from '../../support/cleanup.ts';
 import { createDatabase, query, startTestPostgres, type RunningPostgres } from '../../support/postgres.ts';
 
+const ALICE = '[[users]]\nname = "alice"\ndatabase = "app"\npassword = "x"';
 const PAIR = '[[mirroring]]\nsource_db = "app"\ndestination_db = "copy"\n';
 
 describe('check --connect', () => {
@@ -25,8 +26,7 @@ describe('check --connect', () => {
     return `[[databases]]\nname = "${name}"\nhost = "${server.host}"\nport = ${port}\ndatabase_name = "${on}"\n${login}\n`;
   }
 
-  async function checked(t: TestContext, config: string) {
-    const users = '[[users]]\nname = "alice"\ndatabase = "app"\npassword = "x"';
+  async function checked(t: TestContext, config: string, users = ALICE) {
     const paths = writeFiles(t, config, users);
     const lines: string[] = [];
     const status = await check({ ...paths, connect: true }, { environment: {}, print: (line) => lines.push(line) });
@@ -77,6 +77,18 @@ describe('check --connect', () => {
     assert.match(lines[1] ?? '', /^mirror copy at .* as postgres: failed: .*password authentication failed/);
     assert.equal(lines[2], 'mirroring[app -> copy]: safety not checked, for want of a login to the mirror');
     assert.doesNotMatch(lines.join('\n'), /wrong-secret| {4}at /);
+  });
+
+  it('does not try those of whom a verifier is all that is known, which is no failure', async (t) => {
+    const users = `[[users]]\nname = "alice"\ndatabase = "app"\npassword_hash = "${VERIFIER}"`;
+    const config = `[[databases]]\nname = "app"\nhost = "${server.host}"\nport = ${server.port}\n`;
+    assert.deepEqual(await checked(t, config, users), {
+      status: 0,
+      lines: [
+        `warning: source app at ${server.host}:${server.port} as alice: not tried, only a SCRAM verifier is known, with which nobody can log in`,
+        'pgmirror.toml, users.toml: fine (1 database, 0 mirrors, 1 user)',
+      ],
+    });
   });
 
   it('says that nobody listens', async (t) => {
