@@ -110,6 +110,8 @@ export class StatementRegistry {
   }
 }
 
+/** No text ends a context and begins another: what stands between them is not to be had in latin1. */
 function keyOf(definition: Buffer, context: string): string {
-  return context + definition.toString('latin1');
+  const text = definition.toString('latin1');
+  return context === '' ? text : `${context}\uffff${text}`;
 }

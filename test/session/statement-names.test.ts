@@ -29,6 +29,17 @@ describe('the registry of statement texts', () => {
     assert.equal(registry.acquire(definition("select '2024-01-01'::date")), here);
   });
 
+  it('is no other text’s that begins like what it is read by', () => {
+    const registry = new StatementRegistry('p');
+    const read = registry.acquire(definition('select now()'), 'timezone=UTC');
+    for (const between of ['', '\0', '\n']) {
+      const other = registry.acquire(
+        Buffer.concat([Buffer.from(`timezone=UTC${between}`), definition('select now()')]),
+      );
+      assert.notEqual(other, read);
+    }
+  });
+
   it('tells texts apart whose declared parameter types differ, or whose bytes are no UTF-8', () => {
     const registry = new StatementRegistry('p');
     const names = [
