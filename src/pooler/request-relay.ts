@@ -140,6 +140,9 @@ export class RequestRelay {
       this.#output.amidCopy(bytes, start, end);
       return;
     }
+    // Behind a Sync nothing is left to flush, and nobody may send the rest of a request that it began. One with a body is
+    // the server's to refuse.
+    if (!this.#output.requestOpen && end - start === HEADER_LENGTH) return;
     this.#output.beginRequest();
     this.#output.pass(server, Frontend.Flush, bytes, start, end);
     answers.flushed();

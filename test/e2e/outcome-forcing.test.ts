@@ -140,6 +140,18 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     );
   });
 
+  it('a Flush behind a Sync is no part of the request that follows', async (t) => {
+    const client = await login(inReverse(t));
+    for (const id of [1, 2]) {
+      client.send(parse('', `INSERT INTO item VALUES (${id})`), bind('', ''), execute(''), sync, flush);
+      await client.readUntil('Z');
+      await client.query(onlyOnMirror);
+    }
+    assert.deepEqual(await onMirror(), { items: [1, 2], children: [], ran: 4 });
+    const { mirrored: replayed, errors, total } = await mirrored.counts();
+    assert.deepEqual({ replayed, errors, total }, { replayed: 4, errors: 0, total: 4 });
+  });
+
   it('a statement that its client cancelled is cancelled on the mirror as late', async (t) => {
     const client = await login(inReverse(t));
     client.send(queryMessage('INSERT INTO item SELECT 1 FROM pg_sleep(60)'));
