@@ -118,6 +118,19 @@ describe('Answers compared', () => {
     assert.equal((await askMirrors(port))[0]?.comparison.mismatch, 2);
   });
 
+  it('are generated where the source made them up, though what was written was rolled back', async () => {
+    const schema = 'CREATE TABLE stamped (id integer, at timestamptz)';
+    const compared = await startCompared(cleanup, server, { schema });
+    const insert = 'INSERT INTO stamped VALUES (1, clock_timestamp()) RETURNING at';
+    await withClient(compared.mirrored.url, async (client) => {
+      for (const sql of ['BEGIN', insert, 'SELECT at FROM stamped', 'ROLLBACK']) await client.query(sql);
+    });
+    const classes = new Map((await judged(compared)).map((one) => [one.query, one.classes]));
+    assert.deepEqual(classes.get('INSERT INTO stamped VALUES ($1, clock_timestamp()) RETURNING at'), { generated: 1 });
+    assert.deepEqual(classes.get('SELECT at FROM stamped'), { generated: 1 });
+    assert.equal((await askMirrors(compared.port))[0]?.comparison.mismatch, 0);
+  });
+
   it('differ on the control mirror, too, where they are noise', async () => {
     const compared = await startCompared(cleanup, server, { schema: faultSchema });
     const { mirrored, port } = compared;

@@ -16,6 +16,9 @@ const OF_OTHER_TYPES = /^(?:XX000|42(?:704|725|804|846|883|P18)|22P0[23])$/;
 /** OIDs of float4 and float8 (pg_type.dat). */
 const FLOATS: ReadonlySet<number> = new Set([700, 701]);
 
+/** OIDs of oid, xid, cid, tid, xid8, pg_lsn, pg_snapshot and txid_snapshot (pg_type.dat): each server has its own of these. */
+const OWN_TO_SERVERS: ReadonlySet<number> = new Set([26, 27, 28, 29, 5069, 3220, 5038, 2970]);
+
 interface Excuse {
   readonly answerClass: AnswerClass;
   readonly judged: boolean;
@@ -89,8 +92,10 @@ function isGenerated(
 ): 'known' | 'perhaps' | 'no' {
   const { catalog } = knowledge;
   if (catalog === undefined || facts.isUnknown) return 'perhaps';
-  if (!facts.isVolatile && ![...facts.relations].some((relation) => catalog.generating.has(relation))) return 'no';
   const known = origins ?? knowledge.columnsOf(query);
+  if (known !== undefined && columns?.every((column) => OWN_TO_SERVERS.has(known[column]?.type ?? 0)) === true)
+    return 'known';
+  if (!facts.isVolatile && ![...facts.relations].some((relation) => catalog.generating.has(relation))) return 'no';
   if (columns === undefined || known === undefined) return 'perhaps';
   const all = columns.every((column) => {
     const origin = known[column];

@@ -191,6 +191,7 @@ export class MirrorComparison {
     const open = { oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity, underway };
     if (wrote.length === 0) return { ...open, write: undefined };
     const isRolledBack = (recorded.flags & TransactionFlag.Committed) === 0;
+    for (const facts of wrote) this.#knowledge.learnColumns(facts);
     if (!isRolledBack) for (const facts of wrote) this.#knowledge.learn(facts, begunAt);
     // What is only prepared takes effect nobody knows when.
     if (twoPhase !== undefined) this.#knowledge.writes.taints.add(scope.written, begunAt);

@@ -66,10 +66,14 @@ export class MirrorKnowledge {
     return { written, touched, insertsOnly: writes && facts.insertsOnly && functions.size === 0 };
   }
 
-  /** A transaction that wrote this was committed on the source: what follows from that for what is compared later. */
-  learn(facts: StatementFacts, begunAt: number): void {
+  /** A transaction wrote this: it may itself be answered what the source made up, though it may not be committed. */
+  learnColumns(facts: StatementFacts): void {
     for (const value of facts.stores)
       if (this.#isGenerated(value, facts)) this.#catalog.learn(value.relation, value.column);
+  }
+
+  /** A transaction that wrote this was committed on the source: what follows from that for what is compared later. */
+  learn(facts: StatementFacts, begunAt: number): void {
     for (const relation of facts.written) if (this.#hasSequence(relation)) this.#inserted.add(relation);
     if (this.selectsUnevenly(facts)) this.writes.taints.add(this.scopeOf(facts).written, begunAt);
     if (facts.defines) this.#catalog.changed();

@@ -31,6 +31,8 @@ export class ComparedMirrors {
   readonly #shares = new Map<string, number>();
   #ids: readonly number[] = [];
   readonly #recorders = new Set<WatchedRecorder>();
+  /** What mirrors missed before there was anybody to tell, by their ids. */
+  readonly #untold = new Map<number, Change>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: {
@@ -76,15 +78,20 @@ export class ComparedMirrors {
 
   /** A mirror does not get a transaction. */
   missed({ id, compareSample }: ComparedRoute, change: Change): void {
-    if (compareSample === undefined || change === Change.Nothing || !this.#link.connected) return;
+    if (compareSample === undefined || change === Change.Nothing) return;
+    if (!this.#link.connected) {
+      if (change > (this.#untold.get(id) ?? Change.Nothing)) this.#untold.set(id, change);
+      return;
+    }
     this.#link.writer.missed(id, change);
     this.#link.flushSoon();
   }
 
   /** A mirror process is there. What an earlier one had, and what came since, is missed. */
   connected(): void {
-    if (this.#link.incarnation <= 1) return;
-    for (const id of this.#ids) this.#link.writer.missed(id, Change.Definitions);
+    if (this.#link.incarnation > 1) for (const id of this.#ids) this.#untold.set(id, Change.Definitions);
+    for (const [id, change] of this.#untold) this.#link.writer.missed(id, change);
+    this.#untold.clear();
   }
 
   close(): void {

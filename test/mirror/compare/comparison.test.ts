@@ -97,6 +97,17 @@ describe('Comparison', () => {
     assert.deepEqual(differs(), { judged: true, answerClass: 'row_count' });
   });
 
+  it('takes numbers for generated that each server gives to its own things', async () => {
+    const mirror = await compare();
+    const typed = (type: number) => ({ origins: [25, 25, type].map((each) => ({ place: '0 0', type: each })) });
+    for (const type of [26, 28, 3220, 5069])
+      assert.deepEqual(verdictOf(mirror, "SELECT 1, 'a', 'x'::regclass::oid", typed(type)), {
+        judged: true,
+        answerClass: 'generated',
+      });
+    assert.deepEqual(verdictOf(mirror, 'SELECT 1, 2, 3', typed(23)), { judged: true, answerClass: 'row_content' });
+  });
+
   it('does not judge rows that are chosen by such a column', async () => {
     const mirror = await compare();
     const generated = { judged: false, answerClass: 'generated' };

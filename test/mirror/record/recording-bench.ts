@@ -151,6 +151,7 @@ export class FakeMirrorProcess {
       forgetSettings: (id) => void told.push(`forget settings ${id}`),
       client: (id, database, user) => void told.push(`client ${id} ${database} ${user}`),
       clientGone: (id) => void told.push(`client gone ${id}`),
+      missed: (target, change) => void told.push(`missed ${target} ${change}`),
       transaction: (transaction) => {
         told.push(`transaction of ${transaction.client}`);
         this.transactions.push({ ...transaction, recording: Buffer.from(transaction.recording) });
