@@ -17,8 +17,7 @@ import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import { CounterBook, NO_COUNTS } from './counter-book.ts';
 import { claimPort, claimSocketPath } from './exclusive-address.ts';
 import { FirstDrops } from './first-drops.ts';
-import { MirrorChild } from './mirror-child.ts';
-import type { MirrorProcessConfig } from './mirror-child.ts';
+import { MirrorChild, type MirrorProcessConfig } from './mirror-child.ts';
 import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from './mirrors.ts';
 import type { MirrorOverrides } from './mirrors.ts';
 import { PassedLooks } from './passed-looks.ts';
@@ -129,7 +128,8 @@ export class Supervisor implements AdminHost {
     await Promise.all([this.#threads.start(), this.#startMirrorChild()]);
     this.#state = 'running';
     const where = this.#listenFds.length === 0 ? { host, port } : { sockets: this.#listenFds.length };
-    this.#logger.info({ ...where, workers, mirrors: this.#config.mirroring.length }, 'listening');
+    const mirrors = this.#config.mirroring.length;
+    this.#logger.info({ processId: process.pid, ...where, workers, mirrors }, 'listening');
   }
 
   /** Nothing is started for an instance that cannot listen. */

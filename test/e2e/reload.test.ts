@@ -32,7 +32,8 @@ describe('A reload', () => {
   async function hangUp({ pgmirror }: Mirrored, changed: PgmirrorFiles): Promise<LogLine> {
     const from = pgmirror.log.lines.length;
     await pgmirror.writeFiles(changed);
-    pgmirror.kill('SIGHUP');
+    const listening = pgmirror.log.lines.find(({ msg }) => msg === 'listening');
+    process.kill(Number(listening?.processId), 'SIGHUP');
     return pgmirror.waitForLog(({ msg }) => msg === 'reloaded' || msg === 'not reloaded', { from });
   }
 
