@@ -150,6 +150,22 @@ describe('The page', { skip: skipWithoutBrowser }, () => {
     }
   }
 
+  it('counts among what fails on the mirror alone what takes too long there', async () => {
+    const [mirroring] = mirrored.files.mirroring ?? [];
+    await mirrored.pgmirror.reload({ mirroring: [{ ...mirroring!, timeout: 200 }] });
+    await mirrored.pgmirror.admin('RESET STATS');
+    await withClient(mirrored.mirrorUrl, async (keeper) => {
+      await keeper.query('BEGIN; LOCK item');
+      await mirrored.query('UPDATE item SET owner = owner WHERE id = 1');
+      await mirrored.drained();
+    });
+    const { page, problems } = await open();
+    await page.getByText('1 query failing only there.').waitFor();
+    assert.equal(await page.locator('#queries tbody tr.failing').count(), 1);
+    assert.deepEqual(problems, []);
+    await page.close();
+  });
+
   it('says what a mirror is that is not up, and when pgmirror does not answer', async () => {
     const { page } = await open();
     await page.getByText('up', { exact: true }).waitFor();

@@ -3,6 +3,7 @@ import type { QueryReport } from '../../mirror/report/query-report.ts';
 import { MIN_SAMPLES } from '../../mirror/report/report-of.ts';
 import { meets } from './condition.ts';
 import type { Condition } from './condition.ts';
+import { isSlowestInTheMiddle } from './words.ts';
 
 /** What a running pgmirror told. */
 export interface Told {
@@ -67,9 +68,9 @@ function verdict(
   const parts = [...away];
   const [worst] = found.slower;
   if (worst !== undefined) {
-    const [tail, median] = [worst.p95_ratio ?? 0, worst.p50_ratio ?? 0];
-    const ratio = tail >= median ? `${tail.toFixed(1)}× at p95` : `${median.toFixed(1)}× at p50`;
-    parts.push(`${counted(found.slower.length, 'query is', 'queries are')} slower on the mirror (the worst ${ratio})`);
+    const [ratio, where] = isSlowestInTheMiddle(worst) ? [worst.p50_ratio, 'p50'] : [worst.p95_ratio, 'p95'];
+    const named = `the worst ${(ratio ?? 0).toFixed(1)}× at ${where}`;
+    parts.push(`${counted(found.slower.length, 'query is', 'queries are')} slower on the mirror (${named})`);
   } else {
     const open = queries.filter(({ change }) => change === 'unknown').length;
     parts.push(

@@ -97,11 +97,19 @@ export function classesOf(query: QueryReport): string[] {
   return [...changeInTheMiddle(query), ...classes];
 }
 
+/** Whether of the ratios that are no chance that of the median shows best how much slower a query is, and not that of the tail. */
+export function isSlowestInTheMiddle(query: QueryReport): boolean {
+  const { p50_ratio: median, p50_ratio_low: low, p95_ratio: tail, p95_ratio_low: tailLow } = query;
+  return (low ?? 0) > 1 && ((median ?? 0) > (tail ?? 0) || (tailLow ?? 0) <= 1);
+}
+
 /** Where not the tail, which stands in a column of its own, shows that it is slower or faster, but the median. */
 function changeInTheMiddle(query: QueryReport): string[] {
   const { change, p50_ratio: ratio, p50_ratio_low: low, p95_ratio: tail } = query;
   if (ratio === null || low === null || tail === null) return [];
-  if (change === 'slower' && ratio > tail) return [`${shortRatio(ratio)}× at p50, ${shortRatio(low)}× at least`];
+  if (change === 'slower' && isSlowestInTheMiddle(query)) {
+    return [`${shortRatio(ratio)}× at p50, ${shortRatio(low)}× at least`];
+  }
   return change === 'faster' && ratio < tail ? [`${shortRatio(ratio)}× at p50`] : [];
 }
 

@@ -80,6 +80,10 @@ describe('the report', () => {
     assert.match(text, /\n {4}10\.0× at p50, 9\.00× at least\n/);
     assert.match(text, /\n {4}0\.50× at p50\n/);
     assert.doesNotMatch(formatReport(found, 'table').replace(/^.*\n/, ''), /at p50/);
+    const chance = { p50_ratio: 15.6, p50_ratio_low: 0.2, p95_ratio: 9.4, p95_ratio_low: 2.6 };
+    const inTheTail = findings({ mirrors: [mirror()], queries: [query({ ...slower, ...chance })] }, [], undefined);
+    assert.match(formatReport(inTheTail, 'table'), /the worst 9\.4× at p95/);
+    assert.doesNotMatch(formatReport(inTheTail, 'table'), /at p50/);
   });
 
   it('is data as JSON', () => {

@@ -1,7 +1,7 @@
 import { element, say } from './dom.js';
 import { grouped, percent, ratio } from './format.js';
 import { mirrorCards, remember } from './mirrors.js';
-import { setUp, showQueries } from './queries.js';
+import { failures, setUp, showQueries } from './queries.js';
 
 /** Asks now and then, and shows what it was told; what is known stays when nobody answers. */
 
@@ -51,8 +51,8 @@ function isFine(mirrors, queries) {
   );
 }
 
-function isWrong({ error_new: errors, mismatch }) {
-  return errors > 0 || mismatch > 0;
+function isWrong(query) {
+  return failures(query) > 0 || query.mismatch > 0;
 }
 
 function verdict(mirrors, queries) {
@@ -67,7 +67,7 @@ function verdict(mirrors, queries) {
     slower.length === 0
       ? ''
       : ` (${slower.length > 1 ? 'most of all ' : ''}${shortened(slower[0].query || slower[0].fingerprint)}, ${worstRatio(slower[0])})`;
-  const failing = queries.filter(({ error_new: errors }) => errors > 0).length;
+  const failing = queries.filter((query) => failures(query) > 0).length;
   const different = queries.filter(({ mismatch }) => mismatch > 0).length;
   const found = [
     slower.length > 0 ? `${counted(slower.length)} slower on the mirror${worst}` : undefined,
@@ -82,8 +82,10 @@ function verdict(mirrors, queries) {
     : `${mirrors.length === 1 ? 'The mirror does' : 'The mirrors do'} as well as the source${verified(mirrors)}.`;
 }
 
-function worstRatio({ p50_ratio: median, p95_ratio: tail }) {
-  return tail >= median ? `${ratio(tail)} at p95` : `${ratio(median)} at p50`;
+/** The greater of those ratios that are no chance. */
+function worstRatio({ p50_ratio: median, p50_ratio_low: least, p95_ratio: tail, p95_ratio_low: tailLeast }) {
+  const inTheMiddle = least > 1 && (median > tail || tailLeast <= 1);
+  return inTheMiddle ? `${ratio(median)} at p50` : `${ratio(tail)} at p95`;
 }
 
 /** How much of that is known from answers. */

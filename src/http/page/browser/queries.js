@@ -13,7 +13,7 @@ const columns = [
   { key: 'mirror_p95_ms', title: 'Mirror p95', of: (query) => query.mirror_p95_ms, write: milliseconds, wide: true },
   { key: 'p95_ratio', title: 'Ratio', of: (query) => query.p95_ratio, write: ratio },
   { key: 'time_lost_ms', title: 'Time lost', of: (query) => query.time_lost_ms, write: duration },
-  { key: 'error_new', title: 'New errors', of: (query) => query.error_new, write: grouped },
+  { key: 'error_new', title: 'New errors', of: failures, write: grouped },
   { key: 'mismatch', title: 'Mismatches', of: (query) => query.mismatch, write: grouped, wide: true },
   { key: 'verified', title: 'Verified', of: (query) => query.verified, write: percent, wide: true },
 ];
@@ -23,6 +23,11 @@ let sorting = { key: 'time_lost_ms', descending: true };
 let search = '';
 let showAll = false;
 let known = [];
+
+/** How often a query failed on the mirror alone, or took too long there. */
+export function failures({ error_new: errors, classes }) {
+  return errors + (classes.timeout ?? 0);
+}
 
 /** Wires the table that stands in the page. */
 export function setUp() {
@@ -107,7 +112,7 @@ function update(query) {
     else say(row.main.children[index], write(of(query)));
   });
   row.main.classList.toggle('slower', query.change === 'slower');
-  row.main.classList.toggle('failing', query.error_new > 0);
+  row.main.classList.toggle('failing', failures(query) > 0);
   row.main.classList.toggle('different', query.mismatch > 0);
   row.main.lastElementChild.replaceChildren(distribution(query.histograms, { small: true }));
   row.query = query;
