@@ -357,13 +357,12 @@ describe('Logins', () => {
       const pgmirror = await started(t, { users, general });
       const packet = startup({ user: 'alice', database: 'app' });
       const client = await connected(pgmirror, t);
-      const begun = performance.now();
       let at = 0;
       const trickle = setInterval(() => client.socket.write(packet.subarray(at, ++at)), 50);
       const [error] = await client.expect('E');
       clearInterval(trickle);
       assert.equal(error && errorFields(error)['M'], 'canceling authentication due to timeout');
-      assert.ok(performance.now() - begun < 2_500);
+      assert.ok(at < packet.length, 'the deadline came amid the packet');
     });
 
     it('are closed for lengths that cannot be, and allocate nothing for them', async (t) => {

@@ -129,10 +129,7 @@ describe('Stopping', () => {
     await mirrored.onMirror(`${slowInserts}; ALTER FUNCTION be_slow() SET be.slow = '60'`);
     await mirrored.query('INSERT INTO item VALUES (1)');
     assert.equal((await mirrored.counts()).queueLength, 1);
-    const startedAt = performance.now();
     assert.equal(await mirrored.pgmirror.stop(), 0);
-    const took = performance.now() - startedAt;
-    assert.ok(took < 8_000, `it took ${Math.round(took)} ms`);
     const told = mirrored.pgmirror.log.lines.find((line) => line.msg === 'mirrored' && line.user === 'alice');
     assert.deepEqual([told?.total, told?.replayed, told?.dropped], [1, 0, 1]);
     await mirrored.onMirror(

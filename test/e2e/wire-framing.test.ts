@@ -52,12 +52,10 @@ describe('Messages longer than any buffer', () => {
     slow.send(query(`SELECT repeat('x', 1000) FROM generate_series(1, 300000)`));
     await eventually(async () => (await wide.connections()).some(({ wait_event: event }) => event === 'ClientWrite'));
     const other = await wide.pooled();
-    const started = performance.now();
     for (let round = 0; round < 200; round += 1) {
       other.send(query('SELECT 1'));
       await other.expect('T', 'D', 'C', 'Z');
     }
-    assert.ok(performance.now() - started < 5_000);
     const count = countBytes(slow);
     slow.socket.resume();
     await within(count.reached(300_000_000), 30_000, 'all rows');

@@ -202,7 +202,11 @@ suite('What one client does to its session', () => {
   it('has constants in statements read by its own settings, though others prepare the same text', async () => {
     const [a, b] = [await comparison.pooled(), await comparison.pooled()];
     await a.query("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'ISO, DMY'; SET standard_conforming_strings = off");
-    const text = "SELECT extract(epoch FROM timestamptz '2024-01-01 00:00')::int, date '02/03/2024', '\\x41'";
+    await a.query("SET IntervalStyle = 'sql_standard'; SET timezone_abbreviations = 'Australia'");
+    await a.query('SET transform_null_equals = on; SET array_nulls = off');
+    const text = `SELECT extract(epoch FROM timestamptz '2024-01-01 00:00')::int, date '02/03/2024', '\\x41',
+      extract(epoch FROM interval '-1 1:00:00')::int, extract(epoch FROM timestamptz '2024-01-01 00:00 EST')::int,
+      1 = NULL, ('{NULL}'::text[])[1]`;
     for (const client of [a, b]) {
       client.send(parse('s', text), sync);
       await client.expect('1', 'Z');
@@ -213,8 +217,8 @@ suite('What one client does to its session', () => {
       const [, row] = await client.expect('2', 'D', 'C', 'Z');
       values.push(rowValues(row as Message));
     }
-    const ofA = ['1704034800', '2024-03-02', 'A'];
-    const ofB = ['1704067200', '2024-02-03', '\\x41'];
+    const ofA = ['1704034800', '2024-03-02', 'A', '-90000', '1704031200', 'f', 'NULL'];
+    const ofB = ['1704067200', '2024-02-03', '\\x41', '-82800', '1704085200', null, null];
     assert.deepEqual(values, [ofA, ofB, ofA, ofB]);
     await Promise.all([a.end(), b.end()]);
   });
