@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { describeTls } from './describe-tls.ts';
+import { receiveAsUsual, receiveDirectly } from './direct-reading.ts';
 import type { TlsAcceptor } from './tls-acceptor.ts';
 
 /** Whoever serves a client's connection at the moment. */
@@ -111,6 +112,7 @@ export class ClientSocket {
     this.#handshaking = true;
     plain.pause();
     plain.off('data', this.#received);
+    receiveAsUsual(plain);
     plain.off('end', this.#ended);
     if (hello !== undefined) plain.unshift(hello);
     acceptor.accept(plain, (handshake) => {
@@ -171,6 +173,7 @@ export class ClientSocket {
 
   #listen(socket: Socket): void {
     socket.on('data', this.#received);
+    receiveDirectly(socket, this.#received);
     socket.on('end', this.#ended);
     socket.on('error', () => undefined);
     socket.on('close', this.#closed);

@@ -4,6 +4,7 @@ import { nodeTls } from '../util/node-tls.ts';
 import type { ServerTlsOptions } from './server-tls.ts';
 import { tlsConnectOptions } from './server-tls.ts';
 import { describeTls } from './describe-tls.ts';
+import { receiveDirectly } from './direct-reading.ts';
 import { readOnWhenUnwritable } from './reading-socket.ts';
 import { tlsServerEndPoint } from './tls-server-end-point.ts';
 
@@ -143,7 +144,9 @@ export class ServerSocket {
         const channelBinding = certificate === undefined ? undefined : tlsServerEndPoint(certificate.raw);
         this.#encryption = { options, channelBinding, description: describeTls(secure) };
         this.#handler = undefined;
-        secure.on('data', (chunk: Buffer) => this.#received(chunk, chunk.length));
+        const receive = (chunk: Buffer): void => this.#received(chunk, chunk.length);
+        secure.on('data', receive);
+        receiveDirectly(secure, receive);
         resolve();
       });
       this.#handler = {
