@@ -1,4 +1,4 @@
-import { copyFail, sync } from '../protocol/frontend-messages.ts';
+import { copyFail, flush, sync } from '../protocol/frontend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
 import { InsistentCancel } from './cancel.ts';
@@ -25,13 +25,17 @@ export interface DepartureActs {
  * The client is gone in mid-request: sees to it that the server comes to a ReadyForQuery, as it would with a client of
  * its own that vanished. What was sent whole is run to its end outside a transaction block; inside a block it is
  * cancelled, for it will be rolled back; a COPY is failed; what was sent in part, or was executed without its Sync, can
- * only be dropped with the connection (a Sync would commit it).
+ * only be dropped with the connection (a Sync would commit it), once a COMMIT that was sent whole has been answered.
  */
 export class Departure {
   readonly #server: Server;
   readonly #acts: DepartureActs;
   readonly #timeoutMs: number;
   #cancelling: InsistentCancel | undefined;
+  /** The connection goes as soon as what ends a transaction block has been answered. */
+  #leaves = false;
+  /** Nothing more can be sent. */
+  #isPartial = false;
 
   /** After `timeoutMs` of cancelling in vain the connection is abandoned. */
   constructor(server: Server, timeoutMs: number, acts: DepartureActs) {
@@ -45,8 +49,9 @@ export class Departure {
     const { answers } = this.#server.state;
     // After a Sync amid COPY data, nobody knows how many ReadyForQuerys are to come.
     if (partial || answers.executeWithoutSync || answers.awaitsCopy) {
-      if (answers.length > 0) this.#acts.cancel();
-      this.#acts.abandon();
+      this.#isPartial = partial || answers.awaitsCopy;
+      if (!this.#isPartial && this.#server.state.isEndingUnasked) this.#server.socket.write(flush());
+      this.#leave(this.#isPartial);
       return;
     }
     if (answers.copyIn) this.#failCopy();
@@ -55,9 +60,22 @@ export class Departure {
     this.progress();
   }
 
+  /** Nothing more can be said on the connection: what is under way is cancelled, but for what ends a transaction block. */
+  #leave(partial: boolean): void {
+    const { answers, isEnding, isEndingUnasked } = this.#server.state;
+    this.#leaves = isEnding || (isEndingUnasked && !partial);
+    if (this.#leaves) return;
+    if (answers.length > 0 && !isEndingUnasked) this.#acts.cancel();
+    this.#acts.abandon();
+  }
+
   /** The server answered something. */
   progress(): void {
     const server = this.#server;
+    if (this.#leaves) {
+      if (this.#acts.atMessageStart()) this.#leave(this.#isPartial);
+      return;
+    }
     const { answers } = server.state;
     if (!answers.quiet || !this.#acts.atMessageStart()) {
       if (answers.requests > 0 && staysInBlock(server)) this.#insist();

@@ -42,7 +42,12 @@ export class ServerSession {
   /** A statement is about to be sent. `ends`: it ends a transaction block, if there is one when its turn comes. */
   sends(ends: boolean): void {
     if (ends) this.#ending = this.answers.requests + 1;
-    else if (this.answers.requests === 0) this.#ending = 0;
+    else if (this.answers.length === 0) this.#ending = 0;
+  }
+
+  /** So it is, and no Sync follows it yet: it does so where it is executed, whatever comes. */
+  get isEndingUnasked(): boolean {
+    return this.#ending > this.answers.requests && this.answers.executeWithoutSync && this.answers.length > 0;
   }
 
   /** A request was answered. */

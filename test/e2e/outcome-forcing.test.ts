@@ -278,6 +278,21 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     assert.deepEqual({ replayed, errors, reasons }, { replayed: 1, errors: 0, reasons: {} });
   });
 
+  it('and so does one that is not answered yet when its client vanishes', async (t) => {
+    const client = await login(inReverse(t));
+    const statement = (text: string): Buffer[] => [parse('', text), bind('', ''), execute('')];
+    await client.query('BEGIN');
+    await client.query('INSERT INTO item VALUES (1)');
+    client.send(...statement('SELECT pg_sleep(0.3)'), ...statement('COMMIT'));
+    const asleep = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+    await eventually(async () => (await mirrored.onSource(asleep)).length === 1);
+    await client.reset();
+    await eventually(async () => (await mirrored.counts()).total === 1);
+    assert.deepEqual(await mirrored.onSource('SELECT id FROM item ORDER BY id'), [{ id: 1 }, { id: 99 }]);
+    assert.deepEqual(await onMirror(), { items: [1], children: [], ran: 1 });
+    assert.deepEqual((await mirrored.counts()).reasons, {});
+  });
+
   it('the COMMIT behind a COPY that failed is left out', async (t) => {
     const client = await login(inReverse(t));
     await client.query('BEGIN');

@@ -16,8 +16,9 @@ import { restore } from './wire/schema.ts';
 const insert = "INSERT INTO t VALUES (100, 'by the one that vanished')";
 const others = 'datname = current_database() AND pid <> pg_backend_pid()';
 const cancelRequestCode = 80877102;
-const inserting = [parse('', insert), bind('', ''), execute('')];
 const megabyte = 'x'.repeat(1_048_576);
+const executing = (text: string): Buffer[] => [parse('', text), bind('', ''), execute('')];
+const inserting = executing(insert);
 
 /** What a client has said, and what it has been answered, when it vanishes. */
 interface Vanishing {
@@ -202,6 +203,43 @@ const vanishings: readonly Vanishing[] = [
             ...[parse('', text), bind('', ''), execute(''), sync],
           ]),
         ),
+        '',
+      ],
+    ],
+    kept: true,
+  },
+  {
+    name: 'with the COMMIT of its block executed, without Sync',
+    says: [
+      block,
+      [query(insert), 'CZ'],
+      [Buffer.concat([...executing('SELECT pg_sleep(0.3)'), ...executing('COMMIT')]), ''],
+    ],
+    kept: true,
+  },
+  {
+    name: 'with the COMMIT of its block executed, and more behind it without Sync',
+    says: [
+      block,
+      [
+        Buffer.concat([
+          ...[...executing('SELECT pg_sleep(0.3)'), ...inserting, ...executing('COMMIT')],
+          ...executing('DELETE FROM t'),
+        ]),
+        '',
+      ],
+    ],
+    kept: true,
+  },
+  {
+    name: 'with the COMMIT of its block in flight, and the beginning of a message behind it',
+    says: [
+      block,
+      [
+        Buffer.concat([
+          ...['SELECT pg_sleep(0.3)', insert, 'COMMIT'].map(query),
+          query(`SELECT '${megabyte}'`).subarray(0, 500_000),
+        ]),
         '',
       ],
     ],
