@@ -13,6 +13,9 @@ const OF_STALE_PLANS = '0A000';
 const OF_CONSTRAINTS = /^23/;
 /** A type that there is not, or another: internal_error of a failed look-up, undefined or ambiguous objects, and values that do not fit. */
 const OF_OTHER_TYPES = /^(?:XX000|42(?:704|725|804|846|883|P18)|22P0[23])$/;
+/** No such large object, or none that is open. */
+const OF_LARGE_OBJECTS = '42704';
+const NAMES_LARGE_OBJECTS = /\b(?:lo_\w+|loread|lowrite|large\s+object)\b/i;
 /** OIDs of float4 and float8 (pg_type.dat). */
 const FLOATS: ReadonlySet<number> = new Set([700, 701]);
 
@@ -73,6 +76,8 @@ function excuseOfError(
   if (errors.some((code) => OF_THE_MOMENT.test(code))) return 'ambiguous';
   if (request.sourceError === OF_STALE_PLANS && request.mirrorError === '') return 'ambiguous';
   if (request.namesOwnTypes && OF_OTHER_TYPES.test(request.mirrorError)) return 'unverified';
+  // The number of a large object is one that the server gave.
+  if (request.mirrorError === OF_LARGE_OBJECTS && NAMES_LARGE_OBJECTS.test(request.query.text)) return 'generated';
   if (lacksSessionNumber(request.query, request)) return 'generated';
   // A value that the client was given by the source is another one on the mirror, or belongs to another row.
   const relations = errors.some((code) => OF_CONSTRAINTS.test(code)) ? knowledge.relationsOf(facts) : new Set<string>();

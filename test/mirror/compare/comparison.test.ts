@@ -180,6 +180,21 @@ describe('Comparison', () => {
     assert.equal(verdictOf(mirror, 'SELECT pure(a) FROM quiet', { mirrorError: '55000' })?.answerClass, 'error_new');
   });
 
+  it('does not mind large objects that have another number on the mirror', async () => {
+    const mirror = await compare();
+    const generated = { judged: false, answerClass: 'generated' };
+    const missing = { mirrorError: '42704' };
+    for (const sql of [
+      'SELECT lo_open(16500, 131072)',
+      'SELECT loread(0, 9)',
+      'ALTER LARGE OBJECT 16500 OWNER TO anna',
+    ]) {
+      assert.deepEqual(verdictOf(mirror, sql, missing), generated, sql);
+    }
+    assert.equal(verdictOf(mirror, 'SELECT a::lobby FROM plain', missing)?.answerClass, 'error_new');
+    assert.equal(verdictOf(mirror, 'SELECT lo_unlink(1)', { mirrorError: '42501' })?.answerClass, 'error_new');
+  });
+
   it('judges errors of definitions by changed definitions alone, all else by rows', async () => {
     const mirror = await compare();
     mirror.knowledge.writes.taints.add(undefined, -Infinity);
