@@ -6,6 +6,8 @@ import type { RequestQueries, RequestQuery } from '../report/request-queries.ts'
 import { Comparison, differenceBetween } from './comparison.ts';
 import type { Verdict } from './comparison.ts';
 import { ControlNotes } from './control-notes.ts';
+import { wordsOf } from './defined-names.ts';
+import type { DefinedNames } from './defined-names.ts';
 import { MirrorCatalog } from './mirror-catalog.ts';
 import type { AskCatalog } from './mirror-catalog.ts';
 import { MirrorKnowledge } from './mirror-knowledge.ts';
@@ -17,6 +19,8 @@ import type { StatementFacts } from './statement-facts.ts';
 import type { LoggedWrite, WriteScope } from './write-log.ts';
 
 const NO_RELATIONS: ReadonlySet<string> = new Set();
+/** So many characters of a transaction's texts are searched for names. */
+const MAX_TEXT = 65_536;
 const cursor = new RequestCursor();
 
 /** A transaction of this mirror that has not ended there. */
@@ -120,10 +124,10 @@ export class MirrorComparison {
     else this.#knowledge.writes.failed(write, event);
   }
 
-  /** One that is to be over on the mirror before this begins. */
-  predecessorOf(transaction: MirroredTransaction): MirroredTransaction | undefined {
+  /** One that is to be over on the mirror before this begins. `isLate`: it waits for nothing that it is not known to meet. */
+  predecessorOf(transaction: MirroredTransaction, isLate: boolean): MirroredTransaction | undefined {
     const open = this.#open.get(transaction);
-    return open && this.#order.predecessorOf(open.underway);
+    return open && this.#order.predecessorOf(open.underway, isLate);
   }
 
   /** The control mirror answered a request of a transaction, or has ended it where there is no request. */
@@ -155,6 +159,18 @@ export class MirrorComparison {
     this.comparison.sweep(now, toldUntil);
   }
 
+  /** As far as they are looked at: what is longer has named most of what it uses by then, or holds data. */
+  #wordsOf(transaction: MirroredTransaction): ReadonlySet<string> {
+    const texts = new Set<string>();
+    let length = 0;
+    for (let index = 0; index < transaction.recorded.requestCount && length < MAX_TEXT; index++) {
+      const text = this.#queries.of(transaction, index)?.text ?? '';
+      texts.add(text.slice(0, MAX_TEXT));
+      length += text.length;
+    }
+    return new Set([...texts].flatMap(wordsOf));
+  }
+
   #lookAt(transaction: MirroredTransaction): Open {
     const { recorded, settings, twoPhase } = transaction;
     const isolation = settings.values.get('default_transaction_isolation') ?? 'read committed';
@@ -178,15 +194,14 @@ export class MirrorComparison {
     cursor.clear();
     const scope = together(wrote.map((facts) => this.#knowledge.scopeOf(facts)));
     const touched = read.map((facts) => this.#knowledge.relationsOf(facts)).reduce(union, scope.touched);
-    // What a pinned client drops may be temporary, as nothing in the statement tells.
     const isPinned = (recorded.flags & TransactionFlag.NeedsSession) !== 0;
-    const changesNames = !isPinned && wrote.some((facts) => facts.changesNames);
     const underway = {
       transaction,
       begunAt,
       doneAt,
       scope: { written: scope.written, touched },
-      defines: changesNames,
+      defines: definedBy(wrote, isPinned),
+      words: once(() => this.#wordsOf(transaction)),
     };
     const open = { oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity, underway };
     if (wrote.length === 0) return { ...open, write: undefined };
@@ -200,7 +215,19 @@ export class MirrorComparison {
   }
 }
 
+/** What a pinned client defines is perhaps temporary, and then used by nobody else: it is told by its name alone. */
+function definedBy(wrote: readonly StatementFacts[], isPinned: boolean): DefinedNames | undefined {
+  const all = wrote.flatMap(({ names }) => names ?? []);
+  if (all.length === 0) return undefined;
+  return { words: new Set(all.flatMap(({ words }) => [...words])), isAll: isPinned || all.every(({ isAll }) => isAll) };
+}
+
 const NOT_YET = { mirrorBegunAt: Infinity, mirrorSentAt: Infinity, mirrorDoneAt: Infinity } as const;
+
+function once<T>(find: () => T): () => T {
+  let found: { readonly value: T } | undefined;
+  return () => (found ??= { value: find() }).value;
+}
 
 function together(scopes: readonly WriteScope[]): WriteScope {
   return {

@@ -1,3 +1,4 @@
+import type { DefinedNames } from './defined-names.ts';
 import type { WriteScope } from './write-log.ts';
 
 /** A transaction on its way to the mirror. Numbers are those of the source's event counter. */
@@ -7,8 +8,10 @@ export interface Underway<T> {
   readonly begunAt: number;
   readonly doneAt: number;
   readonly scope: Pick<WriteScope, 'written' | 'touched'>;
-  /** It creates, changes or drops what others may name. */
-  readonly defines: boolean;
+  /** What it creates, alters or drops. */
+  readonly defines: DefinedNames | undefined;
+  /** The words by which it may name what others define; `wordsOf`. */
+  readonly words: () => ReadonlySet<string>;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -17,8 +20,11 @@ const NONE: ReadonlySet<string> = new Set();
  * Which transactions a mirror should have done with before it begins another one: those that were over on the source before
  * that one began there, and that changed what it touches, or touched what it changes. On the source they did not meet; where
  * they do on the mirror, or come the other way round, their answers are others, and say nothing of the mirror. Where the
- * relations are not known nothing is awaited: all would wait for all, and the mirror would fall behind. What creates, changes
- * or drops something is rare enough for that: it follows all that was over before, and all that comes later follows it.
+ * relations are not known nothing is awaited: all would wait for all, and the mirror would fall behind.
+ *
+ * What creates, alters or drops something follows whatever names that, and is followed by it. Where what it defines may be
+ * used without being named (types, what CASCADE drops), or what the other uses is not known (views, functions), they follow
+ * each other as well, but only one that is not late is kept for that: so they cannot make a mirror fall behind.
  */
 export class SourceOrder<T> {
   readonly #writing = new Lines<T>();
@@ -29,7 +35,7 @@ export class SourceOrder<T> {
   add(one: Underway<T>): void {
     this.#writing.add(one, one.scope.written);
     this.#touching.add(one, one.scope.touched);
-    if (one.defines) this.#defining.push(one);
+    if (one.defines !== undefined) this.#defining.push(one);
     this.#all.push(one);
   }
 
@@ -37,19 +43,29 @@ export class SourceOrder<T> {
     one.transaction = undefined;
     this.#writing.over(one.scope.written);
     this.#touching.over(one.scope.touched);
-    if (one.defines) this.#defining.over();
+    if (one.defines !== undefined) this.#defining.over();
     this.#all.over();
   }
 
   /** One that is to be over before this begins, if there is any: rather the last than the first of them. */
-  predecessorOf({ begunAt, scope, defines }: Underway<T>): T | undefined {
-    if (defines) return this.#all.last(begunAt);
-    return (
-      this.#defining.last(begunAt) ??
+  predecessorOf(one: Underway<T>, isLate: boolean): T | undefined {
+    const { begunAt, scope, defines } = one;
+    const named =
       this.#writing.last(scope.touched, begunAt) ??
-      this.#touching.last(scope.written, begunAt)
-    );
+      this.#touching.last(scope.written, begunAt) ??
+      this.#defining.last(begunAt, (other) => concerns(other.defines, one, isLate));
+    if (named !== undefined || defines === undefined) return named;
+    return this.#all.last(begunAt, (other) => concerns(defines, other, isLate));
   }
+}
+
+/** Whether what is defined has to do with what a transaction uses. */
+function concerns<T>(defines: DefinedNames | undefined, other: Underway<T>, isLate: boolean): boolean {
+  if (defines === undefined) return false;
+  if (!isLate && (!defines.isAll || other.scope.touched === undefined)) return true;
+  const words = other.words();
+  for (const word of defines.words) if (words.has(word)) return true;
+  return false;
 }
 
 /** Transactions that are under way, in a line for each relation that they have to do with. */
@@ -109,8 +125,8 @@ class Line<T> {
     this.#over = 0;
   }
 
-  /** The last that was done on the source before that moment. */
-  last(before: number): T | undefined {
+  /** The last that was done on the source before that moment, of those that count. */
+  last(before: number, counts?: (one: Underway<T>) => boolean): T | undefined {
     let [low, high] = [0, this.#items.length];
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -119,8 +135,8 @@ class Line<T> {
     }
     const end = Math.max(0, low - MAX_LOOKED_AT);
     for (let index = low - 1; index >= end; index--) {
-      const transaction = this.#items[index]?.transaction;
-      if (transaction !== undefined) return transaction;
+      const item = this.#items[index];
+      if (item?.transaction !== undefined && counts?.(item) !== false) return item.transaction;
     }
     return undefined;
   }

@@ -1,6 +1,8 @@
 import { parseSync } from 'libpg-query';
 import { splitStatements } from '../../session/statement-text.ts';
 import type { QueryIdentity } from '../report/query-identifier.ts';
+import { definedIn } from './defined-names.ts';
+import type { DefinedNames } from './defined-names.ts';
 import { StatementWalk } from './statement-walk.ts';
 
 /** A value that a statement stores: into which column, and what it is made of. */
@@ -30,8 +32,8 @@ export interface StatementFacts {
   readonly insertsOnly: boolean;
   /** It changes definitions, or may. */
   readonly defines: boolean;
-  /** It creates, changes or drops what others may name, for all sessions to see. */
-  readonly changesNames: boolean;
+  /** What it creates, alters or drops for all sessions to see. */
+  readonly names: DefinedNames | undefined;
   /** It asks for what each server makes for itself: the time, random numbers, its own ids. */
   readonly isVolatile: boolean;
   /** Which rows it meets depends on such a value. */
@@ -60,7 +62,7 @@ const NOTHING: StatementFacts = {
   writes: false,
   insertsOnly: false,
   defines: false,
-  changesNames: false,
+  names: undefined,
   isVolatile: false,
   selectsByVolatile: false,
   dependsOnLocks: false,
@@ -79,49 +81,43 @@ const UNKNOWN: StatementFacts = {
   selectsBy: new Set(['*']),
 };
 
-/** In a definition, they say that it is the session's alone, or takes long and keeps nobody from anything. */
-const OF_OTHER_KINDS: ReadonlySet<string> = new Set(['temp', 'temporary', 'concurrently']);
-
 const facts = new WeakMap<QueryIdentity, StatementFacts>();
 
 /** Found out once for each kind of query. */
 export function factsOf(query: QueryIdentity): StatementFacts {
   let known = facts.get(query);
   if (known === undefined) {
-    known = query.isParsed ? lookAt(query.text) : UNKNOWN;
+    known = query.isParsed ? lookAt(query.text) : { ...UNKNOWN, names: definedIn(query.text) };
     facts.set(query, known);
   }
   return known;
 }
 
 function lookAt(text: string): StatementFacts {
-  let tree: unknown;
-  try {
-    tree = parseSync(text);
-  } catch {
-    // Normalized text is not always SQL: `FETCH $1`, `interval $1`.
-    return byFirstWord(text);
-  }
+  const names = definedIn(text);
+  const tree = parsed(text) ?? (names && parsed(text.replaceAll(/\$\d+/g, '1')));
+  if (tree === undefined) return byFirstWord(text, names);
   const walk = new StatementWalk();
   walk.visit(tree);
-  const fixesSnapshot = /\b(?:serializable|repeatable\s+read)\b/i.test(text);
-  return walk.facts({ fixesSnapshot, changesNames: changesNames(text) });
+  return walk.facts({ fixesSnapshot: /\b(?:serializable|repeatable\s+read)\b/i.test(text), names });
 }
 
-/** By the words with which it begins: normalized, many definitions cannot be parsed. */
-function changesNames(text: string): boolean {
-  return splitStatements(text).some(
-    ({ words }) => /^(?:create|alter|drop)$/.test(words[0] ?? '') && !words.some((word) => OF_OTHER_KINDS.has(word)),
-  );
+/** Normalized text is not always SQL: `FETCH $1`, `interval $1`, `varchar($1)`. */
+function parsed(text: string): unknown {
+  try {
+    return parseSync(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What can be told of a text that cannot be parsed. */
-function byFirstWord(text: string): StatementFacts {
+function byFirstWord(text: string, names: DefinedNames | undefined): StatementFacts {
   const [statement, more] = splitStatements(text);
   const word = more === undefined ? statement?.words[0] : undefined;
   if (word === 'fetch' || word === 'move') return { ...UNKNOWN, writes: false, defines: false, readsEarlier: true };
   if (word === 'set' || word === 'begin' || word === 'start') {
     return { ...NOTHING, fixesSnapshot: /\bisolation\b/i.test(text) };
   }
-  return { ...UNKNOWN, changesNames: changesNames(text) };
+  return { ...UNKNOWN, names };
 }

@@ -1,3 +1,4 @@
+import { definedRelations } from './defined-relations.ts';
 import { ACCUMULATING_FUNCTIONS, KNOWN_FUNCTIONS, ORDERED_FUNCTIONS, VOLATILE_FUNCTIONS } from './known-functions.ts';
 import type { StatementFacts, StoredValue } from './statement-facts.ts';
 
@@ -73,7 +74,7 @@ export class StatementWalk {
     }
   }
 
-  facts(byText: Pick<StatementFacts, 'changesNames' | 'fixesSnapshot'>): StatementFacts {
+  facts(byText: Pick<StatementFacts, 'names' | 'fixesSnapshot'>): StatementFacts {
     if ([...this.#aliases, ...this.#relations].some((name) => this.#selectsBy.has(name))) this.#selectsBy.add('*');
     return {
       relations: this.#relations,
@@ -131,7 +132,12 @@ export class StatementWalk {
       this.#writes = true;
       this.#otherWrites = true;
     } else if (!PLAIN.has(name) && /^[A-Z]/.test(name)) {
-      this.#unknown = true;
+      const relations = definedRelations(name, value);
+      for (const relation of relations ?? []) {
+        this.#relations.add(relation);
+        this.#written.add(relation);
+      }
+      this.#unknown ||= relations === undefined;
       this.#defines ||= name !== 'ExecuteStmt';
       this.#otherWrites = true;
       this.#writes = true;

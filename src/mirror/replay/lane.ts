@@ -24,8 +24,8 @@ export class Lane {
   isWaitingForOthers = false;
   /** So many milliseconds it may still wait for other lanes (`turns.ts`). */
   patience = PATIENCE_MS;
-  /** So many in the queue end a transaction that is prepared: others may wait for what it has locked. */
-  endings = 0;
+  /** Transactions that are prepared and that some in the queue end, by gid: others may wait for what they have locked. */
+  readonly endings: string[] = [];
   /** Stands in the pool's line. */
   isWaiting = false;
   /** Holds what the client's session left on the mirror. */
@@ -41,7 +41,7 @@ export class Lane {
   /** A transaction of it was finished or dropped: why it was to be dropped when its turn came, if it was. */
   over(transaction: MirroredTransaction): DropReason | undefined {
     if (this.running === transaction) this.running = undefined;
-    if (transaction.twoPhase?.ends === true) this.endings--;
+    if (transaction.twoPhase?.ends === true) this.endings.splice(this.endings.indexOf(transaction.twoPhase.gid), 1);
     const reason = this.doomed.get(transaction);
     if (reason !== undefined) this.doomed.delete(transaction);
     return reason;
@@ -60,4 +60,15 @@ export class Lane {
   get oldest(): number | undefined {
     return (this.running ?? this.queue.peek())?.recorded.endedAt;
   }
+}
+
+/** How many transactions these have, and how long ago the oldest ended on the source. */
+export function loadOf(lanes: Iterable<Lane>, now: number): { readonly lagMs: number; readonly queued: number } {
+  let oldest = now;
+  let queued = 0;
+  for (const lane of lanes) {
+    oldest = Math.min(oldest, lane.oldest ?? now);
+    queued += lane.queue.length + (lane.running ? 1 : 0);
+  }
+  return { lagMs: now - oldest, queued };
 }

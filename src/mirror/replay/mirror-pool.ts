@@ -112,7 +112,7 @@ export class MirrorPool {
    */
   line(lane: Lane): void {
     lane.isWaiting = true;
-    if (lane.endings > 0) this.#waitingFirst.push(lane);
+    if (lane.endings.length > 0) this.#waitingFirst.push(lane);
     else this.#waiting.push(lane);
   }
 
@@ -162,7 +162,7 @@ export class MirrorPool {
 
   /** More has come for a lane in line: it may belong before the others now. */
   hasten(lane: Lane): void {
-    if (lane.endings === 0 || !this.#waiting.remove(lane)) return;
+    if (lane.endings.length === 0 || !this.#waiting.remove(lane)) return;
     this.#waitingFirst.push(lane);
   }
 

@@ -160,8 +160,12 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     this.#report.requestAnswered(target.id, transaction, request);
   }
 
-  predecessorOf(target: MirrorTarget, transaction: MirroredTransaction): MirroredTransaction | undefined {
-    return this.#report.predecessorOf(target.id, transaction);
+  predecessorOf(
+    target: MirrorTarget,
+    transaction: MirroredTransaction,
+    isLate: boolean,
+  ): MirroredTransaction | undefined {
+    return this.#report.predecessorOf(target.id, transaction, isLate);
   }
 
   // --- LinkHost

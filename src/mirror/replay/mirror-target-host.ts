@@ -15,8 +15,12 @@ export interface MirrorTargetHost {
   objectionsTo(config: MirrorTargetConfig): Promise<readonly string[]>;
   /** A request was answered on the mirror. */
   requestAnswered(target: MirrorTarget, transaction: MirroredTransaction, request: AnsweredRequest): void;
-  /** One of the mirror's transactions that is to be over before this begins, if there is any. */
-  predecessorOf(target: MirrorTarget, transaction: MirroredTransaction): MirroredTransaction | undefined;
+  /** One of the mirror's transactions that is to be over before this begins, if there is any; `isLate`: and if they surely meet. */
+  predecessorOf(
+    target: MirrorTarget,
+    transaction: MirroredTransaction,
+    isLate: boolean,
+  ): MirroredTransaction | undefined;
   /** The mirror went, is back, was refused or disabled. */
   stateChanged(target: MirrorTarget): void;
 }

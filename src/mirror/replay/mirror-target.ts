@@ -1,7 +1,7 @@
 import { monotonicNow } from '../../util/clock.ts';
 import { DropReason, Outcome, TransactionFlag } from '../record/record-stream.ts';
 import type { Connect } from './connect.ts';
-import { Lane } from './lane.ts';
+import { Lane, loadOf } from './lane.ts';
 import { MirrorAccess } from './mirror-access.ts';
 import { MirrorLatency } from './mirror-latency.ts';
 import type { MirrorPool, PooledConnection } from './mirror-pool.ts';
@@ -21,7 +21,8 @@ import type { TwoPhase } from '../record/two-phase.ts';
 import type { AnsweredRequest, ReplayOptions } from './replay-options.ts';
 import { connectionKey, replayOptionsOf } from './target-options.ts';
 import { TransactionFilter } from './transaction-filter.ts';
-import { Turns } from './turns.ts';
+import { PATIENCE_MS, Turns } from './turns.ts';
+import { halfFollows, LACKS_HALF } from './two-phase-order.ts';
 
 /** How often transactions that are prepared and that nobody ends are looked for. */
 const CLEAN_MS = 5000;
@@ -148,7 +149,7 @@ export class MirrorTarget implements MirrorPoolsHost {
   accept(transaction: MirroredTransaction, lane: Lane, refusal: DropReason | 0): void {
     const reason = refusal || this.#reasonToRefuse(lane);
     const { twoPhase } = transaction;
-    if (twoPhase?.ends === true) lane.endings++;
+    if (twoPhase?.ends === true) lane.endings.push(twoPhase.gid);
     if (reason !== 0 && lane.isEmpty) return this.#dropFrom(lane, transaction, reason);
     if (reason !== 0) lane.doomed.set(transaction, reason);
     else if (twoPhase?.ends === true) this.#prepared.ends(twoPhase.gid);
@@ -218,18 +219,11 @@ export class MirrorTarget implements MirrorPoolsHost {
 
   /** What is known of it now. */
   status(now: number): MirrorTargetStatus {
-    let oldest = now;
-    let queued = 0;
-    for (const lane of this.#lanes) {
-      oldest = Math.min(oldest, lane.oldest ?? now);
-      queued += lane.queue.length + (lane.running ? 1 : 0);
-    }
     return {
       id: this.id,
       state: this.state,
       reason: this.reason,
-      lagMs: now - oldest,
-      queued,
+      ...loadOf(this.#lanes, now),
       connections: [...this.#pools.connections()].length,
       orphans: this.#prepared.orphans,
       ...this.#latency.read(now),
@@ -306,14 +300,16 @@ export class MirrorTarget implements MirrorPoolsHost {
     return now - recorded.endedAt > this.#config.maxLagMs ? DropReason.Lag : 0;
   }
 
-  /** COMMIT PREPARED follows what it ends, and others the source's order, but where they are half-way to being dropped for lag. */
+  /** It follows the source's order, but where it is half-way to being dropped for lag. */
   #isTurnOf(head: MirroredTransaction, lane: Lane, now: number): boolean {
-    const { recorded, twoPhase } = head;
-    const lacksHalf =
-      twoPhase?.ends === true && this.#prepared.readiness(twoPhase.gid, recorded.endedAt, now) === Readiness.Wait;
-    if (lacksHalf) this.#turns.standAside(lane);
-    const isFarBehind = now - recorded.endedAt > this.#config.maxLagMs / 2;
-    return !lacksHalf && !this.#turns.waits(lane, isFarBehind ? undefined : this.#host.predecessorOf(this, head), now);
+    const { maxLagMs } = this.#config;
+    const half = halfFollows(head, lane, { lanes: this.#lanes, prepared: this.#prepared, maxLagMs }, now);
+    if (half === LACKS_HALF) this.#turns.standAside(lane);
+    else if (half !== undefined) this.#turns.follow(lane, half);
+    if (half !== undefined) return false;
+    const age = now - head.recorded.endedAt;
+    if (age > maxLagMs / 2) return !this.#turns.waits(lane, undefined, now);
+    return !this.#turns.waits(lane, this.#host.predecessorOf(this, head, age > PATIENCE_MS), now);
   }
 
   #followTwoPhase({ ends, gid }: TwoPhase, user: string, succeeded: boolean): void {

@@ -33,10 +33,15 @@ export class Turns {
     lane.patience = waited ? lane.patience - since : Math.min(PATIENCE_MS, lane.patience + since * WAITS_FOR_EACH);
     lane.isWaitingForOthers = predecessor !== undefined && lane.patience > 0;
     if (predecessor === undefined || !lane.isWaitingForOthers) return false;
+    this.follow(lane, predecessor);
+    return true;
+  }
+
+  /** The lane looks again when this is over. */
+  follow(lane: Lane, predecessor: MirroredTransaction): void {
     let followers = this.#followers.get(predecessor);
     if (followers === undefined) this.#followers.set(predecessor, (followers = new Set()));
     followers.add(lane);
-    return true;
   }
 
   /** Whoever waits for this has waited long enough. */

@@ -108,8 +108,8 @@ export class TrafficReport {
   }
 
   /** What the mirror is to have done with before it begins this, so that its answers can be compared. */
-  predecessorOf(mirror: number, transaction: MirroredTransaction): MirroredTransaction | undefined {
-    return this.#comparisons.get(mirror)?.comparison.predecessorOf(transaction);
+  predecessorOf(mirror: number, transaction: MirroredTransaction, isLate: boolean): MirroredTransaction | undefined {
+    return this.#comparisons.get(mirror)?.comparison.predecessorOf(transaction, isLate);
   }
 
   /** `change`: what it may have changed on the source. */

@@ -9,18 +9,31 @@ type Relations = readonly string[] | 'any';
 const asSet = (relations: Relations): ReadonlySet<string> | undefined =>
   relations === 'any' ? undefined : new Set(relations);
 
-/** A transaction by its name, when it was on the source, and what it reads and writes. */
+/** A transaction by its name, when it was on the source, what it reads and writes, and which words are in it. */
 function underway(
   transaction: string,
   [begunAt, doneAt]: readonly [number, number],
-  { reads = [], writes = [] }: { readonly reads?: Relations; readonly writes?: Relations },
+  uses: { readonly reads?: Relations; readonly writes?: Relations; readonly words?: readonly string[] },
 ): Underway<string> {
+  const { reads = [], writes = [], words = [] } = uses;
   const touched = reads === 'any' || writes === 'any' ? 'any' : [...reads, ...writes];
-  return { transaction, begunAt, doneAt, scope: { written: asSet(writes), touched: asSet(touched) }, defines: false };
+  return {
+    transaction,
+    begunAt,
+    doneAt,
+    scope: { written: asSet(writes), touched: asSet(touched) },
+    defines: undefined,
+    words: () => new Set(words),
+  };
 }
 
-function defining(transaction: string, [begunAt, doneAt]: readonly [number, number]): Underway<string> {
-  return { ...underway(transaction, [begunAt, doneAt], { writes: 'any' }), defines: true };
+function defining(
+  transaction: string,
+  [begunAt, doneAt]: readonly [number, number],
+  { words, isAll = true, uses = words }: { words: readonly string[]; isAll?: boolean; uses?: readonly string[] },
+): Underway<string> {
+  const defines = { words: new Set(words), isAll };
+  return { ...underway(transaction, [begunAt, doneAt], { writes: 'any', words: uses }), defines };
 }
 
 function orderOf(...all: readonly Underway<string>[]): SourceOrder<string> {
@@ -35,11 +48,11 @@ describe('The order of the source', () => {
     const read = underway('read', [3, 4], { reads: ['t', 'u'] });
     const later = underway('later', [5, 6], { writes: ['u'] });
     const order = orderOf(write, read, later);
-    assert.equal(order.predecessorOf(write), undefined);
-    assert.equal(order.predecessorOf(read), 'write');
-    assert.equal(order.predecessorOf(later), 'read');
+    assert.equal(order.predecessorOf(write, false), undefined);
+    assert.equal(order.predecessorOf(read, false), 'write');
+    assert.equal(order.predecessorOf(later, false), 'read');
     order.over(read);
-    assert.equal(order.predecessorOf(later), undefined);
+    assert.equal(order.predecessorOf(later, false), undefined);
   });
 
   it('leaves alone what overlapped on the source, what only reads, and what has to do with other relations', () => {
@@ -53,7 +66,7 @@ describe('The order of the source', () => {
       underway('nothing', [7, 8], {}),
     ]) {
       order.add(other);
-      assert.equal(order.predecessorOf(other), undefined);
+      assert.equal(order.predecessorOf(other, false), undefined);
       order.over(other);
     }
   });
@@ -63,30 +76,62 @@ describe('The order of the source', () => {
     const after = underway('after', [5, 6], { reads: ['t'] });
     const last = underway('last', [7, 8], { writes: 'any' });
     const order = orderOf(unknown, after, last);
-    for (const one of [unknown, after, last]) assert.equal(order.predecessorOf(one), undefined);
+    for (const one of [unknown, after, last]) assert.equal(order.predecessorOf(one, false), undefined);
   });
 
-  it('has what defines something follow all that was over, and all that comes later follow it', () => {
-    const read = underway('read', [1, 3], { reads: ['t'] });
-    const create = defining('create', [4, 6]);
-    const overlaps = underway('overlaps', [5, 8], { reads: ['t'] });
-    const unknown = underway('unknown', [7, 9], { writes: 'any' });
-    const drop = defining('drop', [10, 11]);
-    const order = orderOf(read, create, overlaps, unknown, drop);
+  it('has what defines something follow what names it, and what names it follow that, however late', () => {
+    const read = underway('read', [1, 3], { reads: ['t'], words: ['select', 'a', 'from', 't'] });
+    const create = defining('create', [4, 6], { words: ['t'], uses: ['create', 'table', 't', 'kind'] });
+    const elsewhere = defining('elsewhere', [4, 6], { words: ['u'] });
+    const overlaps = underway('overlaps', [5, 8], { reads: ['t'], words: ['t'] });
+    const other = underway('other', [7, 9], { reads: ['v'], words: ['v'] });
+    const enumerate = defining('type', [7, 9], { words: ['kind'] });
+    const drop = defining('drop', [10, 11], { words: ['t'] });
+    const order = orderOf(read, create, elsewhere, overlaps, other, enumerate, drop);
     const expect = (expected: Readonly<Record<string, string | undefined>>): void => {
-      for (const one of [create, overlaps, unknown, drop]) {
+      for (const one of [create, elsewhere, overlaps, other, enumerate, drop]) {
         const name = one.transaction ?? '';
-        if (name in expected) assert.equal(order.predecessorOf(one), expected[name], name);
+        if (name in expected) assert.equal(order.predecessorOf(one, true), expected[name], name);
       }
     };
-    expect({ create: 'read', overlaps: undefined, unknown: 'create', drop: 'unknown' });
-    order.over(read);
-    expect({ create: undefined, unknown: 'create' });
+    expect({
+      create: 'read',
+      elsewhere: undefined,
+      overlaps: undefined,
+      other: undefined,
+      type: 'create',
+      drop: 'create',
+    });
     order.over(create);
-    order.over(unknown);
-    expect({ overlaps: undefined, drop: 'overlaps' });
+    expect({ type: undefined, drop: 'overlaps' });
     order.over(overlaps);
+    expect({ drop: 'read' });
+    order.over(read);
     expect({ drop: undefined });
+  });
+
+  it('keeps what is not late for definitions that may be used unnamed, and for what uses nobody knows what', () => {
+    const unknown = underway('unknown', [1, 2], { reads: 'any', words: ['f'] });
+    const create = defining('create', [3, 4], { words: ['t'] });
+    const known = underway('known', [5, 6], { reads: ['u'], words: ['u'] });
+    const called = underway('called', [5, 6], { reads: 'any', words: ['f'] });
+    const cascade = defining('cascade', [7, 8], { words: ['s'], isAll: false });
+    const last = underway('last', [9, 10], { reads: ['u'], words: ['u'] });
+    const order = orderOf(unknown, create, known, called, cascade, last);
+    const expected = [
+      [unknown, undefined],
+      [create, 'unknown'],
+      [known, undefined],
+      [called, 'create'],
+      [cascade, 'create'],
+      [last, 'cascade'],
+    ] as const;
+    for (const [one, before] of expected) {
+      assert.equal(order.predecessorOf(one, false), before, one.transaction ?? '');
+      assert.equal(order.predecessorOf(one, true), undefined, one.transaction ?? '');
+    }
+    order.over(create);
+    assert.equal(order.predecessorOf(cascade, false), 'called');
   });
 
   it('names the last of several that are not over', () => {
@@ -95,12 +140,12 @@ describe('The order of the source', () => {
     const order = orderOf(...writes, after);
     const [first, ...others] = writes;
     for (const one of others.toReversed()) {
-      assert.equal(order.predecessorOf(after), one.transaction);
+      assert.equal(order.predecessorOf(after, false), one.transaction);
       order.over(one);
     }
-    assert.equal(order.predecessorOf(after), 'write 0');
+    assert.equal(order.predecessorOf(after, false), 'write 0');
     assert.ok(first);
     order.over(first);
-    assert.equal(order.predecessorOf(after), undefined);
+    assert.equal(order.predecessorOf(after, false), undefined);
   });
 });

@@ -68,8 +68,8 @@ describe('factsOf', () => {
       'BEGIN',
       'not SQL',
     ];
-    for (const sql of names) assert.ok(facts(sql).changesNames, sql);
-    for (const sql of others) assert.ok(!facts(sql).changesNames, sql);
+    for (const sql of names) assert.ok(facts(sql).names, sql);
+    for (const sql of others) assert.equal(facts(sql).names, undefined, sql);
   });
 
   it('tells what each server makes for itself', () => {
@@ -113,9 +113,42 @@ describe('factsOf', () => {
   });
 
   it('knows nothing of what it does not understand', () => {
-    for (const sql of ['CREATE TABLE a (b int)', 'DO $$ x $$', 'CALL p()', 'EXECUTE s', 'not SQL at all']) {
+    for (const sql of ['CREATE VIEW a AS SELECT 1', 'DO $$ x $$', 'CALL p()', 'EXECUTE s', 'not SQL at all']) {
       const { isUnknown, writes } = facts(sql);
       assert.ok(isUnknown && writes, sql);
+    }
+  });
+
+  it('tells which relations a definition of tables concerns', () => {
+    const concerned = (sql: string): readonly string[] | undefined => {
+      const found = facts(sql);
+      assert.ok(found.defines && found.writes, sql);
+      if (found.isUnknown) return undefined;
+      assert.deepEqual(found.written, found.relations, sql);
+      return relations(sql);
+    };
+    for (const [sql, expected] of [
+      [
+        'CREATE TABLE s.t (a varchar(20) REFERENCES u, b numeric(10, 2) DEFAULT 0) INHERITS (p, "Q")',
+        ['Q', 'p', 't', 'u'],
+      ],
+      ['CREATE TABLE t PARTITION OF p FOR VALUES FROM (1) TO (2)', ['p', 't']],
+      ['CREATE TABLE t (LIKE u, FOREIGN KEY (a) REFERENCES s.v (b))', ['t', 'u', 'v']],
+      ['CREATE UNIQUE INDEX i ON s.t (lower(a)) WHERE b > 3', ['t']],
+      ['ALTER TABLE t ADD COLUMN a text, ADD CONSTRAINT c FOREIGN KEY (b) REFERENCES u ON DELETE CASCADE', ['t', 'u']],
+      ['ALTER TABLE p ATTACH PARTITION t DEFAULT', ['p', 't']],
+      ['ALTER TABLE t RENAME TO u', ['t', 'u']],
+      ['ALTER TABLE t RENAME a TO b', ['t']],
+      ['DROP TABLE IF EXISTS s.t, "U"', ['U', 't']],
+      ['DROP TABLE t CASCADE', undefined],
+      ['ALTER TABLE t DROP COLUMN a CASCADE', undefined],
+      ['ALTER VIEW v RENAME TO w', undefined],
+      ['ALTER INDEX i RENAME TO j', undefined],
+      ['DROP INDEX i', undefined],
+      ['CREATE TABLE t AS SELECT * FROM u', undefined],
+      ['CREATE TABLE t (a int); CREATE VIEW v AS SELECT 1', undefined],
+    ] as const) {
+      assert.deepEqual(concerned(sql), expected, sql);
     }
   });
 

@@ -29,9 +29,9 @@ it('a lane that ends what is prepared stands before the others, also where that 
     Lane,
     Lane,
   ];
-  second.endings = 1;
+  second.endings.push('one');
   for (const lane of [first, second, third, fourth]) pool.enqueue(lane);
-  third.endings = 1;
+  third.endings.push('another');
   for (const lane of [first, second, third]) pool.hasten(lane);
   pool.reviewWaiting();
   assert.deepEqual(
