@@ -19,8 +19,9 @@ import type { StatementFacts } from './statement-facts.ts';
 import type { LoggedWrite, WriteScope } from './write-log.ts';
 
 const NO_RELATIONS: ReadonlySet<string> = new Set();
-/** So many characters of a transaction's texts are searched for names. */
-const MAX_TEXT = 65_536;
+/** So many characters of a text are searched for names, and of a transaction's texts together. */
+const MAX_TEXT = 4_096;
+const MAX_TEXTS = 8_192;
 const cursor = new RequestCursor();
 
 /** A transaction of this mirror that has not ended there. */
@@ -42,7 +43,7 @@ export class MirrorComparison {
   readonly #knowledge: MirrorKnowledge;
   readonly #catalog: MirrorCatalog;
   readonly #queries: RequestQueries;
-  readonly #order = new SourceOrder<MirroredTransaction>();
+  readonly #order = new SourceOrder<MirroredTransaction>((transaction) => this.#wordsOf(transaction));
   readonly #open = new Map<MirroredTransaction, Open>();
   /** What the control mirror answered, which may come later than the mirror's own answers. */
   readonly #controls = new WeakMap<MirroredTransaction, ControlNotes>();
@@ -159,13 +160,13 @@ export class MirrorComparison {
     this.comparison.sweep(now, toldUntil);
   }
 
-  /** As far as they are looked at: what is longer has named most of what it uses by then, or holds data. */
+  /** Of the beginning: what is longer has named most of what it uses by then, or holds data. Kept for all that are under way. */
   #wordsOf(transaction: MirroredTransaction): ReadonlySet<string> {
     const texts = new Set<string>();
     let length = 0;
-    for (let index = 0; index < transaction.recorded.requestCount && length < MAX_TEXT; index++) {
-      const text = this.#queries.of(transaction, index)?.text ?? '';
-      texts.add(text.slice(0, MAX_TEXT));
+    for (let index = 0; index < transaction.recorded.requestCount && length < MAX_TEXTS; index++) {
+      const text = this.#queries.of(transaction, index)?.text.slice(0, MAX_TEXT) ?? '';
+      texts.add(text);
       length += text.length;
     }
     return new Set([...texts].flatMap(wordsOf));
@@ -201,7 +202,7 @@ export class MirrorComparison {
       doneAt,
       scope: { written: scope.written, touched },
       defines: definedBy(wrote, isPinned),
-      words: once(() => this.#wordsOf(transaction)),
+      words: undefined,
     };
     const open = { oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity, underway };
     if (wrote.length === 0) return { ...open, write: undefined };
@@ -223,11 +224,6 @@ function definedBy(wrote: readonly StatementFacts[], isPinned: boolean): Defined
 }
 
 const NOT_YET = { mirrorBegunAt: Infinity, mirrorSentAt: Infinity, mirrorDoneAt: Infinity } as const;
-
-function once<T>(find: () => T): () => T {
-  let found: { readonly value: T } | undefined;
-  return () => (found ??= { value: find() }).value;
-}
 
 function together(scopes: readonly WriteScope[]): WriteScope {
   return {

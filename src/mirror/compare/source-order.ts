@@ -10,8 +10,8 @@ export interface Underway<T> {
   readonly scope: Pick<WriteScope, 'written' | 'touched'>;
   /** What it creates, alters or drops. */
   readonly defines: DefinedNames | undefined;
-  /** The words by which it may name what others define; `wordsOf`. */
-  readonly words: () => ReadonlySet<string>;
+  /** The words by which it may name what others define; undefined: nobody has asked yet. */
+  words: ReadonlySet<string> | undefined;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -31,6 +31,12 @@ export class SourceOrder<T> {
   readonly #touching = new Lines<T>();
   readonly #defining = new Line<T>();
   readonly #all = new Line<T>();
+  readonly #wordsIn: (transaction: T) => ReadonlySet<string>;
+
+  /** `wordsIn`: the words of a transaction's texts, as `wordsOf` tells them. */
+  constructor(wordsIn: (transaction: T) => ReadonlySet<string>) {
+    this.#wordsIn = wordsIn;
+  }
 
   add(one: Underway<T>): void {
     this.#writing.add(one, one.scope.written);
@@ -41,6 +47,7 @@ export class SourceOrder<T> {
 
   over(one: Underway<T>): void {
     one.transaction = undefined;
+    one.words = undefined;
     this.#writing.over(one.scope.written);
     this.#touching.over(one.scope.touched);
     if (one.defines !== undefined) this.#defining.over();
@@ -53,19 +60,19 @@ export class SourceOrder<T> {
     const named =
       this.#writing.last(scope.touched, begunAt) ??
       this.#touching.last(scope.written, begunAt) ??
-      this.#defining.last(begunAt, (other) => concerns(other.defines, one, isLate));
+      this.#defining.last(begunAt, (other) => this.#concerns(other.defines, one, isLate));
     if (named !== undefined || defines === undefined) return named;
-    return this.#all.last(begunAt, (other) => concerns(defines, other, isLate));
+    return this.#all.last(begunAt, (other) => this.#concerns(defines, other, isLate));
   }
-}
 
-/** Whether what is defined has to do with what a transaction uses. */
-function concerns<T>(defines: DefinedNames | undefined, other: Underway<T>, isLate: boolean): boolean {
-  if (defines === undefined) return false;
-  if (!isLate && (!defines.isAll || other.scope.touched === undefined)) return true;
-  const words = other.words();
-  for (const word of defines.words) if (words.has(word)) return true;
-  return false;
+  /** Whether what is defined has to do with what a transaction uses. */
+  #concerns(defines: DefinedNames | undefined, other: Underway<T>, isLate: boolean): boolean {
+    if (defines === undefined || other.transaction === undefined) return false;
+    if (!isLate && (!defines.isAll || other.scope.touched === undefined)) return true;
+    other.words ??= this.#wordsIn(other.transaction);
+    for (const word of defines.words) if (other.words.has(word)) return true;
+    return false;
+  }
 }
 
 /** Transactions that are under way, in a line for each relation that they have to do with. */

@@ -23,7 +23,7 @@ function underway(
     doneAt,
     scope: { written: asSet(writes), touched: asSet(touched) },
     defines: undefined,
-    words: () => new Set(words),
+    words: new Set(words),
   };
 }
 
@@ -37,7 +37,7 @@ function defining(
 }
 
 function orderOf(...all: readonly Underway<string>[]): SourceOrder<string> {
-  const order = new SourceOrder<string>();
+  const order = new SourceOrder<string>(() => new Set());
   for (const one of all) order.add(one);
   return order;
 }
