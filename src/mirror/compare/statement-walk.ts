@@ -99,6 +99,7 @@ export class StatementWalk {
   #named(name: string, value: unknown, place: Place): void {
     if (name === 'SelectStmt' && isNode(value)) return this.#select(value, place);
     if (WRITES.has(name) && isNode(value)) return this.#write(name, value);
+    if (name === 'CreateTableAsStmt' && isNode(value)) return this.#create(value);
     if (name === 'ColumnRef') return this.#column(value, place);
     if (name === 'FuncCall') this.#call(value, place);
     else if (name === 'relname' && typeof value === 'string') this.#relations.add(value);
@@ -126,7 +127,7 @@ export class StatementWalk {
     } else if (name === 'ExplainStmt' || name === 'VariableShowStmt') {
       this.#volatile = true;
     } else if (name.startsWith('Create') && JSON.stringify(value).includes('"relpersistence":"t"')) {
-      for (const relation of relationsIn(isNode(value) ? (value.relation ?? value.into) : undefined)) {
+      for (const relation of relationsIn(isNode(value) ? (value.relation ?? relationOf(value.into)) : undefined)) {
         this.#written.add(relation);
       }
       this.#writes = true;
@@ -152,9 +153,21 @@ export class StatementWalk {
     }
   }
 
+  /** CREATE TABLE AS, CREATE MATERIALIZED VIEW. */
+  #create(statement: Node): void {
+    const { query, into } = statement;
+    this.#statement('CreateTableAsStmt', statement);
+    this.visit(into);
+    if (isNode(query) && isNode(query.SelectStmt)) return this.#select(query.SelectStmt, ANSWERED, sinksOf(into));
+    this.visit(query);
+    // What EXECUTE gives, nobody knows.
+    for (const relation of relationsIn(relationOf(into))) this.#stores.push({ relation, column: '*', by: 'execute' });
+  }
+
   /** `sinkOf`: where its columns are stored, by position. */
-  #select(select: Node, place: Place, sinkOf?: Sinks): void {
+  #select(select: Node, place: Place, storedIn?: Sinks): void {
     const { targetList, valuesLists, intoClause, larg, rarg, ...rest } = select;
+    const sinkOf = intoClause === undefined ? storedIn : sinksOf(intoClause);
     if (intoClause !== undefined) {
       this.#defines = true;
       this.#unknown = true;
@@ -178,10 +191,13 @@ export class StatementWalk {
 
   #values(list: unknown, place: Place, sinkOf: Sinks | undefined): void {
     if (!Array.isArray(list)) return;
+    let isBehindStar = false;
     for (const [index, one] of list.entries()) {
-      const sink = sinkOf?.(index);
       const value: unknown = isNode(one) && isNode(one.ResTarget) ? one.ResTarget.val : one;
-      this.visit(value, { decides: place.decides, sink });
+      isBehindStar ||= isNode(value) && isStar(value.ColumnRef);
+      // How many columns it stands for is not known.
+      const sink = sinkOf?.(index);
+      this.visit(value, { decides: place.decides, sink: sink && isBehindStar ? { ...sink, column: '*' } : sink });
     }
   }
 
@@ -219,8 +235,7 @@ export class StatementWalk {
 
   #column(value: unknown, { decides, sink }: Place): void {
     const names = stringsIn(isNode(value) ? value.fields : undefined);
-    const isStar = JSON.stringify(value).includes('"A_Star"');
-    const column = isStar ? '*' : (names.at(-1) ?? '*');
+    const column = isStar(value) ? '*' : (names.at(-1) ?? '*');
     if (sink !== undefined) this.#stores.push({ ...sink, from: column });
     if (decides) this.#selectsBy.add(column);
   }
@@ -249,6 +264,22 @@ export class StatementWalk {
 
 function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** `*`, or `t.*`. */
+function isStar(column: unknown): boolean {
+  return isNode(column) && JSON.stringify(column).includes('"A_Star"');
+}
+
+/** What an IntoClause names. */
+function relationOf(into: unknown): unknown {
+  return isNode(into) ? into.rel : undefined;
+}
+
+/** Where the values are stored of which a relation is made. */
+function sinksOf(into: unknown): Sinks {
+  const [relation = ''] = relationsIn(relationOf(into));
+  return (index) => ({ relation, column: `#${index + 1}` });
 }
 
 /** The strings of a list of names. */

@@ -180,6 +180,18 @@ describe('factsOf', () => {
       { relation: 't', column: '#2', from: 'y' },
     ]);
     assert.deepEqual([...facts('INSERT INTO t SELECT x FROM u').written], ['t']);
+    const stored = (sql: string): string[] =>
+      facts(sql).stores.map(({ relation, column, from, by }) => `${relation} ${column} ${from ?? by}`);
+    assert.deepEqual(stored('INSERT INTO t SELECT x, u.*, y FROM u'), ['t #1 x', 't * *', 't * y']);
+    for (const made of ['CREATE TABLE t (a, b) AS SELECT x, random() FROM u', 'SELECT x, random() INTO t FROM u']) {
+      assert.deepEqual(stored(made), ['t #1 x', 't #2 random'], made);
+    }
+    assert.deepEqual(stored('CREATE MATERIALIZED VIEW t AS SELECT * FROM u UNION SELECT y FROM v'), [
+      't * *',
+      't #1 y',
+    ]);
+    assert.deepEqual(stored('CREATE TEMP TABLE t AS EXECUTE q'), ['t * execute']);
+    assert.deepEqual([...facts('CREATE TEMP TABLE t AS SELECT 1').written], ['t']);
   });
 
   it('tells what chooses rows by such a value', () => {
