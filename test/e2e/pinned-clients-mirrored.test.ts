@@ -69,6 +69,33 @@ describe('A client that keeps its session has it on the mirror, too:', () => {
     for (const statement of statements) await client.query(statement);
   }
 
+  it('connections of dblink’s, where the mirror may have them; nobody else finds them', async (t) => {
+    const options = { schema: `${schema}; CREATE EXTENSION dblink`, mirroring: { allow_side_effects: true } };
+    const mirrored = await Mirrored.start(inReverse(t), { source, mirror }, { ...options, mirror: { pool_size: 1 } });
+    const found = `INSERT INTO item SELECT count(*), 'found' FROM unnest(dblink_get_connections())`;
+    await withClient(mirrored.url, async (client) => {
+      // Wherever it leads: there the same is done twice.
+      await client.query(`SELECT dblink_connect('mine', '${source.url('postgres')}')`);
+      await withClient(mirrored.url, async (other) => other.query(found));
+      await client.query(
+        `INSERT INTO item SELECT id, 'by dblink' FROM dblink('mine', 'SELECT 17') AS there (id integer)`,
+      );
+      await client.query('BEGIN');
+      await client.query(`SELECT dblink_connect('more', '${source.url('postgres')}')`);
+      await client.query('ROLLBACK');
+      await client.query(found);
+    });
+    for (let time = 0; time < 3; time++) await mirrored.query(found);
+    const { errors, reasons } = await mirrored.drained();
+    assert.deepEqual({ errors, reasons }, { errors: 0, reasons: {} });
+    await assertEqual(mirrored);
+    const counts = await mirrored.onMirror(`SELECT id FROM item WHERE note = 'found' ORDER BY id`);
+    assert.deepEqual(
+      counts.map(({ id }) => id),
+      [0, 0, 0, 0, 2],
+    );
+  });
+
   it('temporary tables, advisory locks, PREPARE, WITH HOLD; nobody else sees them', async (t) => {
     const mirrored = await start(inReverse(t));
     for (const statements of Object.values(needy)) {
