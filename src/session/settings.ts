@@ -37,7 +37,7 @@ export function settingsStatement(applied: ParameterSet, wanted: ParameterSet): 
     .filter((name) => wanted.entries.has(name) && differs(applied, wanted, name))
     .map((name) => {
       const value = wanted.entries.get(name) ?? '';
-      return `pg_catalog.set_config(${quoteLiteral(name)}, ${valueOf(value)}, false)`;
+      return `pg_catalog.set_config(${quoteLiteral(name)}, ${quoteSetting(value)}, false)`;
     });
   if (calls.length > 0) statements.push(`SELECT ${calls.join(', ')}`);
   return statements.join('; ');
@@ -67,8 +67,8 @@ function differs(applied: ParameterSet, wanted: ParameterSet, name: string): boo
   return applied.entries.get(name) !== wanted.entries.get(name);
 }
 
-/** The value in SQL, in whatever encoding the session reads that. */
-function valueOf(value: string): string {
+/** A setting's value in SQL, in whatever encoding the session reads that. */
+export function quoteSetting(value: string): string {
   if (isAscii(value)) return quoteLiteral(value);
   return `pg_catalog.convert_from(pg_catalog.decode('${Buffer.from(value).toString('hex')}', 'hex'), 'UTF8')`;
 }

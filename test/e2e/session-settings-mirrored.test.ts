@@ -68,6 +68,24 @@ describe('A client’s settings', () => {
     assert.deepEqual({ place, application, timeout }, { place: 'other', application: 'till', timeout: '7s' });
   });
 
+  it('keep their letters there, whatever encoding its connection speaks', async (t) => {
+    const test = inReverse(t);
+    const [first, second] = [await connect(test), await connect(test)];
+    for (const [client, name] of [
+      [first, 'Jos\\00E9'],
+      [second, '\\00DClk\\00FC'],
+    ] as const) {
+      await client.query('SET client_encoding = LATIN1');
+      await client.query(`SELECT set_config('my.name', U&'${name}', false)`);
+    }
+    const label = `SELECT $1 || encode(convert_to(current_setting('my.name'), 'UTF8'), 'hex')`;
+    for (const round of ['one ', 'two ']) {
+      for (const client of [first, second]) await client.query(`INSERT INTO seen (label) ${label}`, [round]);
+    }
+    assert.notDeepEqual(await seen('one 4a6f73c3a9'), {});
+    assert.notDeepEqual(await seen('two c39c6c6bc3bc'), {});
+  });
+
   it('set later follow, and those of another client on the same connection do not', async (t) => {
     const test = inReverse(t);
     const [first, second] = [await connect(test, { application_name: 'one' }), await connect(test)];

@@ -1,3 +1,4 @@
+import { quoteSetting } from '../../session/settings.ts';
 import { quoteIdentifier, quoteLiteral } from '../../util/sql-quote.ts';
 
 /** A session's state: every setting in which it differs from a fresh login. */
@@ -84,7 +85,7 @@ function resets(from: SessionSettings, to: SessionSettings): SettingsChange[] {
   return changes;
 }
 
-/** The encoding after what is written in the present one; the role last, since it may be allowed less. */
+/** The encoding after names that are written in the present one; the role last, since it may be allowed less. */
 function inOrder(settings: SessionSettings): [string, string][] {
   const rank = (name: string): number => LAST.indexOf(name);
   return [...settings.values].sort(([a], [b]) => rank(a) - rank(b));
@@ -93,7 +94,7 @@ function inOrder(settings: SessionSettings): [string, string][] {
 const LAST = ['client_encoding', 'session_authorization', 'role'];
 
 function setConfig(name: string, value: string): string {
-  return `pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`;
+  return `pg_catalog.set_config(${quoteLiteral(name)}, ${quoteSetting(value)}, false)`;
 }
 
 /** Names of extensions' settings have a dot, which stands outside of the quotes. */

@@ -33,6 +33,12 @@ it('roles are reset before and set after all else', () => {
   ]);
 });
 
+it('values keep their letters whatever the encoding of the connection is', () => {
+  assert.deepEqual(changes({}, { 'my.name': 'ü' }), [
+    `SELECT pg_catalog.set_config('my.name', pg_catalog.convert_from(pg_catalog.decode('c3bc', 'hex'), 'UTF8'), false)`,
+  ]);
+});
+
 it('from a state that is not known everything is reset first', () => {
   const [reset] = changes(undefined, {});
   assert.equal(reset, 'RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL');
