@@ -11,7 +11,7 @@ export const VOLATILE_FUNCTIONS: ReadonlySet<string> = new Set(
     pg_backend_pid pg_postmaster_start_time pg_conf_load_time pg_current_wal_lsn pg_current_wal_insert_lsn pg_current_wal_flush_lsn
     inet_server_addr inet_server_port inet_client_addr inet_client_port version pg_is_in_recovery pg_blocking_pids
     pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size pg_database_size pg_size_pretty pg_relation_filepath
-    current_setting pg_export_snapshot pg_stat_get_activity pg_lock_status pg_my_temp_schema`),
+    current_setting pg_listening_channels pg_notification_queue_usage pg_export_snapshot pg_stat_get_activity pg_lock_status pg_my_temp_schema`),
 );
 
 /** Functions that answer the same on the same arguments, and touch no relation. */

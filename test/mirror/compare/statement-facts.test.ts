@@ -81,6 +81,7 @@ describe('factsOf', () => {
       'gen_random_uuid()',
       'pg_backend_pid()',
       'uuidv7()',
+      'pg_listening_channels()',
     ];
     for (const sql of own) assert.ok(facts(`SELECT ${sql}`).isVolatile, sql);
     for (const sql of ['lower(a)', 'count(*)', 'sum(a)']) assert.ok(!facts(`SELECT ${sql} FROM t`).isVolatile, sql);
