@@ -16,6 +16,10 @@ const OF_OTHER_TYPES = /^(?:XX000|42(?:704|725|804|846|883|P18)|22P0[23])$/;
 /** No such large object, or none that is open. */
 const OF_LARGE_OBJECTS = '42704';
 const NAMES_LARGE_OBJECTS = /\b(?:lo_\w+|loread|lowrite|large\s+object)\b/i;
+/** There is no such object, or it is of another kind; where it was asked for by its OID, that may be another object's on the mirror. */
+const OF_OTHER_OBJECTS = /^(?:XX000|42(?:704|809|883|P01)|55000)$/;
+/** Columns of the catalogs that hold OIDs. */
+const HOLDS_OID = /(?:oid|relid)$/;
 /** OIDs of float4 and float8 (pg_type.dat). */
 const FLOATS: ReadonlySet<number> = new Set([700, 701]);
 
@@ -79,6 +83,8 @@ function excuseOfError(
   // The number of a large object is one that the server gave.
   if (request.mirrorError === OF_LARGE_OBJECTS && NAMES_LARGE_OBJECTS.test(request.query.text)) return 'generated';
   if (lacksSessionNumber(request.query, request)) return 'generated';
+  if (OF_OTHER_OBJECTS.test(request.mirrorError) && readsCatalogs(facts) && [...facts.selectsBy].some(isOid))
+    return 'generated';
   // A value that the client was given by the source is another one on the mirror, or belongs to another row.
   const relations = errors.some((code) => OF_CONSTRAINTS.test(code)) ? knowledge.relationsOf(facts) : new Set<string>();
   for (const relation of relations ?? knowledge.catalog?.generating.keys() ?? []) {
@@ -120,6 +126,10 @@ function isRounded(
   const known = origins ?? knowledge.columnsOf(query);
   if (columns === undefined || known === undefined) return true;
   return columns.every((column) => FLOATS.has(known[column]?.type ?? 0));
+}
+
+function isOid(column: string): boolean {
+  return HOLDS_OID.test(column);
 }
 
 /** The catalogs of each server are its own. */

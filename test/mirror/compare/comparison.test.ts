@@ -170,6 +170,16 @@ describe('Comparison', () => {
     assert.deepEqual(verdictOf(mirror, 'SELECT 1', missing), { judged: true, answerClass: 'error_new' });
   });
 
+  it('does not mind that an OID of the source is another object’s on the mirror', async () => {
+    const mirror = await compare();
+    const byOid = 'SELECT verify(relation := c.oid) FROM pg_class c WHERE c.oid = 16500';
+    const byName = "SELECT verify(relation := c.oid) FROM pg_class c WHERE c.relname = 'ticket'";
+    const classOf = (sql: string, mirrorError: string) => verdictOf(mirror, sql, { mirrorError })?.answerClass;
+    for (const code of ['42809', '42P01', 'XX000']) assert.equal(classOf(byOid, code), 'generated', code);
+    assert.equal(classOf(byOid, '42703'), 'error_new', 'a column that is not there has nothing to do with it');
+    assert.equal(classOf(byName, '42809'), 'error_new');
+  });
+
   it('does not mind numbers that a sequence gave another session of the mirror', async () => {
     const mirror = await compare();
     const generated = { judged: false, answerClass: 'generated' };
