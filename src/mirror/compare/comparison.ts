@@ -5,7 +5,7 @@ import type { ColumnOrigin } from './column-origin.ts';
 import type { ControlNotes } from './control-notes.ts';
 import { differenceOf } from './difference.ts';
 import type { Difference } from './difference.ts';
-import { excuseOf } from './excuse.ts';
+import { constrainedBy, excuseOf } from './excuse.ts';
 import type { MirrorKnowledge } from './mirror-knowledge.ts';
 import { factsOf } from './statement-facts.ts';
 import type { StatementFacts } from './statement-facts.ts';
@@ -134,7 +134,7 @@ export class Comparison {
 
   #orderOf(request: ComparedRequest, answerClass: AnswerClass, facts: StatementFacts): Order {
     const { sourceError, mirrorError } = request;
-    const relations = facts.readsEarlier ? undefined : this.#knowledge.relationsOf(facts);
+    const relations = facts.readsEarlier ? undefined : constrainedBy(request, facts, this.#knowledge);
     const isError = answerClass.startsWith('error_');
     const ofDefinitions =
       answerClass === 'schema' ||

@@ -86,12 +86,24 @@ function excuseOfError(
   if (OF_OTHER_OBJECTS.test(request.mirrorError) && readsCatalogs(facts) && [...facts.selectsBy].some(isOid))
     return 'generated';
   // A value that the client was given by the source is another one on the mirror, or belongs to another row.
-  const relations = errors.some((code) => OF_CONSTRAINTS.test(code)) ? knowledge.relationsOf(facts) : new Set<string>();
+  const relations = errors.some((code) => OF_CONSTRAINTS.test(code))
+    ? constrainedBy(request, facts, knowledge)
+    : new Set<string>();
   for (const relation of relations ?? knowledge.catalog?.generating.keys() ?? []) {
     const columns = knowledge.catalog?.generating.get(relation);
     if (columns !== undefined && [...columns.values()].includes('own')) return 'generated';
   }
   return undefined;
+}
+
+/** What decides on an integrity constraint: where it was put off till COMMIT or SET CONSTRAINTS, all that its transaction wrote. */
+export function constrainedBy(
+  { own, sourceError, mirrorError }: ComparedRequest,
+  facts: StatementFacts,
+  knowledge: MirrorKnowledge,
+): ReadonlySet<string> | undefined {
+  const isPutOff = facts.relations.size === 0 && (OF_CONSTRAINTS.test(sourceError) || OF_CONSTRAINTS.test(mirrorError));
+  return isPutOff && own !== undefined ? own.scope.touched : knowledge.relationsOf(facts);
 }
 
 /** Whether every column that differs gets its values from the server, or may be computed from such. */

@@ -158,6 +158,20 @@ describe('Comparison', () => {
     assert.deepEqual(refused, { judged: true, answerClass: 'error_new' });
   });
 
+  it('judges constraints that were put off by what their transaction wrote', async () => {
+    const mirror = await compare();
+    const scope = { written: new Set(['plain']), touched: new Set(['plain', 'quiet']), insertsOnly: true };
+    const onMirror = { mirrorBegunAt: 1, mirrorSentAt: 1, mirrorDoneAt: 2 };
+    const own = { scope, defines: false, isRolledBack: false, begunAt: 99, sentAt: 99, doneAt: 101, ...onMirror };
+    const verdictOn = (sql: string, errors: Partial<ComparedRequest>) => verdictOf(mirror, sql, { own, ...errors });
+    assert.deepEqual(verdictOn('COMMIT', { mirrorError: '23503' }), { judged: true, answerClass: 'error_new' });
+    mirror.knowledge.writes.taints.add(new Set(['quiet']), -Infinity);
+    const unverified = { judged: false, answerClass: 'unverified' };
+    assert.deepEqual(verdictOn('COMMIT', { mirrorError: '23503' }), unverified);
+    assert.deepEqual(verdictOn('SET CONSTRAINTS ALL IMMEDIATE', { sourceError: '23503' }), unverified);
+    assert.equal(verdictOn('COMMIT', { mirrorError: '42501' })?.answerClass, 'error_new');
+  });
+
   it('does not judge what names types by OIDs that only the source knows', async () => {
     const mirror = await compare();
     const erred = { mirrorError: 'XX000', namesOwnTypes: true };
