@@ -81,7 +81,7 @@ export class RequestRelay {
     const answers = server.state.answers;
     if (answers.awaitsCopy && !this.#goesIntoCopy(server, type)) return false;
     if (answers.skipping && type !== Frontend.Sync) return true;
-    if (answers.requests >= this.#maxPipelineDepth) return false;
+    if (answers.requests >= this.#maxPipelineDepth && !answers.copyIn) return false;
     if (this.#link.watch.awaited && this.#mustWait(server, type)) return false;
     switch (type) {
       case Frontend.Query:

@@ -12,6 +12,7 @@ import { skipWithoutProc } from '../support/processes.ts';
 import { query, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
+import { copyData, copyDone } from './wire/copy-messages.ts';
 
 describe('A limit', () => {
   const cleanup = inReverse({ after });
@@ -167,6 +168,13 @@ describe('A limit', () => {
         ['1', '2', 'D', 'C', 'Z'],
       );
     }
+  });
+
+  it('max_pipeline_depth does not count what belongs to a COPY under way', async (t) => {
+    const client = await login(t, await start(t, { max_pipeline_depth: 1 }));
+    client.send(queryMessage('COPY noted FROM STDIN'), copyData('1\n'), sync, copyData('2\n'), copyDone);
+    await client.expect('G', 'C', 'Z');
+    assert.equal((await client.query('DELETE FROM noted')).length, 2);
   });
 
   it(
