@@ -252,12 +252,21 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
   }
 
   refuse(error: ErrorFields): void {
+    this.#withoutServer(() => this.#input.refuse(error));
+  }
+
+  tryAgain(): void {
+    this.#withoutServer(() => this.#input.resume());
+  }
+
+  /** What waits for a server connection goes on without the one it was to have. */
+  #withoutServer(goOn: () => void): void {
     if (this.link.state === 'leaving' || this.link.state === 'closed') {
       this.#ending.finish();
       return;
     }
     this.link.state = 'idle';
-    this.#input.refuse(error);
+    goOn();
     // Half a message was shown: nothing has been refused to anybody yet.
     this.#afterIdle();
   }

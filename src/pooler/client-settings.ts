@@ -1,7 +1,7 @@
 import { parameterStatus } from '../protocol/backend-messages.ts';
-import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { settingsStatement } from '../session/settings.ts';
 import { runTask } from './server-task.ts';
+import type { TaskResult } from './server-task.ts';
 import type { Server, SessionLink } from './session-link.ts';
 
 /** Whether the server's session has the client's settings already; the client is then told what it reports. */
@@ -11,23 +11,22 @@ export function hasClientSettings(link: SessionLink, server: Server): boolean {
   return true;
 }
 
-/** Gives the server's session the client's settings. `done` is called once, with an error where it could not have them. */
+/**
+ * Gives the server's session the client's settings. `done` is called once, with what there is to say where it could not
+ * have them: the connection is gone then.
+ */
 export function giveClientSettings(
   link: SessionLink,
   server: Server,
   timeoutMs: number,
-  done: (error: ErrorFields | undefined) => void,
+  done: (failure: Exclude<TaskResult, { readonly outcome: 'done' }> | undefined) => void,
 ): void {
   const wanted = link.settings;
   runTask(server, settingsStatement(server.state.applied, wanted), timeoutMs, (result) => {
-    if (result.outcome === 'lost') {
-      done({ severity: 'ERROR', code: '08006', message: result.reason });
-      return;
-    }
-    if (result.outcome === 'error') {
+    if (result.outcome !== 'done') {
       // Some of the settings may have been made.
-      server.close('unclean');
-      done(result.error);
+      if (result.outcome === 'error') server.close('unclean');
+      done(result);
       return;
     }
     server.state.given(wanted);

@@ -1,5 +1,5 @@
 import type { ServerConnection } from '../pool/server-connection.ts';
-import { dataRowValues, parseErrorFields } from '../protocol/backend-messages.ts';
+import { dataRowValues, isLastMessage, parseErrorFields } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { query } from '../protocol/frontend-messages.ts';
 import { MessageCollector } from '../protocol/message-collector.ts';
@@ -68,7 +68,7 @@ export function runMessages(
     if (type === Backend.DataRow) watch.row?.(dataRowValues(message));
     if (type === Backend.ErrorResponse) {
       error ??= parseErrorFields(message);
-      lastWords = message;
+      if (isLastMessage(message)) lastWords = message;
     }
     if (type === Backend.ParameterStatus) {
       const { name, value } = readParameterStatus(message, 0, message.length);

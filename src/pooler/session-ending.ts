@@ -129,6 +129,11 @@ export class SessionEnding {
     this.#serverGone(lastWords ?? errorResponse(serverLostError(reason)));
   }
 
+  /** The server connection was closed: what pgmirror did on it for the client failed. */
+  taskFailed(error: ErrorFields): void {
+    this.#serverGone(errorResponse({ ...error, severity: 'FATAL' }));
+  }
+
   /** The server broke the protocol. */
   serverFailed({ code, message }: ProtocolError): void {
     this.#link.server?.close('protocol_error');

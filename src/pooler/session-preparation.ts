@@ -3,6 +3,7 @@ import { TransactionStatus } from '../protocol/message-types.ts';
 import { giveClientSettings, hasClientSettings } from './client-settings.ts';
 import { showStatements } from './own-statements.ts';
 import { runTask } from './server-task.ts';
+import type { TaskResult } from './server-task.ts';
 import type { SessionEnding } from './session-ending.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import type { SlowOutput } from './slow-output.ts';
@@ -13,7 +14,13 @@ export interface PreparationOwner {
   prepared(server: Server): void;
   /** It cannot be made so, and is gone: the client's request is refused. */
   refuse(error: ErrorFields): void;
+  /** It was lost: the client's request is to be had another. */
+  tryAgain(): void;
+  /** The connection is the client's outside a transaction, too. */
+  readonly keepsServer: boolean;
 }
+
+type Failure = Exclude<TaskResult, { readonly outcome: 'done' }>;
 
 /**
  * Makes a server connection what its client takes it for, before anything of the client's is sent on it: with its
@@ -26,6 +33,8 @@ export class SessionPreparation {
   readonly #ending: SessionEnding;
   readonly #owner: PreparationOwner;
   readonly #timeoutMs: number;
+  /** The connection before was lost when it was given the client's settings. */
+  #givenAgain = false;
 
   /** `timeoutMs`: for each thing that is asked of the server. */
   constructor(
@@ -44,15 +53,30 @@ export class SessionPreparation {
   giveSettings(server: Server): boolean {
     if (hasClientSettings(this.#link, server)) return true;
     this.#link.state = 'waiting';
-    giveClientSettings(this.#link, server, this.#timeoutMs, (error) => {
-      if (error === undefined) {
+    giveClientSettings(this.#link, server, this.#timeoutMs, (failure) => {
+      if (failure === undefined) {
+        this.#givenAgain = false;
         this.#done(server);
-        return;
-      }
-      this.#link.unlink();
-      this.#owner.refuse(error);
+      } else if (this.#owner.keepsServer) {
+        // With the connection everything is gone that the client has it for.
+        if (failure.outcome === 'lost') this.#ending.taskLost(failure);
+        else this.#ending.taskFailed(failure.error);
+      } else this.#notGiven(failure);
     });
     return false;
+  }
+
+  /** Nothing of the client's was sent to a connection that was lost: another may do. */
+  #notGiven(failure: Failure): void {
+    this.#link.unlink();
+    if (failure.outcome === 'error') {
+      this.#owner.refuse(failure.error);
+    } else if (this.#givenAgain) {
+      this.#owner.refuse({ severity: 'ERROR', code: '08006', message: failure.reason });
+    } else {
+      this.#givenAgain = true;
+      this.#owner.tryAgain();
+    }
   }
 
   /** Has the server forget what sequences gave another client. */

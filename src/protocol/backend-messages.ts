@@ -58,6 +58,13 @@ export function parseErrorFields(message: Buffer): ErrorFields {
   };
 }
 
+/** Whether an ErrorResponse is the last thing its server says: it closes the connection behind it. */
+export function isLastMessage(message: Buffer): boolean {
+  const fields = errorFieldMap(message);
+  const severity = fields.get('V') ?? fields.get('S');
+  return severity === 'FATAL' || severity === 'PANIC';
+}
+
 /**
  * The SQLSTATE of an ErrorResponse that lies at `start`–`end` in `bytes`, or `XX000` where it has none. Decodes
  * nothing else.

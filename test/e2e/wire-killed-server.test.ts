@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 
 import { bind, errorFields, execute, flush, parse, query, rowValues, sync, type Message } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
-import type { RunningPostgres } from '../support/postgres.ts';
-import type { WireClient } from '../support/wire-client.ts';
+import { MeddlingProxy } from '../support/meddling-proxy.ts';
+import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
+import { createDatabase, type RunningPostgres } from '../support/postgres.ts';
+import { WireClient, type WireAddress } from '../support/wire-client.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { copyData } from './wire/copy-messages.ts';
@@ -105,6 +107,58 @@ describe('When a server connection is killed', () => {
       assert.deepEqual(await comparison.traces(), []);
     });
   }
+
+  describe('while it is given its client’s settings', () => {
+    const login = { user: 'alice', password: 'alice-password', database: 'app' };
+
+    /** Clients of a pgmirror whose server connections break off, once, when the time zone of one is to be set, from `arm` on. */
+    async function start(t: TestContext): Promise<{ address: WireAddress; arm: () => void }> {
+      const undo = inReverse(t);
+      const database = await createDatabase(server);
+      const proxy = await MeddlingProxy.start(undo, server);
+      const entry = { ...databaseEntry('app', server, database), port: proxy.port };
+      const users = [{ name: login.user, database: login.database, password: login.password }];
+      const { host, port } = await Pgmirror.start(undo, {
+        general: { default_pool_size: 1 },
+        databases: [entry],
+        users,
+      });
+      const arm = (): void => {
+        proxy.corrupt((chunk, direction) => {
+          if (direction === 'toClient' || !chunk.includes("set_config('timezone'")) return chunk;
+          proxy.corrupt(undefined);
+          proxy.cut();
+          return chunk;
+        });
+      };
+      return { address: { host, port }, arm };
+    }
+
+    it('which it keeps for something else, too: it goes with it', async (t) => {
+      const { address, arm } = await start(t);
+      const client = await WireClient.login(address, { ...login, parameters: { TimeZone: 'Asia/Tokyo' } });
+      await client.query('CREATE TEMP TABLE mine (id int)');
+      arm();
+      client.send(query('RESET TimeZone'));
+      const [, , error] = await client.expect('C', 'Z', 'E');
+      assert.ok(error !== undefined);
+      const { V: severity, C: code } = errorFields(error);
+      assert.deepEqual([severity, code], ['FATAL', '08006']);
+      await client.waitForClose();
+    });
+
+    it('for a request: that gets another', async (t) => {
+      const { address, arm } = await start(t);
+      const client = await WireClient.login(address, { ...login, parameters: { TimeZone: 'Asia/Tokyo' } });
+      const other = await WireClient.login(address, login);
+      await other.query('SELECT 1');
+      arm();
+      client.send(query('SHOW TimeZone'));
+      const [, row] = await client.expect('T', 'D', 'C', 'Z');
+      assert.deepEqual(row && rowValues(row), ['Asia/Tokyo']);
+      await Promise.all([client.end(), other.end()]);
+    });
+  });
 
   it('the connection that is waited for may be killed: whoever waits gets another', async () => {
     const first = await comparison.pooled();
