@@ -1,13 +1,18 @@
-import { errorFieldMap, errorResponse, readyForQuery, sqlstateOf } from '../protocol/backend-messages.ts';
+import {
+  errorFieldMap,
+  errorResponse,
+  isLastMessage,
+  readyForQuery,
+  sqlstateOf,
+} from '../protocol/backend-messages.ts';
 import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
 import type { CopyDoubt } from '../session/copy-doubt.ts';
-import { isSettable } from '../session/settings.ts';
 import { doTouches } from '../session/state-touches.ts';
 import { monotonicNow } from '../util/clock.ts';
 import { nameNotifier } from './notifier.ts';
-import { parameterReported } from './reported-parameters.ts';
+import { isReported, parameterReported } from './reported-parameters.ts';
 import type { RequestRelay } from './request-relay.ts';
 import type { Executed, Subject } from './request-subject.ts';
 import { stateTag } from './state-tag.ts';
@@ -16,7 +21,7 @@ import { StatementAnswers } from './statement-answers.ts';
 import { stalePlanError } from './statement-errors.ts';
 import { takeOverSets } from './transaction-end.ts';
 
-/** The longest message that is held until it is whole; rows and COPY data pass in pieces, whatever their length. */
+/** The longest message that is held until it is whole; rows and the like pass in pieces, whatever their length. */
 const HELD_LIMIT = 64 * 1024 * 1024;
 
 /** What the session is told. */
@@ -37,8 +42,9 @@ export class AnswerRelay {
   readonly #link: SessionLink;
   readonly #requests: RequestRelay;
   readonly #listener: AnswerListener;
-  /** Bytes of a row or of COPY data that have not come. */
+  /** Bytes of a message passed on in pieces that have not come; whether it is of the answer proper, and no notice. */
   #rest = 0;
+  #restIsData = false;
   /** The beginning of a message that is not whole. */
   #held: Buffer[] = [];
   #heldLength = 0;
@@ -103,7 +109,7 @@ export class AnswerRelay {
     if (this.#rest > 0) {
       at = Math.min(this.#rest, length);
       this.#rest -= at;
-      this.#link.recorder?.digest?.rowGoesOn(bytes, 0, at, this.#rest === 0);
+      if (this.#restIsData) this.#link.recorder?.digest?.rowGoesOn(bytes, 0, at, this.#rest === 0);
     }
     while (length - at >= HEADER_LENGTH) {
       const type = bytes[at] ?? 0;
@@ -113,9 +119,7 @@ export class AnswerRelay {
       const end = at + size;
       if (type === Backend.DataRow || type === Backend.CopyData) {
         if (end > length) {
-          this.#rest = end - length;
-          this.#link.recorder?.digest?.rowBegins(bytes, at, length, size);
-          at = length;
+          at = this.#beginsInPieces(type, bytes, at, size);
           break;
         }
         this.#link.recorder?.digest?.row(bytes, at, end);
@@ -123,6 +127,10 @@ export class AnswerRelay {
         continue;
       }
       if (end > length) {
+        if (this.#passesInPieces(server, type)) {
+          at = this.#beginsInPieces(type, bytes, at, size);
+          break;
+        }
         if (size > HELD_LIMIT) throw new ProtocolError('message from the server is too long');
         this.#heldNeed = size;
         break;
@@ -141,6 +149,21 @@ export class AnswerRelay {
       if (length - at < HEADER_LENGTH) this.#heldNeed = HEADER_LENGTH;
     }
     this.#send(server, bytes, from, at);
+  }
+
+  /** Whether a message that is neither a row nor COPY data is not waited for either. */
+  #passesInPieces(server: Server, type: number): boolean {
+    return (
+      type === Backend.FunctionCallResponse || (type === Backend.NoticeResponse && !server.state.answers.headInjected)
+    );
+  }
+
+  /** The first piece, which ends with the chunk. */
+  #beginsInPieces(type: number, bytes: Buffer, at: number, size: number): number {
+    this.#rest = at + size - bytes.length;
+    this.#restIsData = type !== Backend.NoticeResponse;
+    if (this.#restIsData) this.#link.recorder?.digest?.rowBegins(bytes, at, bytes.length, size);
+    return bytes.length;
   }
 
   #send(server: Server, bytes: Buffer, from: number, to: number): void {
@@ -198,7 +221,8 @@ export class AnswerRelay {
         nameNotifier(this.#link, server, bytes, at);
         return undefined;
       case Backend.NoticeResponse:
-        return undefined;
+        // The client was told when it prepared the text itself.
+        return answers.headInjected ? NOTHING : undefined;
       default:
         throw new ProtocolError(`unexpected message type 0x${type.toString(16)} from the server`);
     }
@@ -322,7 +346,7 @@ export class AnswerRelay {
     const answers = server.state.answers;
     const head = answers.head;
     const message = bytes.subarray(at, end);
-    this.fatal = errorFieldMap(message).get('V') === 'FATAL';
+    this.fatal = isLastMessage(message);
     if (this.fatal) return undefined;
     if (head === 0) {
       answers.doubt?.errorCame();
@@ -338,7 +362,9 @@ export class AnswerRelay {
       return this.#statements.inClientsWords(message, subject);
     }
     const stale = subject?.kind === 'stale';
-    this.#link.recorder?.erred(stale ? '0A000' : sqlstateOf(bytes, at, end), answers.headOffset);
+    const sqlstate = sqlstateOf(bytes, at, end);
+    if (sqlstate === NO_SUCH_STATEMENT) this.#statements.missing(server, subject);
+    this.#link.recorder?.erred(stale ? '0A000' : sqlstate, answers.headOffset);
     this.#failSegment(server);
     if (stale) return Buffer.concat([subject.before, stalePlanError(errorFieldMap(message).get('S') ?? 'ERROR')]);
     if (subject?.kind === 'refused') return errorResponse(subject.error);
@@ -360,16 +386,10 @@ export class AnswerRelay {
   }
 }
 
-/** Whether the server tells of the parameter, and what it tells is followed. */
-function isReported(server: Server, name: string): boolean {
-  if (!isSettable(name)) return false;
-  for (const reported of server.state.reported.entries.keys()) if (reported.toLowerCase() === name) return true;
-  return false;
-}
-
 /** Whether a simple query is one statement: others in it could undo what it does. */
 function isLone(executed: Executed | undefined): boolean {
   return executed !== undefined && !/;\s*\S/.test(executed.text);
 }
 
 const NOTHING = Buffer.alloc(0);
+const NO_SUCH_STATEMENT = '26000';

@@ -45,7 +45,9 @@ export function nameToDeallocate(
 ): string | undefined {
   const name = preparation.nameOnServer(server, statement);
   if (name !== '') return name;
-  if (server.state.answers.length > 0) {
+  const { answers } = server.state;
+  // A COPY that goes on ends with the connection.
+  if (answers.length > 0 && !answers.copyIn) {
     output.hurry(server);
     return undefined;
   }

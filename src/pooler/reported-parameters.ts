@@ -33,6 +33,13 @@ export function parameterReported(
   return told === before ? NOTHING : parameterStatus(name, told);
 }
 
+/** Whether the server tells of the parameter, and what it tells is followed. */
+export function isReported(server: Server, name: string): boolean {
+  if (!isSettable(name)) return false;
+  for (const reported of server.state.reported.entries.keys()) if (reported.toLowerCase() === name) return true;
+  return false;
+}
+
 /** RESET goes back to what the client logged in with, which its next transaction has; the server has its own value. */
 function valueToTell(link: SessionLink, server: Server, name: string, value: string): string {
   const isReset = link.watch.resetting && server.status === TransactionStatus.Idle;

@@ -176,6 +176,12 @@ export class StatementAnswers {
     else this.#link.unnamed.skipped();
   }
 
+  /** The server lacks a statement that it had: SQL closed it where that is not seen. The next use prepares it anew. */
+  missing(server: Server, subject: Subject | undefined): void {
+    if (subject?.kind === 'statement' && subject.ready && !subject.text.isOwn)
+      server.state.prepared.closed(subject.text);
+  }
+
   /** An error as the client would have had it from PostgreSQL: its statements have its own names. */
   inClientsWords(message: Buffer, subject: Subject | undefined): Buffer | undefined {
     const name = clientNameOf(subject);

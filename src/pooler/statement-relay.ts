@@ -11,7 +11,7 @@ import { deallocatedByParse, deallocating, nameToDeallocate, parseDeallocating }
 import { mustShowStatements, takeOwnNames, tellNamed } from './own-statements.ts';
 import { Portals } from './portals.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
-import { isBegin } from './request-subject.ts';
+import { isBegin, nameIn, useOf } from './request-subject.ts';
 import type { Executed } from './request-subject.ts';
 import { mustForgetSequences } from './sequence-values.ts';
 import { TOO_MANY_BYTES } from './session-errors.ts';
@@ -172,8 +172,9 @@ export class StatementRelay {
       this.#portalBound(bytes, range.start + 5, range.nameStart - 1, statement.text, touches);
     }
     server.state.sends(statement.text.endsTransaction);
-    const { nameBytes, mirrorNameBytes } = statement.text;
-    this.#output.rename(server, owed, bytes, range, nameBytes, statement, mirrorNameBytes);
+    const { isOwn, nameBytes, mirrorNameBytes } = statement.text;
+    const name = isOwn ? bytes.subarray(range.nameStart, range.nameEnd) : nameBytes;
+    this.#output.rename(server, owed, bytes, range, name, useOf(statement, bytes, range), mirrorNameBytes);
     return true;
   }
 
@@ -256,9 +257,9 @@ export class StatementRelay {
     const { answers, prepared } = server.state;
     let { nameBytes } = existing.text;
     const isThere = prepared.use(existing.text) !== undefined && !prepared.isUnsettled(existing.text);
-    const needsStandIn = existing.ready && !isThere && !answers.copyIn;
-    // Whatever was sent may have the server forget the name, or have it prepared.
-    if (needsStandIn && answers.length > 0) {
+    const needsStandIn = existing.ready && !isThere;
+    // Whatever was sent may have the server forget the name, or have it prepared; a COPY that goes on ends with the connection.
+    if (needsStandIn && answers.length > 0 && !answers.copyIn) {
       this.#output.hurry(server);
       return false;
     }
@@ -269,7 +270,7 @@ export class StatementRelay {
       server.state.unclean = true;
     }
     const definition = Buffer.from(bytes.subarray(range.nameEnd, range.end));
-    const subject = { kind: 'parse again', statement: existing, definition } as const;
+    const subject = { kind: 'parse again', statement: existing, name: nameIn(bytes, range), definition } as const;
     this.#output.rename(server, Owed.Parse, bytes, range, nameBytes, subject, existing.text.mirrorNameBytes);
     return true;
   }

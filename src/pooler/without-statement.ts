@@ -6,6 +6,7 @@ import type { ClientStatement } from '../session/client-statements.ts';
 import { hasResult, parameterCount, toldParameters } from '../session/result-shape.ts';
 import { SqlScanner, Token } from '../session/sql-scanner.ts';
 import type { NamedMessage, RequestOutput } from './request-output.ts';
+import { nameIn } from './request-subject.ts';
 import type { Server, StatementText } from './session-link.ts';
 
 /** A message that names a statement. */
@@ -33,7 +34,7 @@ export function answerWithout(
 ): boolean | undefined {
   if (owed === Owed.Bind) {
     const parameters = statement.shape === undefined ? undefined : parameterCount(statement.shape);
-    const error = wrongValues(bytes, range, statement.name, parameters);
+    const error = wrongValues(bytes, range, nameIn(bytes, range), parameters);
     if (error === undefined) return undefined;
     output.beginRequest();
     output.replace(server, Owed.Bind, bindAbsent(absentName), { kind: 'refused', error });
@@ -89,9 +90,7 @@ export function passUnknown(
   const prefix = absent.subarray(0, absentName.lastIndexOf('_'));
   const name = bytes.subarray(range.nameStart, range.nameEnd);
   const hidden = name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix);
-  const subject = hidden
-    ? ({ kind: 'unknown', name: name.toString('latin1', 0, name.length - 1) } as const)
-    : undefined;
+  const subject = hidden ? ({ kind: 'unknown', name: nameIn(bytes, range) } as const) : undefined;
   output.rename(server, owed, bytes, range, hidden ? absent : name, subject);
 }
 

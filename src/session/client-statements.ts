@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { PreparedText, StatementRegistry } from './statement-names.ts';
 
-/** PostgreSQL tells longer names apart by so many bytes only. */
-const NAME_BYTES = 63;
+/** PostgreSQL tells longer names apart by so many bytes only (NAMEDATALEN - 1). */
+export const NAME_BYTES = 63;
 
 /**
  * A prepared statement as its client knows it. `segment` numbers the Sync that ends the stretch of messages in which it
@@ -10,9 +10,11 @@ const NAME_BYTES = 63;
  */
 export class ClientStatement {
   readonly kind = 'statement';
-  /** As latin1: one character a byte. */
+  /** As its Parse has it, as latin1: one character a byte. */
   readonly name: string;
-  readonly nameBytes: Buffer;
+  /** As much of it as counts. */
+  readonly key: string;
+  readonly keyBytes: Buffer;
   text: PreparedText;
   /** The shape the client was told (result-shape.ts), `undefined` until the server has described it. */
   shape: string | undefined;
@@ -28,7 +30,8 @@ export class ClientStatement {
 
   constructor(name: string, text: PreparedText, segment: number, previous: ClientStatement | undefined) {
     this.name = name;
-    this.nameBytes = Buffer.from(name, 'latin1');
+    this.key = name.slice(0, NAME_BYTES);
+    this.keyBytes = Buffer.from(this.key, 'latin1');
     this.text = text;
     this.segment = segment;
     this.previous = previous;
@@ -83,7 +86,7 @@ export class ClientStatements {
     for (const statement of this.#byName.values()) {
       const { text } = statement;
       if (text.isOwn || !statement.ready || statement.closing) continue;
-      statement.text = this.#text(statement.nameBytes, text.definition);
+      statement.text = this.#text(statement.keyBytes, text.definition);
       this.#registry.release(text);
     }
   }
@@ -112,19 +115,20 @@ export class ClientStatements {
   /** The statement under the name at `start`–`end` (without its zero byte). */
   find(bytes: Buffer, start: number, end: number): ClientStatement | undefined {
     const last = this.#last;
-    if (last !== undefined && last.nameBytes.length === end - start && same(last.nameBytes, bytes, start)) return last;
-    const found = this.#byName.get(bytes.toString('latin1', start, end));
+    const length = Math.min(end - start, NAME_BYTES);
+    if (last !== undefined && last.keyBytes.length === length && same(last.keyBytes, bytes, start)) return last;
+    const found = this.#byName.get(bytes.toString('latin1', start, start + length));
     if (found !== undefined) this.#last = found;
     return found;
   }
 
   /** A Parse under `name` was sent. */
   parsing(name: string, definition: Buffer, segment: number): ClientStatement {
-    const previous = this.#byName.get(name);
-    const text = this.#text(Buffer.from(name, 'latin1'), definition);
+    const previous = this.#byName.get(name.slice(0, NAME_BYTES));
+    const text = this.#text(Buffer.from(name.slice(0, NAME_BYTES), 'latin1'), definition);
     const statement = new ClientStatement(name, text, segment, previous);
     this.bytes += definition.length;
-    this.#set(name, statement);
+    this.#set(statement.key, statement);
     this.#unconfirmed.push({ statement, action: 'parse', segment });
     return statement;
   }
@@ -145,7 +149,7 @@ export class ClientStatements {
   /** CloseComplete. */
   closed(statement: ClientStatement): void {
     this.#confirmed(statement, 'close');
-    if (this.#byName.get(statement.name) === statement) this.#set(statement.name, undefined);
+    if (this.#byName.get(statement.key) === statement) this.#set(statement.key, undefined);
     this.#forgetPrevious((previous) => previous === statement);
     this.#release(statement);
   }
@@ -167,7 +171,7 @@ export class ClientStatements {
         continue;
       }
       this.#confirmed(statement, 'parse');
-      if (this.#byName.get(statement.name) === statement) this.#set(statement.name, statement.previous);
+      if (this.#byName.get(statement.key) === statement) this.#set(statement.key, statement.previous);
       this.#release(statement);
     }
   }
@@ -176,7 +180,7 @@ export class ClientStatements {
   clear(): void {
     for (const statement of [...this.#byName.values()]) {
       if (!statement.ready) continue;
-      this.#set(statement.name, undefined);
+      this.#set(statement.key, undefined);
       this.#release(statement);
     }
     this.#forgetPrevious((previous) => previous.ready);
@@ -195,13 +199,13 @@ export class ClientStatements {
   }
 
   #text(name: Buffer, definition: Buffer): PreparedText {
-    const own = this.#own && name.length <= NAME_BYTES && isUtf8(name);
+    const own = this.#own && isUtf8(name);
     return own ? this.#registry.own(name.toString(), definition) : this.#registry.acquire(definition, this.#context());
   }
 
-  #set(name: string, statement: ClientStatement | undefined): void {
-    if (statement === undefined) this.#byName.delete(name);
-    else this.#byName.set(name, statement);
+  #set(key: string, statement: ClientStatement | undefined): void {
+    if (statement === undefined) this.#byName.delete(key);
+    else this.#byName.set(key, statement);
     this.#last = undefined;
   }
 

@@ -1,3 +1,5 @@
+import { NAME_BYTES } from './client-statements.ts';
+
 const DEALLOCATE = /^\s*deallocate\s+(?:prepare\s+)?(?:"((?:[^"]|"")+)"|([a-z_\x80-\xff][\w$\x80-\xff]*))\s*;?\s*\0?$/i;
 /** Longer than this is no DEALLOCATE of one name. */
 const LOOK_AT = 256;
@@ -13,8 +15,7 @@ export function deallocatedName(bytes: Buffer, start: number, end: number): Buff
   const quoted = match?.[1];
   const bare = match?.[2];
   if (quoted === undefined && (bare === undefined || bare.toLowerCase() === 'all')) return undefined;
-  return Buffer.from(
-    quoted?.replaceAll('""', '"') ?? bare?.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) ?? '',
-    'latin1',
-  );
+  const name = quoted?.replaceAll('""', '"') ?? bare?.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) ?? '';
+  // The server has something to say about one that is too long.
+  return name.length > NAME_BYTES ? undefined : Buffer.from(name, 'latin1');
 }

@@ -1,6 +1,9 @@
 import type { ParameterSet } from './parameter-set.ts';
 
-/** Parameters by which a text and its constants are read, when it is parsed and not when it is run. */
+/**
+ * Parameters by which a text and its constants are read, when it is parsed, and by which PostgreSQL writes constants when
+ * it plans it ("immutable" output functions), and not when it is run.
+ */
 const READ_BY = [
   'client_encoding',
   'datestyle',
@@ -13,6 +16,9 @@ const READ_BY = [
   'array_nulls',
   'xmloption',
   'lc_monetary',
+  'bytea_output',
+  'extra_float_digits',
+  'quote_all_identifiers',
 ];
 
 /** What else than its text makes a prepared statement what it is: among a client's settings, those by which it is read. */

@@ -9,9 +9,11 @@ import { TemporaryFiles } from '../support/temporary-files.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
-import { copyData, copyDone } from './wire/copy-messages.ts';
+import { copyData, copyDone, functionCall } from './wire/copy-messages.ts';
 
 const hundredMegabytes = 100_000_000;
+/** pg_proc: `repeat`. */
+const repeatFunction = 1622;
 
 describe('Messages longer than any buffer', () => {
   const cleanup = inReverse({ after });
@@ -23,13 +25,20 @@ describe('Messages longer than any buffer', () => {
     comparison = await Comparison.start(cleanup, server, { default_pool_size: 1 });
   });
 
-  it('pass to the client: a row of 100 MB', async () => {
-    const client = await comparison.pooled();
-    const count = countBytes(client);
-    client.send(query(`SELECT repeat('x', ${hundredMegabytes})`));
-    await within(count.reached(hundredMegabytes + 50), 30_000, 'the row');
-    await client.end();
-  });
+  const answers = [
+    { name: 'a row', request: query(`SELECT repeat('x', ${hundredMegabytes})`) },
+    { name: 'the result of a FunctionCall', request: functionCall(repeatFunction, 'x', String(hundredMegabytes)) },
+    { name: 'a notice', request: query(`DO $$ BEGIN RAISE NOTICE '%', repeat('x', ${hundredMegabytes}); END $$`) },
+  ];
+  for (const { name, request } of answers) {
+    it(`pass to the client: ${name} of 100 MB`, async () => {
+      const client = await comparison.pooled();
+      const count = countBytes(client);
+      client.send(request);
+      await within(count.reached(hundredMegabytes + 9), 30_000, name);
+      await client.end();
+    });
+  }
 
   it('pass to the server: values, texts and COPY data of 20 MB', async () => {
     const client = await comparison.pooled();

@@ -223,6 +223,26 @@ suite('What one client does to its session', () => {
     await Promise.all([a.end(), b.end()]);
   });
 
+  it('has constants in statements written by its own settings, though others prepare the same text', async () => {
+    const [a, b] = [await comparison.pooled(), await comparison.pooled()];
+    await a.query("SET bytea_output = 'escape'; SET extra_float_digits = -5; SET quote_all_identifiers = on");
+    const text = "SELECT '\\x41'::bytea::text, (0.1::float8 + 0.2::float8)::text, quote_ident('a')";
+    for (const client of [a, b]) {
+      client.send(parse('s', text), sync);
+      await client.expect('1', 'Z');
+    }
+    const values: (string | null)[][] = [];
+    for (const client of [a, b, a, b]) {
+      client.send(bind('', 's'), execute(''), sync);
+      const [, row] = await client.expect('2', 'D', 'C', 'Z');
+      values.push(rowValues(row as Message));
+    }
+    const ofA = ['A', '0.3', '"a"'];
+    const ofB = ['\\x41', '0.30000000000000004', 'a'];
+    assert.deepEqual(values, [ofA, ofB, ofA, ofB]);
+    await Promise.all([a.end(), b.end()]);
+  });
+
   it('has settings with letters of another encoding as it made them', async () => {
     const latin1 = (text: string): Buffer => msg('Q', Buffer.from(text, 'latin1'), Buffer.from([0]));
     const client = await comparison.pooled({ client_encoding: 'LATIN1' });
@@ -498,10 +518,11 @@ suite('A statement that a server connection lacks', () => {
     await client.end();
   });
 
-  it('does not keep SQL from asking what is prepared, though its name is too long to be shown', async (t) => {
+  it('does not keep SQL from asking what is prepared, though its name cannot be shown', async (t) => {
     const comparison = await Comparison.start(inReverse(t), server, { default_pool_size: 1 });
     const client = await comparison.pooled();
-    client.send(parse('a'.repeat(70), 'SELECT 1'), sync);
+    // PostgreSQL keeps 63 bytes of it, and so half a letter.
+    client.send(parse(`${'a'.repeat(62)}ä`, 'SELECT 1'), sync);
     await client.expect('1', 'Z');
     await comparison.killConnections();
     client.send(parse('', 'SELECT 1'), flush);
@@ -509,6 +530,22 @@ suite('A statement that a server connection lacks', () => {
     client.send(parse('', 'SELECT name FROM pg_prepared_statements'), bind('', ''), execute(''), sync);
     await client.expect('1', '2', 'C', 'Z');
     await client.end();
+  });
+
+  it('is prepared again where a function closed it, which no answer tells', async (t) => {
+    const comparison = await Comparison.start(inReverse(t), server, { default_pool_size: 1 });
+    await comparison.ask(
+      "CREATE FUNCTION forgetting() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$",
+    );
+    const [client, other] = [await comparison.pooled(), await comparison.pooled()];
+    client.send(parse('a', "SELECT 'a'"), sync);
+    await client.expect('1', 'Z');
+    await other.query('SELECT forgetting()');
+    client.send(bind('', 'a'), sync);
+    await client.expect('E', 'Z');
+    client.send(bind('', 'a'), execute(''), sync);
+    await client.expect('2', 'D', 'C', 'Z');
+    await Promise.all([client.end(), other.end()]);
   });
 
   it('fails once where its table is gone, in place of BindComplete, and leaves the rest as it is', async (t) => {

@@ -130,6 +130,48 @@ describe('the simple query flow', () => {
     assert.deepEqual([backend.server.status, bench.link.answers.quiet], [0x45, true]);
   });
 
+  it('has results of a FunctionCall and notices pass in pieces, before they are whole', async (t) => {
+    const { bench, backend } = await start(t);
+    bench.send(msg('F', int32(1), int16(0), int16(0), int16(0)));
+    const answer = Buffer.concat([
+      msg('N', cstr('Snotice'), cstr(`M${'x'.repeat(300_000)}`), Buffer.from([0])),
+      msg('V', int32(300_000), Buffer.alloc(300_000)),
+      READY,
+    ]);
+    let told = 0;
+    for (let at = 0; at < answer.length; at += 70_001) {
+      bench.answers.bytes(backend.server, Buffer.from(answer.subarray(at, at + 70_001)));
+      const upTo = Math.min(at + 70_001, answer.length);
+      if (answer.length - upTo >= READY.length || upTo === answer.length) {
+        assert.deepEqual(await bench.client.readBytes(upTo - told), answer.subarray(told, upTo));
+        told = upTo;
+      }
+    }
+    assert.equal(told, answer.length);
+    assert.ok(bench.link.answers.quiet && bench.answers.atMessageStart);
+  });
+
+  it('takes FATAL and PANIC for the last words of a server, in whatever language', async (t) => {
+    const { bench, backend } = await start(t);
+    bench.send(query('select 1'));
+    for (const severity of ['FATAL', 'PANIC']) {
+      const message = msg(
+        'E',
+        cstr('SVOLLER PANIK'),
+        cstr(`V${severity}`),
+        cstr('CXX000'),
+        cstr('M'),
+        Buffer.from([0]),
+      );
+      bench.answers.bytes(backend.server, message);
+      await bench.told(message);
+      assert.ok(bench.answers.fatal);
+      bench.answers.bytes(backend.server, errorResponse('22012', 'division by zero'));
+      assert.ok(!bench.answers.fatal);
+      await bench.told(errorResponse('22012', 'division by zero'));
+    }
+  });
+
   it('has long rows pass in pieces, before they are whole', async (t) => {
     const { bench, backend } = await start(t);
     bench.send(query('select repeat'));

@@ -55,7 +55,7 @@ describe('the prepared statements of a client', () => {
     const name = Buffer.from('größe€').toString('latin1');
     const statement = bench.parsed(name, 'select 1');
     assert.equal(bench.find(name), statement);
-    assert.deepEqual(statement.nameBytes, Buffer.from('größe€'));
+    assert.deepEqual(statement.keyBytes, Buffer.from('größe€'));
   });
 
   it('share a text that is the same, and count its bytes for each', () => {

@@ -190,6 +190,31 @@ export const copyCases: readonly Dialogue[] = [
     steps: [says('12G', once(copy), flush), says('EE!', bind('', ''))],
   },
   {
+    name: 'COPY: what is sent behind its data, which fail, names statements that the server may lack',
+    steps: [
+      says('1Z', parse('a', 'SELECT 1'), sync),
+      says('1Z', parse('b', 'SELECT 2'), sync),
+      says('GEZEZ', query(copy), copyData('x\n'), parse('a', 'SELECT 3'), sync),
+      says('1Z', parse('c', 'SELECT 3'), sync),
+      says('GEZCZ', query(copy), copyData('x\n'), query('DEALLOCATE a')),
+      says('EZ2DCZ', run('a'), sync, run('b'), sync),
+      says('1Z', parse('a', 'SELECT 4'), sync),
+      says('1Z', parse('d', 'SELECT 5'), sync),
+      says('GEZtTZ', query(copy), copyData('x\n'), describe('S', 'a'), sync),
+      says('1Z', parse('e', 'SELECT 6'), sync),
+      says('GEZ2DCZ', query(copy), copyData('x\n'), run('a'), sync),
+    ],
+  },
+  {
+    name: 'COPY: a DEALLOCATE amid the data, of what the server may lack',
+    differs: 'PostgreSQL names the message that it did not expect: pgmirror has sent it another one before',
+    steps: [
+      says('1Z', parse('a', 'SELECT 1'), sync),
+      says('1Z', parse('b', 'SELECT 2'), sync),
+      says('GEE!', query(copy), copyData('1\n'), query('DEALLOCATE a')),
+    ],
+  },
+  {
     name: 'COPY: a FunctionCall amid the data ends the connection',
     steps: [says('G', query(copy)), says('EE!', functionCall(1397, '-3'))],
   },

@@ -19,6 +19,9 @@ const five = 'SELECT n FROM generate_series(1, 5) AS n';
 const one = 'SELECT 1';
 const number = 'SELECT $1::int';
 
+/** The longest name that PostgreSQL knows. */
+const longest = 'n'.repeat(63);
+
 /** Named statements: failed, duplicate and unknown names, names beside portals (cases 12, 14, 24). */
 export const nameCases: readonly Dialogue[] = [
   {
@@ -370,6 +373,38 @@ export const nameCases: readonly Dialogue[] = [
       says('CZ', query('DROP TABLE leaving')),
       says('12C2DCZ', parse('', 'DEALLOCATE a'), run(''), run('c'), sync),
       says('EZ', run('a'), sync),
+    ],
+  },
+  {
+    name: '13: what is said when a text is prepared is said once',
+    steps: [
+      says('1Z', parse('a', `SELECT 1 AS ${'x'.repeat(70)}`), sync),
+      says('1Z', parse('b', 'SELECT 2'), sync),
+      says('2DCZ', run('a'), sync),
+      says('tTZ', describe('S', 'a'), sync),
+      says('1Z', parse('', `SELECT 2 AS ${'y'.repeat(70)}`), sync),
+      says('EZ', parse('a', 'SELECT 3'), sync),
+      says('2DCZ', run(''), sync),
+    ],
+  },
+  {
+    name: '23: names are told apart by their first 63 bytes',
+    steps: [
+      says('1Z', parse(`${longest}1`, 'SELECT $1::int'), sync),
+      says('EZ', parse(`${longest}2`, 'SELECT 2'), sync),
+      says('2DCZ', bind('', `${longest}3`, '1'), execute(''), sync),
+      says('2DCZ', bind('', longest, '1'), execute(''), sync),
+      says('EZEZ', bind('', `${longest}3`), sync, bind('', longest), sync),
+      says('EZ', bind('', longest.slice(1), '1'), sync),
+      says('tTZ', describe('S', `${longest}4`), sync),
+      says('EZ', parse(`${longest}5`, 'SELECT 2'), sync),
+      says('TDCZ', query(`EXECUTE ${longest}6(3)`)),
+      says('CZ', query(`DEALLOCATE ${longest}7`)),
+      says('EZ', bind('', `${longest}1`, '1'), sync),
+      says('1Z', parse(`${longest}1`, 'SELECT 4'), sync),
+      says('3EZ', close('S', `${longest}2`), run(`${longest}1`), sync),
+      says('1Z', parse('ä'.repeat(40), 'SELECT 5'), sync),
+      says('2DCZ', run(`${'ä'.repeat(31)}ö`), sync),
     ],
   },
   {
