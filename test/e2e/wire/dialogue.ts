@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { bind, errorFields, execute, firstText, parse, rowValues, type Message } from '../../support/bytes.ts';
@@ -124,14 +125,16 @@ export function describeMessage(message: Message): string {
     case 'A': // NotificationResponse: who sent it is another process on each side
       return `A ${body.toString('latin1', 4)}`;
     case 'D':
-      return body.length > 2_000 ? `D of ${body.length} bytes` : `D ${JSON.stringify(rowValues(message))}`;
+      return body.length > 2_000 ? inShort(message) : `D ${JSON.stringify(rowValues(message))}`;
     case 'C':
       return `C ${firstText(message)}`;
     default:
-      return body.length > 2_000
-        ? `${type} of ${body.length} bytes`
-        : `${type} ${JSON.stringify(body.toString('latin1'))}`;
+      return body.length > 2_000 ? inShort(message) : `${type} ${JSON.stringify(body.toString('latin1'))}`;
   }
+}
+
+function inShort({ type, body }: Message): string {
+  return `${type} of ${body.length} bytes, ${createHash('sha256').update(body).digest('hex')}`;
 }
 
 /** The columns of a RowDescription, but for the OID of their table: tables that dialogues make have different ones. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 
 import {
@@ -9,6 +10,7 @@ import {
   readyForQuery,
   splitMessages,
   sync,
+  terminate,
 } from '../../support/bytes.ts';
 import type { WireClient } from '../../support/wire-client.ts';
 import { copyFail } from './copy-messages.ts';
@@ -25,11 +27,19 @@ const tail = Buffer.concat([copyFail('over'), sync, query('ROLLBACK'), query(loo
 
 const ending = Buffer.concat([msg('D', int16(1), counted(mark)), commandComplete('SELECT 1'), readyForQuery('I')]);
 
-/** Sends a sequence, in pieces that end at the given offsets, and its tail; returns the transcript of all that was answered. */
+/** Without the Sync, PostgreSQL would answer what fails, and nothing else. */
+const farewell = Buffer.concat([sync, terminate]);
+
+/** What is left behind by a client that has gone. */
+export const leftBehind = query(look);
+
+/**
+ * Sends a sequence, in pieces that end at the given offsets, and its tail, or a farewell in place of that; returns the
+ * transcript of all that was answered.
+ */
 export async function exchange(
   client: WireClient,
-  bytes: Buffer,
-  splits: readonly number[],
+  { bytes, splits, terminates }: { bytes: Buffer; splits: readonly number[]; terminates: boolean },
   deadlineMs: number,
 ): Promise<string[]> {
   let from = 0;
@@ -39,7 +49,7 @@ export async function exchange(
     if (client.socket.writable) client.socket.write(bytes.subarray(from, split));
     from = split;
   }
-  if (client.socket.writable) client.socket.write(tail);
+  if (client.socket.writable) client.socket.write(terminates ? farewell : tail);
   const lines: string[] = [];
   let end = '';
   let received: Buffer;
@@ -49,9 +59,16 @@ export async function exchange(
     received = client.unread;
     end = error instanceof Error && error.message.includes('ended before') ? 'closed' : 'SILENT';
   }
-  lines.push(...splitMessages(received).messages.map(describeMessage).map(withoutType));
+  lines.push(...splitMessages(received).messages.map(describeMessage).map(withoutType).map(inShort));
   if (end !== '') lines.push(end);
   return lines;
+}
+
+/** A long line by its beginning and a digest of all of it. */
+function inShort(line: string): string {
+  if (line.length <= 2_000) return line;
+  const digest = createHash('sha256').update(line).digest('hex');
+  return `${line.slice(0, 200)}… (${line.length} characters, ${digest})`;
 }
 
 /** What ended a COPY may be a message of pgmirror's own, before that of the client: the connection is lost all the same. */
