@@ -117,7 +117,8 @@ export class ServerConnection<State> {
     if (this.#closed) return;
     this.#closed = true;
     this.#user = undefined;
-    const polite = this.status === TransactionStatus.Idle && reason !== 'protocol_error';
+    // Behind part of a message a good-bye would pass for the rest of it.
+    const polite = this.status === TransactionStatus.Idle && reason !== 'protocol_error' && reason !== 'unclean';
     // A server that does not read would keep a polite good-bye, and with it the socket, for ever.
     if (polite && this.socket.writableLength === 0) this.socket.end(terminate());
     else this.socket.destroy();

@@ -36,6 +36,8 @@ export class Departure {
   #leaves = false;
   /** Nothing more can be sent. */
   #isPartial = false;
+  /** Not even an autocommit statement is to end. */
+  #cancelsAll = false;
 
   /** After `timeoutMs` of cancelling in vain the connection is abandoned. */
   constructor(server: Server, timeoutMs: number, acts: DepartureActs) {
@@ -50,6 +52,7 @@ export class Departure {
     // After a Sync amid COPY data, nobody knows how many ReadyForQuerys are to come.
     if (partial || answers.executeWithoutSync || answers.awaitsCopy) {
       this.#isPartial = partial || answers.awaitsCopy;
+      this.#cancelsAll = cancelAll;
       if (!this.#isPartial && this.#server.state.isEndingUnasked) this.#server.socket.write(flush());
       this.#leave(this.#isPartial);
       return;
@@ -65,7 +68,9 @@ export class Departure {
     const { answers, isEnding, isEndingUnasked } = this.#server.state;
     this.#leaves = isEnding || (isEndingUnasked && !partial);
     if (this.#leaves) return;
-    if (answers.length > 0 && !isEndingUnasked) this.#acts.cancel();
+    // A request that was sent whole outside a block is run to its end all the same.
+    const undone = answers.requests === 0 || this.#cancelsAll || staysInBlock(this.#server);
+    if (answers.length > 0 && undone && !isEndingUnasked) this.#acts.cancel();
     this.#acts.abandon();
   }
 

@@ -132,6 +132,10 @@ const vanishings: readonly Vanishing[] = [
     name: 'half-way through a long Query',
     says: [[query(`${insert}; SELECT '${megabyte}'`).subarray(0, 500_000), '']],
   },
+  {
+    name: 'two bytes before the end of a long Query',
+    says: [[query(`${insert} /* ${megabyte} */ --!`).subarray(0, -2), '']],
+  },
   { name: 'half-way through a long Parse', says: [[parse('', `SELECT '${megabyte}'`).subarray(0, 500_000), '']] },
   { name: 'half-way through a long FunctionCall', says: [[functionCall(1317, megabyte).subarray(0, 500_000), '']] },
   {
@@ -296,6 +300,14 @@ suite('When a client vanishes, what it left is undone and the next client is ser
       });
     }
   }
+
+  it('but for a request that was under way before the message it had half sent', async () => {
+    const client = await comparison.pooled();
+    client.send(query(`SELECT pg_sleep(0.3); ${insert}`), query(`SELECT '${megabyte}'`).subarray(0, 500_000));
+    await reached(comparison);
+    await client.reset();
+    await eventually(async () => (await comparison.ask('SELECT FROM t WHERE id = 100')).length === 1);
+  });
 
   it('although the CancelRequest for what it left had no effect', async (t) => {
     const cleaning = inReverse(t);
