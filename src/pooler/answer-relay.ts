@@ -66,6 +66,11 @@ export class AnswerRelay {
     return this.#rest === 0 && this.#heldLength === 0;
   }
 
+  /** The client has the beginning of a message whose rest has not come: nothing else can be said to it. */
+  get amidMessage(): boolean {
+    return this.#rest > 0;
+  }
+
   reset(): void {
     this.#rest = 0;
     this.#held = [];

@@ -3,7 +3,9 @@ import type { LoggedInServer } from '../pool/connect-server.ts';
 import { deliverCancel } from '../pool/deliver-cancel.ts';
 import { errorResponse } from '../protocol/backend-messages.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
-import { terminate } from '../protocol/frontend-messages.ts';
+import { MessageBoundary } from '../protocol/message-boundary.ts';
+
+const NOTHING = Buffer.alloc(0);
 
 export interface ReplicationSessionOptions {
   readonly client: ClientSocket;
@@ -23,11 +25,13 @@ export interface ReplicationSessionOptions {
 /**
  * A client that replicates (manual, "Streaming Replication Protocol"). It has a server connection of its own from login to
  * end, whatever the pooler mode: every byte passes as it comes, in both directions, and nothing is looked at, recorded or
- * mirrored. Neither side is read from while the other has not taken what came before.
+ * mirrored, but where messages end. Neither side is read from while the other has not taken what came before.
  */
 export class ReplicationSession {
   readonly options: ReplicationSessionOptions;
   readonly connectedAt = Date.now();
+  /** Of what the client was sent. */
+  readonly #boundary = new MessageBoundary();
   #over = false;
   #outputPaused = false;
 
@@ -76,7 +80,7 @@ export class ReplicationSession {
     server.socket.destroy();
     // What the client has not taken lies in the server's read buffer.
     if (this.#outputPaused) client.destroy();
-    else client.end(errorResponse(reason));
+    else client.end(this.#boundary.reached ? errorResponse(reason) : undefined);
     this.#finish(reason.message);
   }
 
@@ -89,7 +93,9 @@ export class ReplicationSession {
 
   #fromServer(chunk: Buffer): void {
     const { client, server } = this.options;
-    if (this.#over || client.write(chunk)) return;
+    if (this.#over) return;
+    this.#boundary.passed(chunk);
+    if (client.write(chunk)) return;
     this.#outputPaused = true;
     server.socket.pause();
     client.whenFlushed(() => {
@@ -100,7 +106,8 @@ export class ReplicationSession {
 
   #clientGone(): void {
     if (this.#over) return;
-    this.options.server.socket.end(terminate());
+    // It may have gone amid a message: a good-bye would pass for the rest of that.
+    this.options.server.socket.end(NOTHING);
     this.#finish('client closed the connection');
   }
 

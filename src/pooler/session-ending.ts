@@ -40,6 +40,8 @@ export class SessionEnding {
   readonly #output: SlowOutput;
   readonly #owner: EndingOwner;
   #reason = '';
+  /** The client was given up amid a message to it. */
+  #cutOff = false;
   #halfClosed: HalfClosed | undefined;
   #departure: Departure | undefined;
 
@@ -81,6 +83,7 @@ export class SessionEnding {
     const { server, state } = link;
     if (state === 'closed' || state === 'leaving') return;
     this.#reason = reason;
+    this.#cutOff = this.#answers.amidMessage;
     link.clientGone = true;
     this.#input.stop();
     if (state === 'waiting') {
@@ -115,7 +118,7 @@ export class SessionEnding {
     if (state === 'closed' || state === 'leaving') return;
     // What the client has not taken lies in the server's read buffer, which is about to be used again.
     if (this.#output.paused) client.destroy();
-    else client.end(errorResponse(reason));
+    else client.end(this.#answers.amidMessage ? undefined : errorResponse(reason));
     this.clientGone(reason.message);
   }
 
@@ -143,9 +146,10 @@ export class SessionEnding {
   /** The server connection is gone. `lastWords`: what the client is still to be told. */
   #serverGone(lastWords: Buffer | undefined): void {
     const link = this.#link;
+    const { amidMessage } = this.#answers;
     link.recorder?.aborted();
     this.#owner.unlink();
-    if (!link.clientGone) link.client.end(lastWords);
+    if (!link.clientGone) link.client.end(amidMessage ? undefined : lastWords);
     link.clientGone = true;
     this.finish();
   }
@@ -204,7 +208,7 @@ export class SessionEnding {
     this.#halfClosed?.end();
     this.#departure?.end();
     this.#input.stop();
-    if (!link.client.over) link.client.end(this.#input.parting);
+    if (!link.client.over) link.client.end(this.#cutOff ? undefined : this.#input.parting);
     link.statements.dispose();
     link.recorder?.closed();
     this.#options.onClosed(this.#reason);

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 
+import type { TomlTable } from 'smol-toml';
+
 import { bind, errorFields, execute, flush, parse, query, rowValues, sync, type Message } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
@@ -108,21 +110,59 @@ describe('When a server connection is killed', () => {
     });
   }
 
-  describe('while it is given its client’s settings', () => {
-    const login = { user: 'alice', password: 'alice-password', database: 'app' };
+  const login = { user: 'alice', password: 'alice-password', database: 'app' };
 
+  /** A pgmirror with a proxy between it and the server. */
+  async function startBehindProxy(
+    t: TestContext,
+    general: TomlTable = {},
+  ): Promise<{ address: WireAddress; proxy: MeddlingProxy }> {
+    const undo = inReverse(t);
+    const database = await createDatabase(server);
+    const proxy = await MeddlingProxy.start(undo, server);
+    const entry = { ...databaseEntry('app', server, database), port: proxy.port };
+    const users = [{ name: login.user, database: login.database, password: login.password }];
+    const { host, port } = await Pgmirror.start(undo, {
+      general: { default_pool_size: 1, ...general },
+      databases: [entry],
+      users,
+    });
+    return { address: { host, port }, proxy };
+  }
+
+  describe('amid a row, the client gets the end of the connection, and no other bytes in its place', () => {
+    /** What a client gets whose server has sent half of a row and says no more. */
+    async function halfARow(t: TestContext, general: TomlTable, then: (proxy: MeddlingProxy) => void): Promise<Buffer> {
+      const { address, proxy } = await startBehindProxy(t, general);
+      const client = await WireClient.login(address, login);
+      proxy.corrupt((chunk, direction) => {
+        if (direction === 'toServer' || !chunk.includes('xxxx')) return chunk;
+        proxy.stall('toClient');
+        return chunk.subarray(0, chunk.indexOf('xxxx') + 1_000);
+      });
+      client.send(query("SELECT repeat('x', 50000)"));
+      await client.expect('T');
+      await eventually(() => client.unread.includes('xxxx'));
+      then(proxy);
+      await client.waitForClose();
+      return client.unread;
+    }
+
+    it('where the server is gone', async (t) => {
+      const received = await halfARow(t, {}, (proxy) => proxy.cut());
+      assert.match(received.toString('latin1', 11), /^x+$/);
+    });
+
+    it('where a time limit is over', async (t) => {
+      const received = await halfARow(t, { query_timeout: 500 }, () => undefined);
+      assert.match(received.toString('latin1', 11), /^x+$/);
+    });
+  });
+
+  describe('while it is given its client’s settings', () => {
     /** Clients of a pgmirror whose server connections break off, once, when the time zone of one is to be set, from `arm` on. */
     async function start(t: TestContext): Promise<{ address: WireAddress; arm: () => void }> {
-      const undo = inReverse(t);
-      const database = await createDatabase(server);
-      const proxy = await MeddlingProxy.start(undo, server);
-      const entry = { ...databaseEntry('app', server, database), port: proxy.port };
-      const users = [{ name: login.user, database: login.database, password: login.password }];
-      const { host, port } = await Pgmirror.start(undo, {
-        general: { default_pool_size: 1 },
-        databases: [entry],
-        users,
-      });
+      const { address, proxy } = await startBehindProxy(t);
       const arm = (): void => {
         proxy.corrupt((chunk, direction) => {
           if (direction === 'toClient' || !chunk.includes("set_config('timezone'")) return chunk;
@@ -131,7 +171,7 @@ describe('When a server connection is killed', () => {
           return chunk;
         });
       };
-      return { address: { host, port }, arm };
+      return { address, arm };
     }
 
     it('which it keeps for something else, too: it goes with it', async (t) => {
