@@ -33,7 +33,7 @@ export class SessionPreparation {
   readonly #ending: SessionEnding;
   readonly #owner: PreparationOwner;
   readonly #timeoutMs: number;
-  /** The connection before was lost when it was given the client's settings. */
+  /** The connection before was lost while it was given the client's settings. */
   #givenAgain = false;
 
   /** `timeoutMs`: for each thing that is asked of the server. */
@@ -51,7 +51,10 @@ export class SessionPreparation {
 
   /** Gives the server the client's settings where it has others. False: that takes a while; input waits. */
   giveSettings(server: Server): boolean {
-    if (hasClientSettings(this.#link, server)) return true;
+    if (hasClientSettings(this.#link, server)) {
+      this.#givenAgain = false;
+      return true;
+    }
     this.#link.state = 'waiting';
     giveClientSettings(this.#link, server, this.#timeoutMs, (failure) => {
       if (failure === undefined) {
