@@ -6,11 +6,11 @@ import type { ClientSocket } from '../net/client-socket.ts';
 import { ALPN_PROTOCOL } from '../net/tls-acceptor.ts';
 import type { TlsAcceptor } from '../net/tls-acceptor.ts';
 import { errorResponse, negotiateProtocolVersion } from '../protocol/backend-messages.ts';
-import { PROTOCOL_3_2 } from '../protocol/frontend-messages.ts';
+import { GSSENC_REQUEST_CODE, PROTOCOL_3_2, SSL_REQUEST_CODE } from '../protocol/frontend-messages.ts';
 import { MessageCollector } from '../protocol/message-collector.ts';
 import { Frontend } from '../protocol/message-types.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { parseStartupPacket, startupPacketLength } from '../protocol/startup-packet.ts';
+import { parseStartupPacket, startupPacketLength, unsupportedProtocol } from '../protocol/startup-packet.ts';
 import type { StartupPacket } from '../protocol/startup-packet.ts';
 import { startupOptions } from '../session/startup-options.ts';
 
@@ -159,7 +159,7 @@ export class Startup {
     }
     const isEncrypted = this.#client.encryption !== undefined;
     if (this.#encryptionAsked[kind] || isEncrypted) {
-      throw new ProtocolError(`unsupported frontend protocol: second ${what} request`);
+      throw unsupportedProtocol(kind === 'ssl' ? SSL_REQUEST_CODE : GSSENC_REQUEST_CODE);
     }
     this.#encryptionAsked[kind] = true;
     const acceptor = kind === 'ssl' ? this.#acceptor : undefined;

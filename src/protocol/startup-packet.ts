@@ -33,14 +33,14 @@ export function parseStartupPacket(packet: Buffer): StartupPacket {
     if (packet.length < 16 || packet.length > 268) throw new ProtocolError('invalid length of cancel request');
     return { kind: 'cancel', processId: packet.readInt32BE(8), secretKey: Buffer.from(packet.subarray(12)) };
   }
-  const major = code >>> 16;
-  if (major !== 3) {
-    throw new ProtocolError(
-      `unsupported frontend protocol ${major}.${code & 0xffff}: server supports 3.0 to 3.2`,
-      '0A000',
-    );
-  }
+  if (code >>> 16 !== 3) throw unsupportedProtocol(code);
   return { kind: 'startup', version: code, parameters: startupParameters(packet) };
+}
+
+/** A client asks for a protocol that is not spoken, or not any more. */
+export function unsupportedProtocol(code: number): ProtocolError {
+  const version = `${code >>> 16}.${code & 0xffff}`;
+  return new ProtocolError(`unsupported frontend protocol ${version}: server supports 3.0 to 3.2`, '0A000');
 }
 
 function startupParameters(packet: Buffer): Map<string, string> {
