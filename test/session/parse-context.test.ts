@@ -16,6 +16,7 @@ describe('How the texts of a client are read', () => {
   const names = [
     ...['client_encoding', 'datestyle', 'intervalstyle', 'timezone', 'timezone_abbreviations', 'lc_monetary'],
     ...['standard_conforming_strings', 'backslash_quote', 'transform_null_equals', 'array_nulls', 'xmloption'],
+    ...['bytea_output', 'extra_float_digits', 'quote_all_identifiers'],
   ];
   for (const name of names) {
     it(`depends on ${name}, by name and value`, () => {
