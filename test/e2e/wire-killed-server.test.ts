@@ -145,6 +145,7 @@ describe('When a server connection is killed', () => {
       await eventually(() => client.unread.includes('xxxx'));
       then(proxy);
       await client.waitForClose();
+      proxy.cut();
       return client.unread;
     }
 
