@@ -31,15 +31,33 @@ export class WaitingLine<State> {
   readonly #changed: (oldestSince: number | undefined) => void;
   #entries: Entry<State>[] = [];
   #deadline: NodeJS.Timeout | undefined;
-  /** Whoever waits because of PAUSE waits for RESUME. */
-  patient = false;
+  readonly #now: () => number;
+  #patient = false;
+  /** Since when RESUME has let those go who waited for it: nobody was late before. */
+  #lateSince = -Infinity;
   /** What to add when somebody is refused: why no connection can be made. */
   trouble: string | undefined;
 
   /** `limitMs` tells the limit as it is now; `changed` is told since when the one waits who came first. */
-  constructor(limitMs: () => number, changed: (oldestSince: number | undefined) => void) {
+  constructor(
+    limitMs: () => number,
+    changed: (oldestSince: number | undefined) => void,
+    now: () => number = monotonicNow,
+  ) {
     this.#limitMs = limitMs;
     this.#changed = changed;
+    this.#now = now;
+  }
+
+  /** Whoever waits because of PAUSE waits for RESUME; from then on everybody has the whole time. */
+  set patient(patient: boolean) {
+    if (patient === this.#patient) return;
+    this.#patient = patient;
+    if (patient) return;
+    this.#lateSince = this.#now();
+    clearTimeout(this.#deadline);
+    this.#deadline = undefined;
+    this.#update();
   }
 
   get length(): number {
@@ -52,7 +70,7 @@ export class WaitingLine<State> {
   }
 
   join(waiter: Waiter<State>): void {
-    this.#entries.push({ waiter, since: monotonicNow() });
+    this.#entries.push({ waiter, since: this.#now() });
     this.#update();
   }
 
@@ -89,20 +107,21 @@ export class WaitingLine<State> {
     const oldest = this.oldestSince;
     this.#changed(oldest);
     if (oldest === undefined || this.#deadline !== undefined) return;
-    const left = oldest + this.#limitMs() - monotonicNow();
+    const left = Math.max(oldest, this.#lateSince) + this.#limitMs() - this.#now();
     this.#deadline = setTimeout(() => this.#refuseLate(), Math.max(0, left));
   }
 
   #refuseLate(): void {
     const limitMs = this.#limitMs();
     this.#deadline = undefined;
-    if (this.patient) {
+    if (this.#patient) {
       this.#deadline = setTimeout(() => this.#refuseLate(), limitMs);
       return;
     }
-    const late = monotonicNow() - limitMs;
+    const late = this.#now() - limitMs;
+    const isLate = (entry: Entry<State>): boolean => Math.max(entry.since, this.#lateSince) <= late + 1;
     const text = `no server connection became free within ${limitMs} ms (checkout_timeout)`;
-    while (this.#entries[0] !== undefined && this.#entries[0].since <= late + 1) {
+    while (this.#entries[0] !== undefined && isLate(this.#entries[0])) {
       const reason = this.trouble === undefined ? text : `${text}: ${this.trouble}`;
       this.#entries.shift()?.waiter.refused(new CheckoutError('53300', reason));
     }
