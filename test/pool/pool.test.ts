@@ -692,6 +692,26 @@ describe('a connection that was open for long', () => {
 });
 
 describe('connections that are to be kept open', () => {
+  it('are not taken from another pool that shares a limit: they wait for room', async (t) => {
+    const server = await serverFor(t);
+    const cells = new Int32Array(PoolBudget.rowLength(1));
+    const wanted: string[] = [];
+    const database = (): PoolBudget =>
+      new PoolBudget({ cells, row: 0, thread: 0, threads: 1, announce: (what) => wanted.push(what), shared: true });
+    const [one, two] = [database(), database()].map(
+      (budget) => new PoolBench(t, server.port, { minSize: 1, databaseSize: 1, budgets: { database: budget } }),
+    );
+    one!.pool.sweep();
+    await eventually(() => one!.pool.idleCount === 1);
+    two!.pool.sweep();
+    assert.deepEqual([wanted, two!.pool.connecting], [[], 0]);
+    two!.ask();
+    assert.deepEqual(wanted, ['wanted'], 'a client that waits is another thing');
+    one!.pool.retireAll();
+    two!.pool.sweep();
+    await eventually(() => two!.pool.connections.size === 1);
+  });
+
   it('are opened when nobody asks, one a sweep, and are not closed for being idle', async (t) => {
     const server = await serverFor(t);
     const bench = new PoolBench(t, server.port, { size: 3, minSize: 2, idleTimeoutMs: 1 });
