@@ -15,6 +15,7 @@ import type { QueryReport } from '../mirror/report/query-report.ts';
 import type { ReportOptions } from '../mirror/report/report-options.ts';
 import type { PreparedLedger } from './prepared-ledger.ts';
 import { processorWait } from './processor-wait.ts';
+import { Silence } from './silence.ts';
 import { Backoff } from '../util/backoff.ts';
 import { entryFile } from '../util/entry-file.ts';
 
@@ -49,15 +50,15 @@ export class MirrorChild {
   readonly #logger: Logger;
   readonly #onPath: (path: string | undefined) => void;
   readonly #prepared: PreparedLedger;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'pgmirror-'));
   readonly #backoff = new Backoff({ firstMs: 100, lastMs: 5_000, steadyMs: 10_000 });
   #config: MirrorProcessConfig;
   #child: ChildProcess | undefined;
-  #starts = 0;
+  /** Where its socket is. A new one for each: somebody may have tidied up the old one. */
+  #folder = '';
   #stopping = false;
   #restartTimer: NodeJS.Timeout | undefined;
   #pinger: NodeJS.Timeout | undefined;
-  #lastPong = 0;
+  #silence = new Silence(PING_MS, performance.now());
   /** How long it had waited for a processor by then. */
   #waitedAtPong = 0;
   /** It has said nothing yet. */
@@ -140,22 +141,19 @@ export class MirrorChild {
       this.#child.kill('SIGKILL');
       await ended;
     }
+    this.#removeFolder();
+  }
+
+  #removeFolder(): void {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
   #start(): void {
-    this.#starts++;
     this.#backoff.started();
-    const path = join(this.#folder, `${this.#starts}.sock`);
-    const heapMegabytes = Math.ceil(this.#config.queueBytes / 1_048_576) * 2 + 512;
-    const entry = entryFile('../mirror/replay/mirror-process', import.meta.url);
-    const child = spawn(
-      process.execPath,
-      [`--max-old-space-size=${heapMegabytes}`, entry, path, this.#config.logLevel],
-      { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
-    );
+    this.#folder = mkdtempSync(join(tmpdir(), 'pgmirror-'));
+    const child = this.#spawn(join(this.#folder, 'records.sock'));
     this.#child = child;
-    this.#lastPong = performance.now();
+    this.#silence = new Silence(PING_MS, performance.now());
     this.#waitedAtPong = 0;
     this.#isStarting = true;
     this.#logger.info({ processId: child.pid }, 'mirror process started');
@@ -165,9 +163,21 @@ export class MirrorChild {
     this.#pinger = setInterval(() => this.#ping(child), PING_MS);
   }
 
+  #spawn(path: string): ChildProcess {
+    const heapMegabytes = Math.ceil(this.#config.queueBytes / 1_048_576) * 2 + 512;
+    const entry = entryFile('../mirror/replay/mirror-process', import.meta.url);
+    const words = [`--max-old-space-size=${heapMegabytes}`, entry, path, this.#config.logLevel];
+    try {
+      return spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    } catch (error) {
+      this.#removeFolder();
+      throw error;
+    }
+  }
+
   #ping(child: ChildProcess): void {
     const patience = this.#isStarting ? STARTING_MS : HUNG_MS;
-    const silent = performance.now() - this.#lastPong;
+    const silent = this.#silence.asked(performance.now());
     if (silent > patience && silent > patience + this.#waitedSincePong(child)) {
       this.#logger.error({ processId: child.pid }, 'mirror process does not answer: killing it');
       child.kill('SIGKILL');
@@ -183,6 +193,7 @@ export class MirrorChild {
   #closed(child: ChildProcess, how: string): void {
     clearInterval(this.#pinger);
     this.#child = undefined;
+    this.#removeFolder();
     this.#leave();
     if (this.#stopping) {
       this.#ended?.();
@@ -190,7 +201,18 @@ export class MirrorChild {
     }
     const wait = this.#backoff.ended();
     this.#logger.error({ processId: child.pid, how, restartInMs: wait }, 'mirror process ended');
-    this.#restartTimer = setTimeout(() => this.#start(), wait);
+    this.#restartTimer = setTimeout(() => this.#restart(), wait);
+  }
+
+  #restart(): void {
+    try {
+      this.#start();
+    } catch (error) {
+      // The system has no room for another process now: that must not end this one, which serves clients.
+      const wait = this.#backoff.ended();
+      this.#logger.error({ err: error, restartInMs: wait }, 'mirror process could not be started');
+      this.#restartTimer = setTimeout(() => this.#restart(), wait);
+    }
   }
 
   /** Nothing more is to be expected of the process. */
@@ -202,7 +224,7 @@ export class MirrorChild {
   }
 
   #received(message: FromMirrorProcess): void {
-    this.#lastPong = performance.now();
+    this.#silence.heard(performance.now());
     this.#isStarting = false;
     switch (message.type) {
       case 'ready':
@@ -246,7 +268,8 @@ export class MirrorChild {
 
   #sendConfig(look = false): Promise<void> {
     const epoch = ++this.#epoch;
-    const { targets, sourceLogins, instance, report } = this.#config;
+    const { targets, sourceLogins, instance, report, logLevel: level } = this.#config;
+    this.#send({ type: 'logLevel', level });
     this.#send({ type: 'configureReport', report });
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#configured.get(epoch)?.(), ANSWER_MS);

@@ -25,9 +25,11 @@ export function notifyServiceManager(
   ...assignments: readonly string[]
 ): Promise<string | undefined> {
   if (environment.NOTIFY_SOCKET === undefined || environment.NOTIFY_SOCKET === '') return Promise.resolve(undefined);
-  return new Promise((resolve) => {
+  const said = new Promise<string | undefined>((resolve) => {
     const child = spawn('systemd-notify', assignments, { stdio: 'ignore', timeout: TIMEOUT_MS });
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (status, signal) => resolve(status === 0 ? undefined : `systemd-notify: ${signal ?? status}`));
   });
+  // Where there is no memory for another process, spawn() throws.
+  return said.catch((error: Error) => error.message);
 }

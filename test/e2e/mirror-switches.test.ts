@@ -57,6 +57,21 @@ describe('The admin database', () => {
     assert.deepEqual(await shown(), ['transaction', '0', 'transaction']);
   });
 
+  it('has with SET log_level the mirror process, too, say less and more', async () => {
+    const { pgmirror } = mirrored;
+    const from = pgmirror.log.lines.length;
+    const isOff = (): boolean => pgmirror.log.lines.slice(from).some(({ msg }) => msg === 'mirror is disabled');
+    await pgmirror.admin('SET log_level = fatal');
+    await pgmirror.admin('DISABLE MIRROR shadow');
+    await pgmirror.admin('SET log_level = info');
+    await pgmirror.admin('ENABLE MIRROR shadow');
+    await pgmirror.waitForLog(({ msg }) => msg === 'mirror is up', { from });
+    assert.equal(isOff(), false);
+    await pgmirror.admin('DISABLE MIRROR shadow');
+    await pgmirror.waitForLog(({ msg }) => msg === 'mirror is disabled', { from });
+    assert.equal(isOff(), true);
+  });
+
   it('changes nothing with a SET that is wrong, and says why', async () => {
     const { pgmirror } = mirrored;
     await assert.rejects(pgmirror.admin('SET default_pool_size = many'), { code: '22023' });

@@ -45,6 +45,7 @@ describe('telling systemd', () => {
     assert.equal(await notifyServiceManager({ NOTIFY_SOCKET: '/run/notify' }, 'READY=1', 'STATUS=fine'), undefined);
     assert.equal(readFileSync(join(folder, 'said'), 'utf8'), 'READY=1 STATUS=fine\n');
     assert.match((await notifyServiceManager({ NOTIFY_SOCKET: '/run/notify' }, 'STOPPING=1')) ?? '', /1/);
+    assert.match((await notifyServiceManager({ NOTIFY_SOCKET: '/run/notify' }, 'STATUS=\0')) ?? '', /null bytes/);
     process.env.PATH = join(folder, 'nothing');
     assert.match((await notifyServiceManager({ NOTIFY_SOCKET: '/run/notify' }, 'READY=1')) ?? '', /ENOENT/);
   });

@@ -85,6 +85,9 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
       case 'configureReport':
         this.#report.configure(message.report);
         return;
+      case 'logLevel':
+        this.#logger.level = message.level;
+        return;
       case 'queries':
         this.#tell({ type: 'queries', id: message.id, queries: this.#report.report(this.#mirrors()) });
         return;

@@ -84,6 +84,7 @@ export type ToMirrorProcess =
       readonly prepared: readonly PreparedOnMirror[];
     }
   | { readonly type: 'configureReport'; readonly report: ReportOptions }
+  | { readonly type: 'logLevel'; readonly level: string }
   | { readonly type: 'ping'; readonly n: number }
   | { readonly type: 'status'; readonly id: number }
   /** The mirror was made a fresh copy of its source. */
