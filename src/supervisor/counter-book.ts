@@ -8,27 +8,43 @@ export interface MirrorUserCounts extends MirrorCounts {
   readonly user: string;
 }
 
+/** Requests that erred on a mirror and not on the source: counter row, SQLSTATE, how many. */
+type ThreadErrors = readonly (readonly [row: number, sqlstate: string, count: number])[];
+
 interface ThreadCounters {
   readonly counters: MirrorCounters;
   readonly rows: { readonly mirror: number; readonly user: string }[];
+  /** As the thread told last. */
+  errors: ThreadErrors;
 }
 
 /** Reads the counters of all pooler threads, and keeps those of threads that are no more. */
 export class CounterBook {
   readonly #threads = new Map<number, ThreadCounters>();
   #ended: MirrorUserCounts[] = [];
+  /** Of threads that are no more, by mirror. */
+  readonly #endedErrors = new Map<number, Map<string, number>>();
 
   threadStarted(thread: number, memory: CounterMemory): void {
-    this.#threads.set(thread, { counters: new MirrorCounters(memory), rows: [] });
+    this.#threads.set(thread, { counters: new MirrorCounters(memory), rows: [], errors: [] });
+  }
+
+  /** A thread told of the errors that it has counted so far. */
+  errorsTold(thread: number, errors: ThreadErrors): void {
+    const known = this.#threads.get(thread);
+    if (known !== undefined) known.errors = errors;
+  }
+
+  /** How many requests erred on the mirror alone, by SQLSTATE: what a thread told last holds until it tells more. */
+  errorsOf(mirror: number): ReadonlyMap<string, number> {
+    const errors = new Map(this.#endedErrors.get(mirror));
+    for (const known of this.#threads.values()) addErrors(errors, known, mirror);
+    return errors;
   }
 
   rowNamed(thread: number, row: number, mirror: number, user: string): void {
     const known = this.#threads.get(thread);
     if (known !== undefined) known.rows[row] = { mirror, user };
-  }
-
-  rowName(thread: number, row: number): { readonly mirror: number; readonly user: string } | undefined {
-    return this.#threads.get(thread)?.rows[row];
   }
 
   /** The thread died: what it had handed over is lost. */
@@ -38,16 +54,28 @@ export class CounterBook {
     this.#threads.delete(thread);
     known.counters.settleDeadThread(known.rows.length, dropReasonIndex.lost);
     this.#ended = sumByMirrorAndUser([...this.#ended, ...read(known)]);
+    for (const { mirror } of Object.values(known.rows)) {
+      if (!this.#endedErrors.has(mirror)) this.#endedErrors.set(mirror, new Map());
+    }
+    for (const [mirror, errors] of this.#endedErrors) addErrors(errors, known, mirror);
   }
 
   /** RESET STATS; living threads reset their own. */
   reset(): void {
     this.#ended = [];
+    this.#endedErrors.clear();
+    for (const known of this.#threads.values()) known.errors = [];
   }
 
   /** One entry for each mirror and user that anything was counted for. */
   read(): MirrorUserCounts[] {
     return sumByMirrorAndUser([...this.#ended, ...[...this.#threads.values()].flatMap(read)]);
+  }
+}
+
+function addErrors(sum: Map<string, number>, { rows, errors }: ThreadCounters, mirror: number): void {
+  for (const [row, sqlstate, count] of errors) {
+    if (rows[row]?.mirror === mirror) sum.set(sqlstate, (sum.get(sqlstate) ?? 0) + count);
   }
 }
 

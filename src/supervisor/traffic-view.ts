@@ -53,6 +53,7 @@ export class TrafficView implements HttpHost {
     const { ids, counters, overrides } = this.#from;
     const [told, snapshots] = await Promise.all([this.#from.mirrorChild()?.status(), this.#from.snapshots()]);
     for (const status of told ?? []) this.#statuses.set(status.id, status);
+    for (const { thread, errors } of snapshots) counters.errorsTold(thread, errors);
     const live = new Set(told?.map(({ id }) => id));
     const counts = counters.read();
     const config = this.#from.config();
@@ -64,7 +65,7 @@ export class TrafficView implements HttpHost {
         ...stateOf(mirror.destination_db, overrides, live.has(id) ? status : undefined),
         exposure: exposureOf(mirror, overrides),
         counts: counts.filter((entry) => entry.mirror === id),
-        errors: errorsOf(id, snapshots, counters),
+        errors: counters.errorsOf(id),
         status,
         isLive: live.has(id),
       });
@@ -129,15 +130,4 @@ export function stateOf(
   if (overrides.disabled.has(destination)) return { state: 'disabled', reason: 'DISABLE MIRROR' };
   if (status === undefined) return { state: 'down', reason: 'the mirror process does not answer' };
   return { state: status.state, reason: status.reason };
-}
-
-function errorsOf(mirror: number, snapshots: readonly ThreadSnapshot[], counters: CounterBook): Map<string, number> {
-  const errors = new Map<string, number>();
-  for (const { thread, errors: told } of snapshots) {
-    for (const [row, sqlstate, count] of told) {
-      if (counters.rowName(thread, row)?.mirror !== mirror) continue;
-      errors.set(sqlstate, (errors.get(sqlstate) ?? 0) + count);
-    }
-  }
-  return errors;
 }

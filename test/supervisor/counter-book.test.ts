@@ -46,10 +46,6 @@ describe('the counters of all threads', () => {
       ['1 bert', 1, 0, 0, 0],
       ['2 anna', 2, 1, 1, 0],
     ]);
-    assert.deepEqual(
-      [book.rowName(1, 1), book.rowName(1, 2), book.rowName(7, 0)],
-      [{ mirror: 1, user: 'bert' }, undefined, undefined],
-    );
   });
 
   it('are kept when a thread dies: what it had handed over is lost', () => {
@@ -80,6 +76,35 @@ describe('the counters of all threads', () => {
     book.reset();
     counters[1]!.reset(0);
     assert.deepEqual(shown(book), [['1 anna', 1, 0, 1, 0]]);
+  });
+
+  it('of errors never go back: neither where a thread dies nor where one does not answer', () => {
+    const { book } = bookOf(2);
+    book.rowNamed(0, 0, 1, 'anna');
+    book.rowNamed(0, 2, 2, 'anna');
+    book.rowNamed(1, 0, 1, 'anna');
+    book.errorsTold(0, [
+      [0, '42P01', 3],
+      [2, '22012', 1],
+    ]);
+    book.errorsTold(1, [[0, '42P01', 4]]);
+    assert.deepEqual([...book.errorsOf(1)], [['42P01', 7]]);
+    assert.deepEqual([...book.errorsOf(2)], [['22012', 1]]);
+    book.threadEnded(0);
+    assert.deepEqual([...book.errorsOf(1)], [['42P01', 7]]);
+    book.threadStarted(0, allocateCounters());
+    book.rowNamed(0, 0, 1, 'anna');
+    book.errorsTold(0, [[0, '23505', 1]]);
+    assert.deepEqual(
+      [...book.errorsOf(1)],
+      [
+        ['42P01', 7],
+        ['23505', 1],
+      ],
+    );
+    assert.deepEqual([...book.errorsOf(2)], [['22012', 1]]);
+    book.reset();
+    assert.deepEqual([[...book.errorsOf(1)], [...book.errorsOf(2)]], [[], []]);
   });
 
   it('of a row that has no name yet are not shown', () => {
