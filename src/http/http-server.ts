@@ -6,6 +6,8 @@ import { Shared } from './shared.ts';
 
 const MAX_CONNECTIONS = 200;
 const TIMEOUT_MS = 10_000;
+/** A connection on which nothing moves for so long, in either direction, is closed: one that reads nothing takes a place. */
+const STILL_MS = 5_000;
 /** Who asks again within this time gets the same answer. */
 const FRESH_MS = 200;
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -56,6 +58,7 @@ export class HttpServer {
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.requestTimeout = TIMEOUT_MS;
     this.#server.headersTimeout = TIMEOUT_MS;
+    this.#server.timeout = STILL_MS;
   }
 
   /** Rejects with the error of listen(); settles with the port. */
