@@ -322,6 +322,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     const options = {
       loginUser: this.options.pool.options.login.user,
       timeoutMs: this.options.limits.rollbackTimeoutMs,
+      cancelTimeoutMs: this.options.limits.cancelTimeoutMs,
     };
     auditSession(this.link, server, options, (lost) => {
       if (lost !== undefined) this.#ending.taskLost(lost);

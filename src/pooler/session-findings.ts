@@ -2,6 +2,7 @@ import { ParameterSet } from '../session/parameter-set.ts';
 import { PinReason, auditQuery, readFindings } from '../session/session-audit.ts';
 import type { SpokenSettings } from '../session/spoken-settings.ts';
 import { withoutBaseline } from '../session/settings.ts';
+import { sendCancel } from './cancel.ts';
 import { notified } from './notifier.ts';
 import { othersRestated, restateAsFound } from './restated-settings.ts';
 import { runTask } from './server-task.ts';
@@ -12,6 +13,8 @@ export interface AuditOptions {
   /** Whom a fresh session of the connection runs as. */
   readonly loginUser: string;
   readonly timeoutMs: number;
+  /** For the delivery of a cancel. */
+  readonly cancelTimeoutMs: number;
 }
 
 /**
@@ -45,23 +48,52 @@ export function auditSession(
       done(undefined);
     }
   };
-  ask(link, server, options, (result, rows) => asked(result, rows, true));
+  ask(link, server, options, (result, rows, wasCancelled) => asked(result, rows, !wasCancelled));
 }
 
 type Rows = readonly (readonly (string | null)[])[];
 
+/** The question may wait for a lock that somebody has on a catalog: then it is cancelled, and is an error. */
 function ask(
   link: SessionLink,
   server: Server,
-  options: AuditOptions,
-  done: (result: TaskResult, rows: Rows) => void,
+  { timeoutMs, cancelTimeoutMs }: AuditOptions,
+  done: (result: TaskResult, rows: Rows, wasCancelled: boolean) => void,
 ): void {
   const rows: (string | null)[][] = [];
-  runTask(server, auditQuery(link.watch.parameters), options.timeoutMs, (result) => done(result, rows), {
+  let wasCancelled = false;
+  const late = setTimeout(() => {
+    wasCancelled = true;
+    sendCancel(server, cancelTimeoutMs);
+  }, timeoutMs);
+  const asked = (result: TaskResult): void => {
+    clearTimeout(late);
+    if (result.outcome === 'lost') done(result, rows, wasCancelled);
+    else whenCancelsAreDone(server, (lost) => done(lost ?? result, rows, wasCancelled));
+  };
+  runTask(server, auditQuery(link.watch.parameters), 2 * timeoutMs, asked, {
     row: (values) => rows.push(values),
     // What the client listens for does not wait for the audit to be over.
     before: (type, message) => notified(link, server, type, message),
   });
+}
+
+/** A cancel that is still on its way must not hit what comes next. What the server says meanwhile is for whoever has it then. */
+function whenCancelsAreDone(server: Server, done: (lost: LostServer | undefined) => void): void {
+  if (server.cancels === 0) return done(undefined);
+  const kept: Buffer[] = [];
+  server.setUser({
+    bytes: (chunk) => kept.push(Buffer.from(chunk)),
+    lost: (reason) => {
+      server.onCancelsDone = undefined;
+      done({ outcome: 'lost', reason, lastWords: undefined });
+    },
+  });
+  server.onCancelsDone = () => {
+    server.setUser(undefined);
+    done(undefined);
+    for (const chunk of kept) server.received(chunk);
+  };
 }
 
 function takeOver(
