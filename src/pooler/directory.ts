@@ -38,8 +38,8 @@ export class Directory {
     this.adminSecret = adminSecret;
   }
 
-  /** `mockSecret` makes the salts, the same in all threads. */
-  static async derive(options: PoolerOptions, mockSecret: Buffer): Promise<Directory> {
+  /** `mockSecret` makes the salts, the same in all threads. What `before` has derived is not derived again. */
+  static async derive(options: PoolerOptions, mockSecret: Buffer, before?: Directory): Promise<Directory> {
     const sources = new Map<string, UserSecretSource>();
     for (const { name, routes } of options.users) {
       const salt = saltOfUser(mockSecret, name);
@@ -48,8 +48,9 @@ export class Directory {
         sources.set(secretKey(name, password, passwordHash), { userName: name, password, passwordHash, salt });
       }
     }
+    const known = before === undefined ? new Map<string, UserSecret>() : before.#secrets;
     const derived = await Promise.all(
-      [...sources].map(async ([key, source]) => [key, await deriveUserSecret(source)] as const),
+      [...sources].map(async ([key, source]) => [key, known.get(key) ?? (await deriveUserSecret(source))] as const),
     );
     const { hashes } = options.admin;
     const admin = hashes && new UserSecret({ scramVerifier: parseScramVerifier(hashes.scram), md5Hash: hashes.md5 });
