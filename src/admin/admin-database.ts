@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto';
 import type { ClientSocket } from '../net/client-socket.ts';
 import {
   backendKeyData,
@@ -35,6 +36,12 @@ const types = {
 
 const MAX_MESSAGE = 1_048_576;
 
+/** What a client cancels with. */
+interface CancelKey {
+  readonly processId: number;
+  readonly secretKey: Buffer;
+}
+
 /** Parameters that clients expect to be told; the version is that of the protocol's behaviour. */
 const PARAMETERS: readonly [string, string][] = [
   ['server_version', '18.0 (pgmirror)'],
@@ -47,6 +54,12 @@ const PARAMETERS: readonly [string, string][] = [
   ['is_superuser', 'on'],
 ];
 
+const CANCELLED: AdminAnswer = {
+  kind: 'error',
+  code: '57014',
+  message: 'canceling statement due to user request',
+};
+
 /** The admin database of one thread: serves logged-in clients, and has every command run elsewhere. */
 export class AdminDatabase {
   readonly #run: RunAdminCommand;
@@ -56,22 +69,22 @@ export class AdminDatabase {
     this.#run = run;
   }
 
-  serve(
-    client: ClientSocket,
-    _request: unknown,
-    key: { readonly processId: number; readonly secretKey: Buffer },
-    backlog: Buffer,
-    ended: () => void,
-  ): void {
+  serve(client: ClientSocket, _request: unknown, key: CancelKey, backlog: Buffer, ended: () => void): void {
     const greeting = PARAMETERS.map(([name, value]) => parameterStatus(name, value));
     greeting.push(backendKeyData(key.processId, key.secretKey), readyForQuery(TransactionStatus.Idle));
     client.write(Buffer.concat(greeting));
-    const session: AdminSession = new AdminSession(client, this.#run, () => {
+    const session: AdminSession = new AdminSession(client, key, this.#run, () => {
       this.#sessions.delete(session);
       ended();
     });
     this.#sessions.add(session);
     if (backlog.length > 0) session.received(backlog);
+  }
+
+  /** A CancelRequest; false: it is for no client here. */
+  cancel(key: CancelKey): boolean {
+    for (const session of this.#sessions) if (session.isMeant(key)) return session.cancel();
+    return false;
   }
 
   destroy(): void {
@@ -85,6 +98,7 @@ export class AdminDatabase {
  */
 class AdminSession {
   readonly #client: ClientSocket;
+  readonly #key: CancelKey;
   readonly #run: RunAdminCommand;
   readonly #onEnd: () => void;
   readonly #collector = new MessageCollector({ maxLength: MAX_MESSAGE });
@@ -94,11 +108,15 @@ class AdminSession {
   /** Answers to commands that were described before they are executed. */
   readonly #described = new Map<string, AdminAnswer>();
   #busy = false;
+  /** The command that runs, and that its client wants it no more. */
+  #command = '';
+  #cancelled = false;
   #skipping = false;
   #over = false;
 
-  constructor(client: ClientSocket, run: RunAdminCommand, onEnd: () => void) {
+  constructor(client: ClientSocket, key: CancelKey, run: RunAdminCommand, onEnd: () => void) {
     this.#client = client;
+    this.#key = key;
     this.#run = run;
     this.#onEnd = onEnd;
     client.handler = {
@@ -116,6 +134,21 @@ class AdminSession {
       this.end(errorResponse({ severity: 'FATAL', code: error.code, message: error.message }));
     }
     this.#next();
+  }
+
+  isMeant({ processId, secretKey }: CancelKey): boolean {
+    const { processId: mine, secretKey: secret } = this.#key;
+    return processId === mine && secretKey.length === secret.length && timingSafeEqual(secretKey, secret);
+  }
+
+  /** As in PgBouncer, PAUSE is what can take long: cancelled, it is undone. */
+  cancel(): true {
+    const [, what] = /^pause\b(.*)$/is.exec(this.#command) ?? [];
+    if (this.#busy && what !== undefined) {
+      this.#cancelled = true;
+      this.#run(`RESUME${what}`, () => undefined);
+    }
+    return true;
   }
 
   end(lastBytes?: Buffer): void {
@@ -198,10 +231,12 @@ class AdminSession {
 
   #ask(sql: string, answered: (answer: AdminAnswer) => void): void {
     this.#busy = true;
-    this.#run(splitCommands(sql)[0] ?? '', (answer) => {
+    this.#cancelled = false;
+    this.#command = splitCommands(sql)[0] ?? '';
+    this.#run(this.#command, (answer) => {
       this.#busy = false;
       if (this.#over) return;
-      answered(answer);
+      answered(this.#cancelled ? CANCELLED : answer);
       this.#next();
     });
   }

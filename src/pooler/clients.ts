@@ -85,3 +85,8 @@ export class Clients {
     return this.#sessions.get(processId) ?? this.#replications.get(processId);
   }
 }
+
+/** Whether a client has logged in within this time and has asked nothing yet. */
+export function isNew(session: ClientSession | ReplicationSession, withinMs: number): boolean {
+  return session instanceof ClientSession && !session.hasAsked && Date.now() - session.connectedAt < withinMs;
+}

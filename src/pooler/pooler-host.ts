@@ -4,12 +4,15 @@ import type { PoolBudget } from '../pool/pool-budget.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import type { ClientKey } from './clients.ts';
 import type { PausedChoice } from './paused-databases.ts';
+import type { WelcomeNews } from './pools.ts';
 import type { LoginRequest } from './startup.ts';
 
 /** Something other than PostgreSQL that serves a logged-in client: the admin database. */
 export interface SpecialDatabase {
   /** Takes the client over. `ended` is called once, when it is gone. */
   serve(client: ClientSocket, request: LoginRequest, key: ClientKey, backlog: Buffer, ended: () => void): void;
+  /** A CancelRequest; false: it is for none of its clients. */
+  cancel(key: ClientKey): boolean;
 }
 
 /** What the thread's surroundings do for a pooler. */
@@ -36,6 +39,8 @@ export interface PoolerHost {
   readonly loginFailed: (address: string) => void;
   /** A CancelRequest for a client of another thread. */
   readonly cancelElsewhere: (key: ClientKey) => void;
+  /** Tells the other threads what clients of a pool are told. */
+  readonly tellWelcome: (news: WelcomeNews) => void;
   /** Tells the other threads that idle connections to this server are in the way. */
   readonly leaveElsewhere: (server: string) => void;
   readonly log: (level: 'debug' | 'info' | 'warn', message: string, fields: object) => void;

@@ -87,10 +87,11 @@ export function snapshotOf(thread: number, pooler: Pooler, desk: RecordingDesk):
   const replications = [...pooler.clients.replications];
   const users = new Map(sessions.map((session) => [session.link.server, session.options.processId]));
   const pools = [...pooler.pools.all()];
+  const ofPool = Map.groupBy(sessions, (session) => session.options.pool);
   return {
     thread,
     paused: pooler.pools.paused,
-    pools: pools.map((named) => poolSnapshot(named, sessions)),
+    pools: pools.map((named) => poolSnapshot(named, ofPool.get(named.pool) ?? [])),
     clients: [...sessions.map(clientSnapshot), ...replications.map(replicaSnapshot)],
     servers: [
       ...pools.flatMap((named) =>
@@ -104,8 +105,7 @@ export function snapshotOf(thread: number, pooler: Pooler, desk: RecordingDesk):
   };
 }
 
-function poolSnapshot({ database, user, pool, mode }: NamedPool, sessions: readonly ClientSession[]): PoolSnapshot {
-  const mine = sessions.filter((session) => session.options.pool === pool);
+function poolSnapshot({ database, user, pool, mode }: NamedPool, mine: readonly ClientSession[]): PoolSnapshot {
   const servers = [...pool.connections];
   const cancelling = servers.filter((server) => server.cancels > 0).length;
   return {

@@ -3,12 +3,11 @@ import { CIRCLE_SQLSTATE, LOOP_SQLSTATE, trailOf } from '../mirror/record/look-n
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import { errorResponse } from '../protocol/backend-messages.ts';
-import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import { ClientSession } from './client-session.ts';
-import { Clients } from './clients.ts';
+import { Clients, isNew } from './clients.ts';
 import type { ClientKey } from './clients.ts';
 import { Directory } from './directory.ts';
 import { EarlyInput } from './early-input.ts';
@@ -16,25 +15,20 @@ import { OutputAssembly } from './output-assembly.ts';
 import type { PoolerHost } from './pooler-host.ts';
 import type { PoolerLimits, PoolerOptions } from './pooler-options.ts';
 import { Pools } from './pools.ts';
-import type { NamedPool } from './pools.ts';
+import type { NamedPool, PoolWay } from './pools.ts';
 import { LookedUpUsers } from './looked-up-users.ts';
 import { openReplication } from './open-replication.ts';
 import { LOGIN_GRACE_MS, Reception } from './reception.ts';
 import type { ReceptionAddress } from './reception.ts';
 import type { ReplicationSession } from './replication-session.ts';
 import { keyWithServer, serverAtLogin } from './server-at-login.ts';
-import { noDatabaseError } from './session-errors.ts';
+import { SHUTDOWN, noDatabaseError } from './session-errors.ts';
 import type { SessionLimits } from './session-options.ts';
 import type { LoginRequest, LookedUp } from './startup.ts';
 import { LoginRefused, greet } from './welcome.ts';
 
 /** How exact timeouts are. */
 const SWEEP_MS = 250;
-const SHUTDOWN: ErrorFields = {
-  severity: 'FATAL',
-  code: '57P01',
-  message: 'terminating connection due to administrator command',
-};
 
 /**
  * A pooler: accepts clients, logs them in, and serves each with a session, on the pools of its thread. It is given its
@@ -72,6 +66,7 @@ export class Pooler {
     this.#pools = new Pools({
       budget: host.budget,
       paused: host.paused,
+      tellWelcome: host.tellWelcome,
       log: (message, fields) => host.log(message === 'server connection closed' ? 'debug' : 'warn', message, fields),
     });
     this.#lookedUp = new LookedUpUsers(host.mockSecret, (message, fields) => host.log('warn', message, fields));
@@ -80,7 +75,7 @@ export class Pooler {
         mockSecret: host.mockSecret,
         lookUp: (request) => this.#lookUp(request),
         cancel: (processId, secretKey) => {
-          if (!this.#clients.cancel({ processId, secretKey })) host.cancelElsewhere({ processId, secretKey });
+          if (!this.cancel({ processId, secretKey })) host.cancelElsewhere({ processId, secretKey });
         },
         loggedIn: (...login) => void this.#loggedIn(...login),
         refused: ({ user, database }) => this.#lookedUp.forget(user, database),
@@ -105,7 +100,7 @@ export class Pooler {
     return this.#clients;
   }
 
-  get pools(): Pick<Pools, 'all' | 'paused'> {
+  get pools(): Pick<Pools, 'all' | 'paused' | 'welcomeHeard'> {
     return this.#pools;
   }
 
@@ -126,7 +121,7 @@ export class Pooler {
 
   /** Applies changed options whole. Clients of databases and users that are gone end when they are idle. */
   async configure(options: PoolerOptions): Promise<void> {
-    const directory = await Directory.derive(options, this.#host.mockSecret);
+    const directory = await Directory.derive(options, this.#host.mockSecret, this.#directory);
     this.#reception.configure(options);
     this.#options = options;
     Object.assign(this.#sessionLimits, sessionLimits(options.limits));
@@ -153,9 +148,9 @@ export class Pooler {
     await this.#openKeptPools();
   }
 
-  /** A CancelRequest, wherever it came in. */
-  cancel(key: ClientKey): void {
-    this.#clients.cancel(key);
+  /** A CancelRequest, wherever it came in; false: it is for nobody here. */
+  cancel(key: ClientKey): boolean {
+    return this.#clients.cancel(key) || this.#host.special.cancel(key);
   }
 
   /** PAUSE: settles when no client of the database (undefined: of any) is in a transaction. */
@@ -186,7 +181,8 @@ export class Pooler {
    */
   drain(): Promise<void> {
     this.#reception.close();
-    for (const session of this.#clients.everybody()) if (!isNew(session)) session.closeWhenIdle(SHUTDOWN);
+    for (const session of this.#clients.everybody())
+      if (!isNew(session, LOGIN_GRACE_MS)) session.closeWhenIdle(SHUTDOWN);
     this.#pools.drain();
     this.#draining ??= setTimeout(() => {
       this.#shut = true;
@@ -217,12 +213,19 @@ export class Pooler {
 
   /** Pools that are to have connections before their first client comes. */
   async #openKeptPools(): Promise<void> {
-    for (const user of this.#options.users) {
-      for (const route of user.routes) {
-        const entry = route.minPoolSize > 0 ? this.#directory.find(user.name, route.database) : undefined;
-        if (entry !== undefined) await this.#pools.get(user.name, entry.database, route, this.#options.limits);
+    for (const { name, routes } of this.#options.users) {
+      for (const { database, minPoolSize } of routes) {
+        if (minPoolSize > 0) await this.#pools.keep(name, database, this.#wayOf(name, database));
       }
     }
+  }
+
+  /** Where a pool leads, when it is made: that may be elsewhere than when it was asked for. */
+  #wayOf(user: string, database: string): () => PoolWay | undefined {
+    return () => {
+      const entry = this.#directory.find(user, database);
+      return entry && { ...entry, limits: this.#options.limits };
+    };
   }
 
   #lookUp(request: LoginRequest): LookedUp | Promise<LookedUp> {
@@ -305,12 +308,18 @@ export class Pooler {
     }
     const { limits } = this.#options;
     this.#pools.learn(request.user, entry.database, entry.route, { limits, learnt });
-    const named = await this.#pools.get(request.user, entry.database, entry.route, limits);
+    const way = this.#wayOf(request.user, request.database);
+    const named = await this.#pools.get(request.user, request.database, way);
+    if (named === undefined) throw new LoginRefused(noDatabaseError(request.database));
     if (request.replication !== 'none') {
       return this.#openReplication(client, { ...request, replication: request.replication }, key, named);
     }
     const welcome = await named.desk.welcome(request.settings);
-    const server = entry.route.mode === 'session' ? await serverAtLogin(named, welcome.settings) : undefined;
+    const server = named.mode === 'session' ? await serverAtLogin(named, welcome.settings) : undefined;
+    if (named.removed) {
+      server?.close('removed');
+      throw new LoginRefused(noDatabaseError(request.database));
+    }
     const told = keyWithServer(key, server, this.#clients);
     const session: ClientSession = new ClientSession({
       client,
@@ -318,7 +327,7 @@ export class Pooler {
       database: request.database,
       user: request.user,
       pool: named.pool,
-      mode: entry.route.mode,
+      mode: named.mode,
       registry: this.#registry,
       assembly: this.#assembly,
       recorder: this.#recorderFor(request, welcome.settings.orElse(welcome.restated)),
@@ -349,6 +358,7 @@ export class Pooler {
     this.#clients.add(session);
     greet(client, key, session.options.server.parameters);
     this.#logConnected(client, request, key);
+    if (named.removed) session.abort(SHUTDOWN);
     return session;
   }
 
@@ -387,9 +397,4 @@ export class Pooler {
 
 function sessionLimits(limits: PoolerLimits): SessionLimits {
   return { ...limits, cancelTimeoutMs: limits.connectTimeoutMs };
-}
-
-/** Whether a client has logged in just now and has asked nothing yet. */
-function isNew(session: ClientSession | ReplicationSession): boolean {
-  return session instanceof ClientSession && !session.hasAsked && Date.now() - session.connectedAt < LOGIN_GRACE_MS;
 }

@@ -10,7 +10,9 @@ import { PausedDatabases, isPaused } from './paused-databases.ts';
 import type { PausedChoice } from './paused-databases.ts';
 import type { PoolerDatabase, PoolerLimits, PoolerMode, PoolerRoute } from './pooler-options.ts';
 import { runTask } from './server-task.ts';
+import { ParameterSet } from '../session/parameter-set.ts';
 import { WelcomeDesk } from './welcome.ts';
+import type { Welcome } from './welcome.ts';
 
 /** A pool with what it welcomes clients with. */
 export interface NamedPool {
@@ -20,9 +22,33 @@ export interface NamedPool {
   readonly desk: WelcomeDesk;
   /** Of clients that log in now. */
   mode: PoolerMode;
+  /** It was given up: the configuration has no such user or database any more. */
+  removed: boolean;
   /** What its connections count against. */
   readonly budgets: PoolBudgets;
 }
+
+/** Where the connections of a pool lead, and within which limits. */
+export interface PoolWay {
+  readonly database: PoolerDatabase;
+  readonly route: PoolerRoute;
+  readonly limits: PoolerLimits;
+}
+
+/** What one thread found out that clients of a pool are told, as plain data for the others. */
+export interface WelcomeNews {
+  /** Names the pool. */
+  readonly pool: string;
+  /** The key of the settings that they ask for. */
+  readonly asked: string;
+  readonly settings: ReadonlyMap<string, string>;
+  readonly restated: ReadonlyMap<string, string>;
+  readonly reported: ReadonlyMap<string, string>;
+  readonly notices: Uint8Array;
+}
+
+/** So much news is kept of pools that this thread has not made yet. */
+const NEWS_KEPT = 1_000;
 
 /** What names the budget that all pools of a database share. */
 function databaseKey(database: string): string {
@@ -62,7 +88,10 @@ export class Pools {
   readonly #budget: (key: string, shared: boolean) => Promise<PoolBudget>;
   readonly #log: (message: string, fields: object) => void;
   readonly #paused: PausedDatabases;
-  readonly #making = new Map<string, Promise<NamedPool>>();
+  readonly #making = new Map<string, Promise<NamedPool | undefined>>();
+  readonly #tellWelcome: (news: WelcomeNews) => void;
+  /** Of pools that there are not yet. */
+  #news: WelcomeNews[] = [];
   /** What clients showed at their logins, for users whose password is not configured. */
   readonly #learnt = new Map<string, ServerPassword>();
 
@@ -71,10 +100,12 @@ export class Pools {
     readonly budget: (key: string, shared: boolean) => Promise<PoolBudget>;
     readonly log: (message: string, fields: object) => void;
     readonly paused: PausedChoice;
+    readonly tellWelcome: (news: WelcomeNews) => void;
   }) {
     this.#budget = options.budget;
     this.#log = options.log;
     this.#paused = new PausedDatabases(options.paused);
+    this.#tellWelcome = options.tellWelcome;
   }
 
   all(): Iterable<NamedPool> {
@@ -94,6 +125,14 @@ export class Pools {
     pools.sort((a, b) => b.pool.idleCount - a.pool.idleCount)[0]?.pool.makeRoom();
   }
 
+  /** Another thread has found out what clients of a pool are told. */
+  welcomeHeard(news: WelcomeNews): void {
+    const named = this.#pools.get(news.pool);
+    if (named !== undefined) return named.desk.heard(news.asked, welcomeOf(news));
+    if (this.#news.length >= NEWS_KEPT) this.#news.shift();
+    this.#news.push(news);
+  }
+
   /** Closes idle connections to the server that this pool leads to; its name. */
   leave({ pool }: NamedPool): string {
     const server = serverKey(pool);
@@ -108,17 +147,27 @@ export class Pools {
     }
   }
 
-  /** The pool of a user's way to a database. */
-  async get(user: string, database: PoolerDatabase, route: PoolerRoute, limits: PoolerLimits): Promise<NamedPool> {
-    const key = poolKey(database.name, user);
+  /**
+   * The pool of a user and a database. `way` is asked where it leads when there is none and it can be made; where nothing
+   * leads there any more, there is no pool.
+   */
+  async get(user: string, database: string, way: () => PoolWay | undefined): Promise<NamedPool | undefined> {
+    const key = poolKey(database, user);
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
     let making = this.#making.get(key);
     if (making === undefined) {
-      making = this.#make(key, user, database, route, limits);
+      making = this.#make(key, user, database, way);
       this.#making.set(key, making);
     }
     return making;
+  }
+
+  /** Makes a pool that is to have connections before its first client comes. Where it cannot be made, that is logged. */
+  async keep(user: string, database: string, way: () => PoolWay | undefined): Promise<void> {
+    await this.get(user, database, way).catch((error: unknown) =>
+      this.#log('no connections can be kept', { database, user, reason: String(error) }),
+    );
   }
 
   /** Applies changed options to a pool that exists. */
@@ -151,6 +200,7 @@ export class Pools {
   /** Gives a pool up: nobody is let in, and connections go as they are handed back. */
   remove(named: NamedPool): void {
     named.pool.close();
+    named.removed = true;
     this.#pools.delete(poolKey(named.database, named.user));
     this.#learnt.delete(poolKey(named.database, named.user));
   }
@@ -196,22 +246,29 @@ export class Pools {
   async #make(
     key: string,
     user: string,
-    database: PoolerDatabase,
-    route: PoolerRoute,
-    limits: PoolerLimits,
-  ): Promise<NamedPool> {
+    name: string,
+    wayOf: () => PoolWay | undefined,
+  ): Promise<NamedPool | undefined> {
     try {
       const budgets = {
         pool: await this.#budget(key, false),
         pinned: await this.#budget(`${key} pinned`, false),
-        database: await this.#budget(databaseKey(database.name), true),
+        database: await this.#budget(databaseKey(name), true),
       };
+      const way = wayOf();
+      if (way === undefined) return undefined;
+      const { database, route, limits } = way;
       const options = poolOptions(database, route, limits, this.#learntFor(key, user, route));
       const pool = new Pool<ServerSession>(options, HOOKS, budgets, (message, fields) =>
         this.#log(message, { database: database.name, user, ...fields }),
       );
-      const desk = new WelcomeDesk(pool, { timeoutMs: limits.rollbackTimeoutMs });
-      const named = { database: database.name, user, pool, desk, mode: route.mode, budgets };
+      const desk = new WelcomeDesk(pool, {
+        timeoutMs: limits.rollbackTimeoutMs,
+        tell: (asked, welcome) => this.#tellWelcome(newsOf(key, asked, welcome)),
+      });
+      for (const news of this.#news) if (news.pool === key) desk.heard(news.asked, welcomeOf(news));
+      this.#news = this.#news.filter((news) => news.pool !== key);
+      const named = { database: database.name, user, pool, desk, mode: route.mode, removed: false, budgets };
       if (isPaused(this.paused, database.name)) void pool.pause();
       this.#pools.set(key, named);
       return named;
@@ -219,6 +276,20 @@ export class Pools {
       this.#making.delete(key);
     }
   }
+}
+
+function newsOf(pool: string, asked: string, { settings, restated, reported, notices }: Welcome): WelcomeNews {
+  const entries = { settings: settings.entries, restated: restated.entries, reported: reported.entries };
+  return { pool, asked, ...entries, notices };
+}
+
+function welcomeOf({ settings, restated, reported, notices }: WelcomeNews): Welcome {
+  return {
+    settings: new ParameterSet(settings),
+    restated: new ParameterSet(restated),
+    reported: new ParameterSet(reported),
+    notices: Buffer.from(notices),
+  };
 }
 
 /** Whether a server knows what the client logs in with: it is the same user there, and no other login is configured. */

@@ -1,5 +1,12 @@
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 
+/** pgmirror ends a client, because it stops or was told to. */
+export const SHUTDOWN: ErrorFields = {
+  severity: 'FATAL',
+  code: '57P01',
+  message: 'terminating connection due to administrator command',
+};
+
 /** A client in statement mode began a transaction block. */
 export const NO_BLOCKS: ErrorFields = {
   severity: 'FATAL',

@@ -23,6 +23,15 @@ export interface Welcome {
   readonly notices: Buffer;
 }
 
+/** What clients with these settings are told from now on. */
+type TellWelcome = (settings: string, welcome: Welcome) => void;
+
+/** A login that waits for a connection to try its settings on. */
+interface Asker {
+  readonly settings: string;
+  known(welcome: Welcome): void;
+}
+
 const APPLICATION_NAME = 'application_name';
 /** Longer names are truncated by the server (NAMEDATALEN - 1). */
 const PLAIN_NAME = /^[\x20-\x7e]{0,63}$/;
@@ -35,16 +44,29 @@ const NONE = Buffer.alloc(0);
 /**
  * What the servers of a pool say to a client that logs in with certain settings. The first client with a set of settings
  * has them tried on a server connection, so that it is told what PostgreSQL makes of them, or why they are refused; what
- * came out is remembered for the next ones. `application_name` differs from client to client and needs no trying.
+ * came out is remembered for the next ones, and for those who wait to have the same tried, here and in other threads: where
+ * clients keep all connections there is none to try it on. `application_name` differs from client to client and needs no
+ * trying.
  */
 export class WelcomeDesk {
   readonly #pool: Pool<ServerSession>;
   readonly #timeoutMs: number;
+  /** Tells the other threads. */
+  readonly #tell: TellWelcome;
   readonly #known = new Map<string, { readonly welcome: Welcome; readonly since: number }>();
+  readonly #askers = new Set<Asker>();
 
-  constructor(pool: Pool<ServerSession>, options: { readonly timeoutMs: number }) {
+  constructor(pool: Pool<ServerSession>, options: { readonly timeoutMs: number; readonly tell: TellWelcome }) {
     this.#pool = pool;
     this.#timeoutMs = options.timeoutMs;
+    this.#tell = options.tell;
+  }
+
+  /** This was found out, here or in another thread, for clients with these settings (the key of their set). */
+  heard(settings: string, welcome: Welcome): void {
+    if (this.#known.size >= REMEMBERED) this.#known.clear();
+    this.#known.set(settings, { welcome, since: monotonicNow() });
+    for (const asker of this.#askers) if (asker.settings === settings) asker.known(welcome);
   }
 
   /** Settles with the welcome, or rejects with the ErrorFields of a FATAL. */
@@ -69,10 +91,7 @@ export class WelcomeDesk {
     const isFresh = known !== undefined && monotonicNow() - known.since < FRESH_MS;
     if (known !== undefined && (isFresh || this.#pool.idleCount === 0)) return known.welcome;
     try {
-      const welcome = await this.#try(wanted);
-      if (this.#known.size >= REMEMBERED) this.#known.clear();
-      if (remember) this.#known.set(wanted.key, { welcome, since: monotonicNow() });
-      return welcome;
+      return await this.#try(wanted, remember);
     } catch (error) {
       // That the one connection was lost says nothing of the server.
       if (known !== undefined && error instanceof LoginRefused && error.fields.code === LOST) return known.welcome;
@@ -80,16 +99,41 @@ export class WelcomeDesk {
     }
   }
 
-  #try(wanted: ParameterSet): Promise<Welcome> {
-    return new Promise((resolve, reject) => {
-      const use = (server: Server): void => this.#apply(server, wanted, resolve, reject);
-      const waiter = {
-        granted: use,
-        refused: (error: CheckoutError) => reject(fatal({ code: error.code, message: error.message })),
+  #try(wanted: ParameterSet, remember: boolean): Promise<Welcome> {
+    const { promise, resolve, reject } = Promise.withResolvers<Welcome>();
+    const asker = {
+      settings: wanted.key,
+      known: (welcome: Welcome) => {
+        this.#askers.delete(asker);
+        this.#pool.leave(waiter);
+        resolve(welcome);
+      },
+    };
+    const use = (server: Server): void => {
+      this.#askers.delete(asker);
+      const found = (welcome: Welcome): void => {
+        if (remember) this.#found(wanted.key, welcome);
+        resolve(welcome);
       };
-      const server = this.#pool.checkout(waiter, wanted.key);
-      if (server !== undefined) use(server);
-    });
+      this.#apply(server, wanted, found, reject);
+    };
+    const waiter = {
+      granted: use,
+      refused: (error: CheckoutError) => {
+        this.#askers.delete(asker);
+        reject(fatal({ code: error.code, message: error.message }));
+      },
+    };
+    const server = this.#pool.checkout(waiter, wanted.key);
+    if (server !== undefined) use(server);
+    else if (remember) this.#askers.add(asker);
+    return promise;
+  }
+
+  #found(settings: string, welcome: Welcome): void {
+    const before = this.#known.get(settings)?.welcome;
+    this.heard(settings, welcome);
+    if (before === undefined || !isSame(before, welcome)) this.#tell(settings, welcome);
   }
 
   #apply(
@@ -167,6 +211,11 @@ export function greet(
   const messages = [notices, ...[...parameters].map(([name, value]) => parameterStatus(name, value))];
   messages.push(backendKeyData(key.processId, key.secretKey), readyForQuery(TransactionStatus.Idle));
   client.write(Buffer.concat(messages));
+}
+
+function isSame(one: Welcome, other: Welcome): boolean {
+  const sets = ['settings', 'restated', 'reported'] as const;
+  return sets.every((set) => one[set].equals(other[set])) && one.notices.equals(other.notices);
 }
 
 function fatal(fields: { code: string; message: string }): LoginRefused {

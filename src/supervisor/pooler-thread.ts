@@ -80,6 +80,7 @@ const pooler = await Pooler.start(
     loginFailed: (address) => tell({ type: 'loginFailed', address }),
     isCircle,
     cancelElsewhere: (key) => tell({ type: 'cancel', ...key }),
+    tellWelcome: (news) => tell({ type: 'welcome', news }),
     leaveElsewhere: (server) => tell({ type: 'announce', what: 'leave', key: server }),
     log: (level, message, fields) => logger[level](fields, message),
   },
@@ -116,11 +117,14 @@ async function received(message: ToThread): Promise<void> {
     case 'announce':
       return pooler.announced(message.what, message.key);
     case 'cancel':
-      return pooler.cancel({ processId: message.processId, secretKey: Buffer.from(message.secretKey) });
+      pooler.cancel({ processId: message.processId, secretKey: Buffer.from(message.secretKey) });
+      return;
     case 'loginFailed':
       return pooler.loginFailedElsewhere(message.address);
     case 'prepared':
       return desk.prepared.heard(message.news);
+    case 'welcome':
+      return pooler.pools.welcomeHeard(message.news);
     case 'snapshot':
       return done(message.id, snapshotOf(start.thread, pooler, desk));
     case 'resetCounters':
@@ -190,9 +194,11 @@ async function budgetOf(key: string, shared: boolean): Promise<PoolBudget> {
     budgetRows.set(key, row);
     tell({ type: 'budgetRowWanted', key });
   }
+  const place = await row.promise;
+  if (place < 0) throw new Error('there are too many pools');
   return new PoolBudget({
     cells: new Int32Array(start.memory.budgets),
-    row: await row.promise,
+    row: place,
     thread: start.thread,
     threads: start.threads,
     shared,

@@ -9,6 +9,7 @@ import { PausedDatabases } from '../pooler/paused-databases.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import { Backoff } from '../util/backoff.ts';
 import { entryFile } from '../util/entry-file.ts';
+import { BudgetRows } from './budget-rows.ts';
 import type { CounterBook } from './counter-book.ts';
 import type {
   FromThread,
@@ -26,9 +27,11 @@ import type {
  */
 const YOUNG_GENERATION_MB = 12;
 
-/** Pools that may exist at once in the whole process. */
+/** Two for each pool that there ever was in the process, and one for each database. */
 const BUDGET_ROWS = 65_536;
 const SNAPSHOT_MS = 2_000;
+/** Longer than a thread takes to let the mirrors finish. */
+const FAREWELL_MS = 4_000;
 
 type Answer = Extract<FromThread, { readonly type: 'done' }>;
 
@@ -72,7 +75,7 @@ export class PoolerThreads {
   readonly #prefix = `pgmirror_${randomBytes(4).toString('hex')}`;
   readonly #threads: (RunningThread | undefined)[] = [];
   readonly #backoffs: Backoff[] = [];
-  readonly #budgetRows = new Map<string, number>();
+  readonly #budgetRows = new BudgetRows(BUDGET_ROWS);
   /** Questions that have not been answered, by id. */
   readonly #asked = new Map<number, { readonly thread: number; readonly answered: (answer?: Answer) => void }>();
   readonly #paused = new PausedDatabases();
@@ -159,9 +162,9 @@ export class PoolerThreads {
     await this.#askAll({ type: 'drain' });
   }
 
-  /** Settles when the mirrors have finished with what was recorded, or the grace is over. */
+  /** Settles when the mirrors have finished with what was recorded, or the grace is over; a thread that hangs is not waited for. */
   async finishMirroring(): Promise<void> {
-    await this.#askAll({ type: 'finishMirroring' });
+    await this.#askAll({ type: 'finishMirroring' }, FAREWELL_MS);
   }
 
   /** Ends all. */
@@ -260,12 +263,13 @@ export class PoolerThreads {
     const answer = (reply: ToThread): void => this.#send(running, reply);
     switch (message.type) {
       case 'budgetRowWanted':
-        return answer({ type: 'budgetRow', key: message.key, row: this.#budgetRow(message.key) });
+        return answer({ type: 'budgetRow', key: message.key, row: this.#budgetRows.rowOf(message.key) });
       case 'announce':
         for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
         return;
       case 'cancel':
       case 'loginFailed':
+      case 'welcome':
         for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
         return;
       case 'prepared':
@@ -293,15 +297,6 @@ export class PoolerThreads {
       case 'listenFailed':
         return;
     }
-  }
-
-  #budgetRow(key: string): number {
-    let row = this.#budgetRows.get(key);
-    if (row === undefined) {
-      row = this.#budgetRows.size;
-      this.#budgetRows.set(key, row);
-    }
-    return row;
   }
 
   #tell(thread: number, message: ToThread): void {

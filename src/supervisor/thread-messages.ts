@@ -3,6 +3,7 @@ import type { PreparedNews } from '../mirror/record/prepared-book.ts';
 import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
 import type { PausedChoice } from '../pooler/paused-databases.ts';
 import type { PoolerOptions } from '../pooler/pooler-options.ts';
+import type { WelcomeNews } from '../pooler/pools.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import type { AdminAnswer } from '../admin/admin-answer.ts';
 
@@ -61,6 +62,7 @@ export interface ThreadStart {
 /** Supervisor → pooler thread. */
 export type ToThread =
   | { readonly type: 'mirrorAt'; readonly path: string | undefined }
+  /** -1: there is no row left. */
   | { readonly type: 'budgetRow'; readonly key: string; readonly row: number }
   /** Another thread wants a connection of the pool, or has made room; or idle connections are to leave a server. */
   | { readonly type: 'announce'; readonly what: 'wanted' | 'room' | 'leave'; readonly key: string }
@@ -68,6 +70,8 @@ export type ToThread =
   /** A login failed in another thread. */
   | { readonly type: 'loginFailed'; readonly address: string }
   | { readonly type: 'prepared'; readonly news: PreparedNews }
+  /** Another thread has found out what clients of a pool are told. */
+  | { readonly type: 'welcome'; readonly news: WelcomeNews }
   | { readonly type: 'resume' | 'reconnect' | 'kill'; readonly database: string | undefined }
   | { readonly type: 'adminAnswer'; readonly id: number; readonly answer: AdminAnswer }
   | { readonly type: 'circleAnswer'; readonly id: number; readonly isCircle: boolean }
@@ -96,6 +100,7 @@ export type FromThread =
   | { readonly type: 'loginFailed'; readonly address: string }
   /** A half of a two-phase commit was seen. */
   | { readonly type: 'prepared'; readonly news: PreparedNews }
+  | { readonly type: 'welcome'; readonly news: WelcomeNews }
   | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
   /** For the first time a transaction was dropped for this mirror for this reason. */
   | { readonly type: 'firstDropped'; readonly mirror: number; readonly reason: number; readonly user: string }

@@ -4,7 +4,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { errorFields, query as queryMessage } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
-import { query, type RunningPostgres } from '../support/postgres.ts';
+import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
@@ -79,6 +79,43 @@ describe('A server connection', () => {
     }
     assert.equal(value(await clients[1]!.query('SHOW search_path')), 'pg_catalog');
     assert.equal(value(await clients[2]!.query('SHOW application_name')), 'third');
+  });
+
+  it('that others keep all of makes nobody wait who logs in, in whichever thread', async (t) => {
+    const pgmirror = await start(t, {
+      pooler_mode: 'session',
+      default_pool_size: 1,
+      workers: 2,
+      checkout_timeout: 60_000,
+    });
+    const keeper = await login(t, pgmirror, { application_name: 'keeper' });
+    const clients: WireClient[] = [];
+    // A client without a server connection has its thread in the upper bits of its process id.
+    while (new Set(clients.map(({ processId }) => processId >>> 22)).size < 2) {
+      assert.ok(clients.length < 40);
+      clients.push(await login(t, pgmirror, { application_name: 'waiter' }));
+      assert.equal(clients.at(-1)?.parameters.get('application_name'), 'waiter');
+      assert.equal(clients.at(-1)?.parameters.get('server_version'), keeper.parameters.get('server_version'));
+    }
+    for (const client of clients) client.send(queryMessage('SHOW application_name'));
+    await keeper.end();
+    const served = clients.map(async (client) => {
+      assert.equal(value(await client.readUntil('Z')), 'waiter');
+      await client.end();
+    });
+    await Promise.all(served);
+  });
+
+  it('is kept for a client whose session cannot be looked at, because of a lock, and nobody waits for that for long', async (t) => {
+    const pgmirror = await start(t, { default_pool_size: 1, rollback_timeout: 200 });
+    const [one, other] = [await login(t, pgmirror), await login(t, pgmirror)];
+    await withClient(server.url('postgres'), async (locker) => {
+      await locker.query('BEGIN; LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE');
+      assert.equal(value(await one.query("SELECT set_config('work_mem', '5MB', false)")), '5MB');
+      assert.equal(value(await one.query('SHOW work_mem')), '5MB');
+      assert.notEqual(value(await other.query('SHOW work_mem')), '5MB');
+      assert.equal(value(await one.query('SHOW work_mem')), '5MB');
+    });
   });
 
   for (const [what, create] of [

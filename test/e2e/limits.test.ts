@@ -226,6 +226,33 @@ describe('A limit', () => {
       await held.expect('T', 'D', 'C', 'Z');
     });
 
+    it('PAUSE that is cancelled is undone', async (t) => {
+      const pgmirror = await start(t, { default_pool_size: 2, workers: 2 });
+      const [busy, held] = [await login(t, pgmirror), await login(t, pgmirror)];
+      await busy.query('BEGIN');
+      const admin = await WireClient.login(pgmirror, {
+        user: 'admin',
+        database: 'pgmirror',
+        password: 'admin-password',
+      });
+      t.after(async () => admin.destroy());
+      const paused = async (): Promise<boolean> =>
+        (await pgmirror.admin<{ paused: number }>('SHOW DATABASES'))[0]?.paused === 1;
+      admin.send(queryMessage('pause app;'));
+      await eventually(paused);
+      held.send(queryMessage('SELECT 2'));
+      await WireClient.cancel(pgmirror, admin.processId, Buffer.alloc(4, 7));
+      assert.equal(await paused(), true, 'whoever has not got the key cancels nothing');
+      await WireClient.cancel(pgmirror, admin.processId, admin.secretKey);
+      assert.equal(errorFields((await admin.readUntil('Z'))[0]!).C, '57014');
+      await held.expect('T', 'D', 'C', 'Z');
+      assert.equal(await paused(), false);
+      await busy.query('COMMIT');
+      assert.equal((await admin.query('PAUSE app')).length, 2, 'and what comes next is not cancelled');
+      await WireClient.cancel(pgmirror, admin.processId, admin.secretKey);
+      assert.equal((await admin.query('RESUME app')).length, 2);
+    });
+
     it('PAUSE of one database waits for its transactions, whatever is paused meanwhile', async (t) => {
       const pgmirror = await start(t, { default_pool_size: 2 });
       const busy = await login(t, pgmirror);

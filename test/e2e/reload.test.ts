@@ -10,9 +10,10 @@ import type { LogLine } from '../support/log-lines.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles } from '../support/pgmirror.ts';
 import { createDatabase, query, withClient, type RunningPostgres } from '../support/postgres.ts';
+import { acceptLogin, expect, ScriptedPostgres, send, until, waitForClose } from '../support/scripted-postgres.ts';
 import { TemporaryFiles } from '../support/temporary-files.ts';
 import { WireClient } from '../support/wire-client.ts';
-import { errorFields } from '../support/bytes.ts';
+import { commandComplete, errorFields, readyForQuery } from '../support/bytes.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const schema = 'CREATE TABLE load (id integer PRIMARY KEY)';
@@ -151,6 +152,37 @@ describe('A reload', () => {
     await assert.rejects(query(pgmirror.url('app', 'bob', 'bob-password'), 'SELECT 1'), { code: '28P01' });
     await assert.rejects(query(pgmirror.url('extra', 'alice'), 'SELECT 1'));
     assert.deepEqual(await pgmirror.admin('SHOW MIRRORS'), []);
+  });
+
+  it('lets nobody in whom it removed while he logged in', async (t) => {
+    const test = inReverse(t);
+    const [asked, removed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    // It is asked what it makes of the client's settings, and takes its time.
+    const server = await ScriptedPostgres.start(test, [
+      acceptLogin(),
+      expect('Q'),
+      () => asked.resolve(),
+      until(removed.promise),
+      send(commandComplete('SET'), readyForQuery('I')),
+      waitForClose(),
+    ]);
+    const { host, port } = server;
+    const pgmirror = await Pgmirror.start(test, {
+      databases: [{ name: 'app', host, port, user: 'alice', password: 'any' }],
+      users: [alice],
+    });
+    const login = WireClient.login(pgmirror, {
+      user: 'alice',
+      database: 'app',
+      password: alice.password,
+      parameters: { datestyle: 'German' },
+    });
+    login.catch(() => undefined);
+    await asked.promise;
+    await pgmirror.reload({ users: [{ ...alice, name: 'bob' }] });
+    removed.resolve();
+    await assert.rejects(login, /3D000/);
+    assert.deepEqual(await pgmirror.admin('SHOW CLIENTS'), []);
   });
 
   it('with a problem changes nothing, and says why as the error of RELOAD and in the log', async (t) => {

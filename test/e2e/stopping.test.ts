@@ -9,8 +9,10 @@ import type { TomlTable } from 'smol-toml';
 import { errorFields } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
+import { inspectable, Inspector } from '../support/inspector.ts';
 import { LeakWatch } from '../support/leaks.ts';
 import { Mirrored } from '../support/mirrored.ts';
+import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
 import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { familyOf, isAlive, skipWithoutProc } from '../support/processes.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -77,6 +79,25 @@ describe('Stopping', () => {
     await sourceIsQuiet(mirrored);
     assert.deepEqual(await mirrored.onSource('SELECT id FROM item'), []);
     assert.deepEqual(await mirrored.onMirror('SELECT id FROM item'), []);
+  });
+
+  it('waits for a pooler thread that hangs no longer than for its clients, and for mirrors, and is status 1', async (t) => {
+    const test = inReverse(t);
+    const pgmirror = await Pgmirror.start(
+      test,
+      {
+        general: { shutdown_timeout: 100 },
+        databases: [databaseEntry('app', source, 'postgres')],
+        users: [{ name: 'alice', database: 'app', password: 'alice-password' }],
+      },
+      { env: inspectable },
+    );
+    const inspector = await Inspector.open(test, pgmirror, pgmirror.processId);
+    const tell = `process.getBuiltinModule('node:fs').writeSync(1, '{"msg":"hangs"}\\n')`;
+    await inspector.runInThread('pooler 0', `${tell}; for (;;);`);
+    await pgmirror.waitForLog(({ msg }) => msg === 'hangs');
+    pgmirror.kill('SIGTERM');
+    assert.equal(await within(pgmirror.exited, 30_000, 'the end'), 1);
   });
 
   it('at a second signal ends at once, and is status 1', async (t) => {
