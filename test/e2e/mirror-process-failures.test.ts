@@ -70,7 +70,8 @@ describe('The mirror process', () => {
 
         await end(async () => Inspector.open(test, pgmirror, failing), failing);
 
-        await pgmirror.waitForLog((line) => line.msg === 'mirror process ended', { from, timeoutMs: 30_000 });
+        // One that hangs is given the time for which others had the processors.
+        await pgmirror.waitForLog((line) => line.msg === 'mirror process ended', { from, timeoutMs: 90_000 });
         await pgmirror.waitForLog((line) => line.msg === 'mirror process started', { from, timeoutMs: 30_000 });
         await eventually(() => !isAlive(failing));
         await load.advance(50);
