@@ -15,9 +15,12 @@ const newChunk = (length = 8_192): Buffer => Buffer.allocUnsafeSlow(length).fill
 
 describe("A chunk's memory", () => {
   it('is given back when the server has taken the chunk', () => {
-    const chunk = newChunk();
-    new SpentChunks().add(chunk, serverWith({ writableLength: 0 }));
-    assert.ok(isFreed(chunk));
+    const spent = new SpentChunks();
+    const server = serverWith({ writableLength: 0 });
+    for (const chunk of [newChunk(), newChunk()]) {
+      spent.add(chunk, server);
+      assert.ok(isFreed(chunk));
+    }
   });
 
   it('is kept until all before it has been taken, too', () => {
@@ -35,13 +38,14 @@ describe("A chunk's memory", () => {
 
   it('is not touched where the server connection was lost, or is another by now', () => {
     const spent = new SpentChunks();
-    const [first, second] = [newChunk(), newChunk()];
+    const [first, second, third] = [newChunk(), newChunk(), newChunk()];
     const slow = serverWith({ writableLength: 8_192 });
     spent.add(first, slow);
     spent.release(serverWith({ writableLength: 0 }));
     spent.add(second, serverWith({ writableLength: 0, closed: true }));
     spent.release(slow);
-    assert.deepEqual([first, second].map(isFreed), [false, false]);
+    spent.add(third, serverWith({ writableLength: 0 }));
+    assert.deepEqual([first, second, third].map(isFreed), [false, false, true]);
   });
 
   it('is not touched where others have a part of it, or it is not worth it', () => {
