@@ -47,6 +47,7 @@ const bind = (value: string | Buffer | null, statement = ''): Buffer => serializ
 
 it('types that users made are named by a Parse, or by that of the statement which a Bind binds', () => {
   assert.ok(names(parse('', definition(OWN)), bind('x')));
+  assert.ok(names(parse('', definition(OWN))));
   assert.ok(names(bind('x', 'known')));
   assert.ok(!names(parse('', definition(INT4, 0)), bind('x')));
   assert.ok(!names(bind('x', 'unknown')));
