@@ -131,6 +131,58 @@ describe('Answers compared', () => {
     assert.equal((await askMirrors(compared.port))[0]?.comparison.mismatch, 0);
   });
 
+  it('are known for the servers’ own values wherever these have been stored, and whatever becomes of it', async () => {
+    const compared = await startCompared(cleanup, server, {
+      schema: `
+        CREATE TABLE orders (id int, made_at timestamptz DEFAULT clock_timestamp());
+        CREATE TABLE archive (note text, id int, at timestamptz);
+        CREATE TABLE wider (id int);
+        CREATE TABLE stamped (id int, at timestamptz);
+        CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := clock_timestamp(); RETURN NEW; END';
+        CREATE TRIGGER stamp BEFORE INSERT ON stamped FOR EACH ROW EXECUTE FUNCTION stamp();`,
+    });
+    const ask = async (...texts: readonly string[]): Promise<void> => {
+      await withClient(compared.mirrored.url, async (client) => {
+        for (const text of texts) {
+          await client.query(text);
+          await compared.mirrored.drained();
+        }
+      });
+      await judged(compared);
+    };
+    await ask(
+      'INSERT INTO orders VALUES (1), (2)',
+      'INSERT INTO stamped VALUES (1)',
+      `INSERT INTO archive SELECT 'old', * FROM orders`,
+      'CREATE VIEW shown AS SELECT * FROM orders',
+      'CREATE TABLE copied AS SELECT * FROM shown',
+      'SELECT random() AS r INTO made',
+      'ALTER TABLE wider ADD COLUMN at timestamptz DEFAULT clock_timestamp()',
+      'INSERT INTO wider VALUES (1)',
+      'ALTER TABLE wider ALTER COLUMN at DROP DEFAULT',
+      'CREATE TEMP TABLE passing (at timestamptz DEFAULT clock_timestamp(), id int)',
+      'INSERT INTO passing (id) VALUES (1)',
+      'SELECT * FROM passing',
+      'DROP TABLE passing',
+      'SELECT orders FROM orders',
+    );
+    await ask(
+      'DROP TRIGGER stamp ON stamped',
+      'SELECT * FROM orders',
+      'ALTER TABLE orders RENAME COLUMN made_at TO born_at',
+      'ALTER TABLE orders RENAME TO purchases',
+    );
+    const tables = ['archive', 'copied', 'made', 'wider', 'stamped', 'purchases'];
+    await ask(...tables.map((table) => `SELECT * FROM ${table}`));
+    const wrong = (await judged(compared)).filter(({ mismatch }) => mismatch > 0);
+    assert.deepEqual(
+      wrong.map((one) => [one.query, one.classes]),
+      [],
+    );
+    const [mirror] = await askMirrors(compared.port);
+    assert.equal(mirror?.comparison.classes.generated, tables.length + 3);
+  });
+
   it('differ on the control mirror, too, where they are noise', async () => {
     const compared = await startCompared(cleanup, server, { schema: faultSchema });
     const { mirrored, port } = compared;

@@ -20,6 +20,8 @@ const NAMES_LARGE_OBJECTS = /\b(?:lo_\w+|loread|lowrite|large\s+object)\b/i;
 const OF_OTHER_OBJECTS = /^(?:XX000|42(?:704|809|883|P01)|55000)$/;
 /** Columns of the catalogs that hold OIDs. */
 const HOLDS_OID = /(?:oid|relid)$/;
+/** A column that is a row of a table. */
+const WHOLE_ROW = /^[1-9]\d* 0$/;
 /** OIDs of float4 and float8 (pg_type.dat). */
 const FLOATS: ReadonlySet<number> = new Set([700, 701]);
 
@@ -118,8 +120,11 @@ function isGenerated(
   const known = origins ?? knowledge.columnsOf(query);
   if (known !== undefined && columns?.every((column) => OWN_TO_SERVERS.has(known[column]?.type ?? 0)) === true)
     return 'known';
-  if (!facts.isVolatile && ![...facts.relations].some((relation) => catalog.generating.has(relation))) return 'no';
+  const relations = [...facts.relations];
+  if (relations.some((relation) => knowledge.isGone(relation))) return 'perhaps';
+  if (!facts.isVolatile && !relations.some((relation) => catalog.generating.has(relation))) return 'no';
   if (columns === undefined || known === undefined) return 'perhaps';
+  if (columns.some((column) => WHOLE_ROW.test(known[column]?.place ?? ''))) return 'perhaps';
   const all = columns.every((column) => {
     const origin = known[column];
     return origin === undefined || origin.place.startsWith('0 ') || knowledge.originOf(origin) !== undefined;

@@ -35,8 +35,9 @@ export type AskCatalog = (text: string) => Promise<readonly (readonly (string | 
 /** As old as this they are read again. */
 const FRESH_MS = 60_000;
 const RETRY_MS = 5_000;
-/** Columns that statements were seen to store generated values in. */
+/** Columns that statements were seen to store generated values in, and those that are filled with such no more. */
 const MAX_LEARNT = 10_000;
+const MAX_FORMER = 1_000;
 
 /**
  * Keeps what the catalogs say at hand. They are read again from time to time, and soon after a definition has changed or
@@ -49,6 +50,9 @@ export class MirrorCatalog {
   #asking = false;
   /** `<relation> <column>`, in which values were stored that the server had made. */
   readonly #learnt = new Set<string>();
+  /** Relations of these. */
+  readonly #ofLearnt = new Set<string>();
+  #former = 0;
   /** Counts what makes the facts out of date, and how much of that they had when they were read. */
   #changes = 1;
   #known = 0;
@@ -74,8 +78,10 @@ export class MirrorCatalog {
     void this.#read().then((read) => {
       this.#asking = false;
       if (read !== undefined) {
+        const before = this.#facts;
         this.#facts = read;
         this.#known = changes;
+        if (before !== undefined) this.#keepFormer(before, read);
       }
       this.#askAgainAt = this.isCurrent ? now + FRESH_MS : read === undefined ? now + RETRY_MS : -Infinity;
     });
@@ -86,13 +92,31 @@ export class MirrorCatalog {
     const name = `${relation} ${column}`;
     if (this.#learnt.has(name) || this.#learnt.size >= MAX_LEARNT) return;
     this.#learnt.add(name);
+    this.#ofLearnt.add(relation);
     this.changed();
+  }
+
+  /** Values of the servers' own were stored in it, and it is not there any more, or not yet, as far as is known. */
+  isGone(relation: string): boolean {
+    return this.#ofLearnt.has(relation) && this.#facts?.generating.has(relation) === false;
   }
 
   /** A definition was changed. */
   changed(): void {
     this.#changes++;
     this.#askAgainAt = -Infinity;
+  }
+
+  /** A column whose default or trigger is gone keeps the values that it was given. */
+  #keepFormer(before: CatalogFacts, now: CatalogFacts): void {
+    for (const [relation, columns] of before.generating) {
+      for (const [column, origin] of columns) {
+        const known = now.generating.get(relation);
+        if (origin !== 'own' || known?.get(column) === 'own' || known?.get('*') === 'own') continue;
+        if (++this.#former > MAX_FORMER) return;
+        this.learn(relation, column);
+      }
+    }
   }
 
   async #read(): Promise<CatalogFacts | undefined> {

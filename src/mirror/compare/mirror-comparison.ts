@@ -157,6 +157,7 @@ export class MirrorComparison {
 
   sweep(now: number, toldUntil: number): void {
     this.#catalog.refresh(now);
+    this.#knowledge.settle();
     this.comparison.sweep(now, toldUntil);
   }
 

@@ -10,6 +10,8 @@ import type { WriteScope } from './write-log.ts';
 const NONE: ReadonlySet<string> = new Set();
 /** Kinds of query whose columns are remembered. */
 const MAX_DESCRIBED = 10_000;
+/** Kinds of statement that are looked at again when the catalogs have been read. */
+const MAX_UNSETTLED = 1_000;
 
 /**
  * What is known of one mirror, as far as it explains why an answer of it is another than the source's: the order of writes,
@@ -23,6 +25,9 @@ export class MirrorKnowledge {
   /** Relations with a sequence in which rows were inserted, and those of them whose last numbers were the same on both sides. */
   readonly #inserted = new Set<string>();
   readonly #inStep = new Set<string>();
+
+  /** What stored values while the catalogs were out of date. */
+  readonly #unsettled = new Set<StatementFacts>();
 
   constructor(catalog: MirrorCatalog) {
     this.#catalog = catalog;
@@ -68,8 +73,8 @@ export class MirrorKnowledge {
 
   /** A transaction wrote this: it may itself be answered what the source made up, though it may not be committed. */
   learnColumns(facts: StatementFacts): void {
-    for (const value of facts.stores)
-      if (this.#isGenerated(value, facts)) this.#catalog.learn(value.relation, value.column);
+    this.#learnStored(facts);
+    if (!this.isCurrent && facts.stores.length > 0 && this.#unsettled.size < MAX_UNSETTLED) this.#unsettled.add(facts);
   }
 
   /** A transaction that wrote this was committed on the source: what follows from that for what is compared later. */
@@ -77,6 +82,19 @@ export class MirrorKnowledge {
     for (const relation of facts.written) if (this.#hasSequence(relation)) this.#inserted.add(relation);
     if (this.selectsUnevenly(facts)) this.writes.taints.add(this.scopeOf(facts).written, begunAt);
     if (facts.defines) this.#catalog.changed();
+  }
+
+  /** Called now and then: what was stored while the catalogs were out of date is looked at again. */
+  settle(): void {
+    if (!this.isCurrent || this.#unsettled.size === 0) return;
+    for (const facts of this.#unsettled) this.#learnStored(facts);
+    // What is learnt of one relation may tell of another.
+    if (this.isCurrent) this.#unsettled.clear();
+  }
+
+  /** Generated values were stored in a relation that is not there any more, as far as is known. */
+  isGone(relation: string): boolean {
+    return this.#catalog.isGone(relation);
   }
 
   /** It depends on the server which rows a statement meets. */
@@ -134,6 +152,11 @@ export class MirrorKnowledge {
     this.#inserted.clear();
     this.#inStep.clear();
     this.#catalog.changed();
+  }
+
+  #learnStored(facts: StatementFacts): void {
+    for (const value of facts.stores)
+      if (this.#isGenerated(value, facts)) this.#catalog.learn(value.relation, value.column);
   }
 
   #hasSequence(relation: string): boolean {

@@ -100,6 +100,7 @@ export class StatementWalk {
     if (name === 'SelectStmt' && isNode(value)) return this.#select(value, place);
     if (WRITES.has(name) && isNode(value)) return this.#write(name, value);
     if (name === 'CreateTableAsStmt' && isNode(value)) return this.#create(value);
+    if (name === 'AlterTableStmt' || name === 'CreateStmt') this.#fill(value);
     if (name === 'ColumnRef') return this.#column(value, place);
     if (name === 'FuncCall') this.#call(value, place);
     else if (name === 'relname' && typeof value === 'string') this.#relations.add(value);
@@ -150,6 +151,31 @@ export class StatementWalk {
     else this.#otherWrites = true;
     for (const relation of relationsIn(isNode(value) ? (value.relation ?? value.relations) : undefined)) {
       this.#written.add(relation);
+    }
+  }
+
+  /** Values that a new or changed column is given; those of a new table, which may be gone soon, only where it is temporary. */
+  #fill(statement: unknown): void {
+    if (!isNode(statement) || !isNode(statement.relation)) return;
+    const { relation, cmds, tableElts } = statement;
+    const elements = cmds ?? (relation.relpersistence === 't' ? tableElts : undefined);
+    const [table = ''] = relationsIn(relation);
+    for (const element of Array.isArray(elements) ? elements : []) {
+      const { name, def = element }: Node =
+        isNode(element) && isNode(element.AlterTableCmd) ? element.AlterTableCmd : {};
+      const {
+        colname,
+        constraints,
+        raw_default: using,
+      }: Node = isNode(def) && isNode(def.ColumnDef) ? def.ColumnDef : {};
+      const column = colname ?? name;
+      if (typeof column !== 'string') continue;
+      const sink = { relation: table, column };
+      this.visit(using, { decides: false, sink });
+      for (const one of Array.isArray(constraints) ? constraints : []) {
+        if (!isNode(one) || !isNode(one.Constraint) || one.Constraint.contype !== 'CONSTR_DEFAULT') continue;
+        this.visit(one.Constraint.raw_expr, { decides: false, sink });
+      }
     }
   }
 

@@ -108,6 +108,39 @@ describe('Comparison', () => {
     assert.deepEqual(verdictOf(mirror, 'SELECT 1, 2, 3', typed(23)), { judged: true, answerClass: 'row_content' });
   });
 
+  it('does not judge whole rows that hold such a column', async () => {
+    const mirror = await compare();
+    const origins = [{ place: '7 0', type: 16_400 }];
+    const rows = { source: answer('(1,a,x)'), mirror: answer('(1,b,x)'), origins };
+    assert.deepEqual(verdictOf(mirror, 'SELECT t FROM ticket t', rows), { judged: false, answerClass: 'generated' });
+    assert.deepEqual(verdictOf(mirror, 'SELECT p FROM plain p', rows), { judged: true, answerClass: 'row_content' });
+  });
+
+  it('learns where such values are stored when the catalogs are known, and keeps it when their source is gone', async () => {
+    let columns = [['7', '1', 'ticket', 'made_at', 'own']];
+    const catalog = new MirrorCatalog(async (sql) => (sql.includes('pg_attrdef') ? columns : []));
+    const knowledge = new MirrorKnowledge(catalog);
+    const read = async (): Promise<void> => {
+      catalog.refresh(0);
+      for (let left = 10; left > 0; left--) await turn();
+      knowledge.settle();
+    };
+    knowledge.learnColumns(factsOf(identifier.identify('INSERT INTO archive SELECT note, t.* FROM ticket t')));
+    knowledge.learnColumns(factsOf(identifier.identify('CREATE TABLE copied AS SELECT * FROM archive')));
+    await read();
+    assert.ok(!catalog.isCurrent, 'to be read again');
+    assert.ok(knowledge.isGone('archive'));
+    columns.push(['8', '*', 'archive', '*', 'own']);
+    await read();
+    assert.ok(!knowledge.isGone('archive'));
+    assert.ok(knowledge.isGone('copied'));
+    columns = [];
+    catalog.changed();
+    await read();
+    assert.ok(knowledge.isGone('ticket'));
+    assert.ok(!knowledge.isGone('plain'));
+  });
+
   it('does not judge rows that are chosen by such a column', async () => {
     const mirror = await compare();
     const generated = { judged: false, answerClass: 'generated' };

@@ -192,6 +192,9 @@ describe('factsOf', () => {
       't #1 y',
     ]);
     assert.deepEqual(stored('CREATE TEMP TABLE t AS EXECUTE q'), ['t * execute']);
+    const alter = 'ALTER TABLE s.t ADD a timestamptz DEFAULT now(), ALTER b TYPE text USING random()::text';
+    assert.deepEqual(stored(alter), ['t a now', 't b random']);
+    assert.deepEqual(stored('CREATE TEMP TABLE t (a int, b uuid DEFAULT gen_random_uuid())'), ['t b gen_random_uuid']);
     assert.deepEqual([...facts('CREATE TEMP TABLE t AS SELECT 1').written], ['t']);
   });
 
