@@ -66,7 +66,8 @@ export class Departure {
   /** Nothing more can be said on the connection: what is under way is cancelled, but for what ends a transaction block. */
   #leave(partial: boolean): void {
     const { answers, isEnding, isEndingUnasked } = this.#server.state;
-    this.#leaves = isEnding || (isEndingUnasked && !partial);
+    // Where the server takes COPY data, all that was sent before has been answered.
+    this.#leaves = isEnding || (isEndingUnasked && !partial && !answers.copyIn);
     if (this.#leaves) return;
     // A request that was sent whole outside a block is run to its end all the same.
     const undone = answers.requests === 0 || this.#cancelsAll || staysInBlock(this.#server);

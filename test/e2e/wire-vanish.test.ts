@@ -236,6 +236,15 @@ const vanishings: readonly Vanishing[] = [
     kept: true,
   },
   {
+    name: 'in COPY behind the COMMIT of its block, without Sync',
+    says: [
+      block,
+      [query(insert), 'CZ'],
+      [Buffer.concat([...executing('COMMIT'), ...executing(copy), flush]), '12C12G'],
+    ],
+    kept: true,
+  },
+  {
     name: 'with the COMMIT of its block in flight, and the beginning of a message behind it',
     says: [
       block,
