@@ -64,12 +64,12 @@ export function definedIn(text: string): DefinedNames | undefined {
   };
 }
 
-/** The words of a text, those within its constants included: by them it may name something. `latin1`: its bytes. */
+/** The words of a text, those within its constants included: by them it may name something. No name begins with a digit. `latin1`: its bytes. */
 export function wordsOf(latin1: string): string[] {
   return Buffer.from(latin1, 'latin1').toString('utf8').toLowerCase().match(WORD) ?? [];
 }
 
-const WORD = /[\p{L}\p{N}_$]+/gu;
+const WORD = /[\p{L}_][\p{L}\p{N}_$]*/gu;
 
 /** The one by which a name is found; undefined: there is none in it. */
 function wordOf(name: string): string | undefined {

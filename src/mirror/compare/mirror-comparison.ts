@@ -43,7 +43,7 @@ export class MirrorComparison {
   readonly #knowledge: MirrorKnowledge;
   readonly #catalog: MirrorCatalog;
   readonly #queries: RequestQueries;
-  readonly #order = new SourceOrder<MirroredTransaction>((transaction) => this.#wordsOf(transaction));
+  readonly #order = new SourceOrder<MirroredTransaction>();
   readonly #open = new Map<MirroredTransaction, Open>();
   /** What the control mirror answered, which may come later than the mirror's own answers. */
   readonly #controls = new WeakMap<MirroredTransaction, ControlNotes>();
@@ -203,7 +203,7 @@ export class MirrorComparison {
       doneAt,
       scope: { written: scope.written, touched },
       defines: definedBy(wrote, isPinned),
-      words: undefined,
+      words: this.#wordsOf(transaction),
     };
     const open = { oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity, underway };
     if (wrote.length === 0) return { ...open, write: undefined };

@@ -10,8 +10,8 @@ export interface Underway<T> {
   readonly scope: Pick<WriteScope, 'written' | 'touched'>;
   /** What it creates, alters or drops. */
   readonly defines: DefinedNames | undefined;
-  /** The words by which it may name what others define; undefined: nobody has asked yet. */
-  words: ReadonlySet<string> | undefined;
+  /** The words by which it may name what others define (`wordsOf`). */
+  readonly words: ReadonlySet<string>;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -29,53 +29,62 @@ const NONE: ReadonlySet<string> = new Set();
 export class SourceOrder<T> {
   readonly #writing = new Lines<T>();
   readonly #touching = new Lines<T>();
-  readonly #defining = new Line<T>();
+  /** By the words by which what they define is named, and by those that they name things by. */
+  readonly #defining = new Lines<T>();
+  readonly #naming = new Lines<T>();
   readonly #all = new Line<T>();
-  readonly #wordsIn: (transaction: T) => ReadonlySet<string>;
-
-  /** `wordsIn`: the words of a transaction's texts, as `wordsOf` tells them. */
-  constructor(wordsIn: (transaction: T) => ReadonlySet<string>) {
-    this.#wordsIn = wordsIn;
-  }
+  readonly #definitions = new Line<T>();
+  /** Those whose definitions may be used without being named. */
+  readonly #unnamed = new Line<T>();
+  /** Those of which it is not known what they use. */
+  readonly #unknown = new Line<T>();
 
   add(one: Underway<T>): void {
     this.#writing.add(one, one.scope.written);
     this.#touching.add(one, one.scope.touched);
-    if (one.defines !== undefined) this.#defining.push(one);
-    this.#all.push(one);
+    this.#defining.add(one, one.defines?.words);
+    this.#naming.add(one, one.words);
+    for (const line of this.#linesOf(one)) line.push(one);
   }
 
   over(one: Underway<T>): void {
     one.transaction = undefined;
-    one.words = undefined;
     this.#writing.over(one.scope.written);
     this.#touching.over(one.scope.touched);
-    if (one.defines !== undefined) this.#defining.over();
-    this.#all.over();
+    this.#defining.over(one.defines?.words);
+    this.#naming.over(one.words);
+    for (const line of this.#linesOf(one)) line.over();
   }
 
   /** One that is to be over before this begins, if there is any: rather the last than the first of them. */
   predecessorOf(one: Underway<T>, isLate: boolean): T | undefined {
-    const { begunAt, scope, defines } = one;
+    const { begunAt, scope, defines, words } = one;
     const named =
       this.#writing.last(scope.touched, begunAt) ??
       this.#touching.last(scope.written, begunAt) ??
-      this.#defining.last(begunAt, (other) => this.#concerns(other.defines, one, isLate));
-    if (named !== undefined || defines === undefined) return named;
-    return this.#all.last(begunAt, (other) => this.#concerns(defines, other, isLate));
+      this.#defining.last(words, begunAt) ??
+      this.#naming.last(defines?.words, begunAt);
+    if (named !== undefined || isLate) return named;
+    if (scope.touched === undefined) return this.#lastFor(defines, begunAt) ?? this.#definitions.last(begunAt);
+    return this.#lastFor(defines, begunAt) ?? this.#unnamed.last(begunAt);
   }
 
-  /** Whether what is defined has to do with what a transaction uses. */
-  #concerns(defines: DefinedNames | undefined, other: Underway<T>, isLate: boolean): boolean {
-    if (defines === undefined || other.transaction === undefined) return false;
-    if (!isLate && (!defines.isAll || other.scope.touched === undefined)) return true;
-    other.words ??= this.#wordsIn(other.transaction);
-    for (const word of defines.words) if (other.words.has(word)) return true;
-    return false;
+  /** What a definition follows because neither may need to name the other. */
+  #lastFor(defines: DefinedNames | undefined, begunAt: number): T | undefined {
+    if (defines === undefined) return undefined;
+    return (defines.isAll ? this.#unknown : this.#all).last(begunAt);
+  }
+
+  #linesOf({ defines, scope }: Underway<T>): Line<T>[] {
+    const lines = [this.#all];
+    if (defines !== undefined) lines.push(this.#definitions);
+    if (defines?.isAll === false) lines.push(this.#unnamed);
+    if (scope.touched === undefined) lines.push(this.#unknown);
+    return lines;
   }
 }
 
-/** Transactions that are under way, in a line for each relation that they have to do with. */
+/** Transactions that are under way, in a line for each relation or word that they have to do with. */
 class Lines<T> {
   readonly #lines = new Map<string, Line<T>>();
 
@@ -132,8 +141,8 @@ class Line<T> {
     this.#over = 0;
   }
 
-  /** The last that was done on the source before that moment, of those that count. */
-  last(before: number, counts?: (one: Underway<T>) => boolean): T | undefined {
+  /** The last that was done on the source before that moment. */
+  last(before: number): T | undefined {
     let [low, high] = [0, this.#items.length];
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -142,8 +151,8 @@ class Line<T> {
     }
     const end = Math.max(0, low - MAX_LOOKED_AT);
     for (let index = low - 1; index >= end; index--) {
-      const item = this.#items[index];
-      if (item?.transaction !== undefined && counts?.(item) !== false) return item.transaction;
+      const transaction = this.#items[index]?.transaction;
+      if (transaction !== undefined) return transaction;
     }
     return undefined;
   }

@@ -37,7 +37,7 @@ function defining(
 }
 
 function orderOf(...all: readonly Underway<string>[]): SourceOrder<string> {
-  const order = new SourceOrder<string>(() => new Set());
+  const order = new SourceOrder<string>();
   for (const one of all) order.add(one);
   return order;
 }
@@ -123,15 +123,15 @@ describe('The order of the source', () => {
       [create, 'unknown'],
       [known, undefined],
       [called, 'create'],
-      [cascade, 'create'],
+      [cascade, 'called'],
       [last, 'cascade'],
     ] as const;
     for (const [one, before] of expected) {
       assert.equal(order.predecessorOf(one, false), before, one.transaction ?? '');
       assert.equal(order.predecessorOf(one, true), undefined, one.transaction ?? '');
     }
-    order.over(create);
-    assert.equal(order.predecessorOf(cascade, false), 'called');
+    order.over(called);
+    assert.equal(order.predecessorOf(cascade, false), 'known');
   });
 
   it('names the last of several that are not over', () => {
