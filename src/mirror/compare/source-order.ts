@@ -24,7 +24,8 @@ const NONE: ReadonlySet<string> = new Set();
  *
  * What creates, alters or drops something follows whatever names that, and is followed by it. Where what it defines may be
  * used without being named (types, what CASCADE drops), or what the other uses is not known (views, functions), they follow
- * each other as well, but only one that is not late is kept for that: so they cannot make a mirror fall behind.
+ * each other as well. But words are shared by much that has nothing to do with each other: only one that is not late is kept
+ * for them, so that they cannot make a mirror fall behind. Of tables and indexes the relations are known, as of other statements.
  */
 export class SourceOrder<T> {
   readonly #writing = new Lines<T>();
@@ -59,12 +60,10 @@ export class SourceOrder<T> {
   /** One that is to be over before this begins, if there is any: rather the last than the first of them. */
   predecessorOf(one: Underway<T>, isLate: boolean): T | undefined {
     const { begunAt, scope, defines, words } = one;
-    const named =
-      this.#writing.last(scope.touched, begunAt) ??
-      this.#touching.last(scope.written, begunAt) ??
-      this.#defining.last(words, begunAt) ??
-      this.#naming.last(defines?.words, begunAt);
-    if (named !== undefined || isLate) return named;
+    const related = this.#writing.last(scope.touched, begunAt) ?? this.#touching.last(scope.written, begunAt);
+    if (related !== undefined || isLate) return related;
+    const named = this.#defining.last(words, begunAt) ?? this.#naming.last(defines?.words, begunAt);
+    if (named !== undefined) return named;
     if (scope.touched === undefined) return this.#lastFor(defines, begunAt) ?? this.#definitions.last(begunAt);
     return this.#lastFor(defines, begunAt) ?? this.#unnamed.last(begunAt);
   }

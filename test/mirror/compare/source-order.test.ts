@@ -79,7 +79,7 @@ describe('The order of the source', () => {
     for (const one of [unknown, after, last]) assert.equal(order.predecessorOf(one, false), undefined);
   });
 
-  it('has what defines something follow what names it, and what names it follow that, however late', () => {
+  it('has what defines something follow what names it, and what names it follow that, unless it is late', () => {
     const read = underway('read', [1, 3], { reads: ['t'], words: ['select', 'a', 'from', 't'] });
     const create = defining('create', [4, 6], { words: ['t'], uses: ['create', 'table', 't', 'kind'] });
     const elsewhere = defining('elsewhere', [4, 6], { words: ['u'] });
@@ -91,7 +91,8 @@ describe('The order of the source', () => {
     const expect = (expected: Readonly<Record<string, string | undefined>>): void => {
       for (const one of [create, elsewhere, overlaps, other, enumerate, drop]) {
         const name = one.transaction ?? '';
-        if (name in expected) assert.equal(order.predecessorOf(one, true), expected[name], name);
+        if (name in expected) assert.equal(order.predecessorOf(one, false), expected[name], name);
+        assert.equal(order.predecessorOf(one, true), undefined, name);
       }
     };
     expect({
@@ -103,11 +104,18 @@ describe('The order of the source', () => {
       drop: 'create',
     });
     order.over(create);
-    expect({ type: undefined, drop: 'overlaps' });
+    expect({ type: 'elsewhere', drop: 'overlaps' });
     order.over(overlaps);
     expect({ drop: 'read' });
-    order.over(read);
-    expect({ drop: undefined });
+  });
+
+  it('has what defines tables follow what has to do with them, and that follow it, however late', () => {
+    const write = underway('write', [1, 3], { writes: ['t'] });
+    const alter = { ...underway('alter', [4, 5], { writes: ['t'] }), defines: { words: new Set(['t']), isAll: true } };
+    const read = underway('read', [6, 7], { reads: ['t'] });
+    const order = orderOf(write, alter, read);
+    assert.equal(order.predecessorOf(alter, true), 'write');
+    assert.equal(order.predecessorOf(read, true), 'alter');
   });
 
   it('keeps what is not late for definitions that may be used unnamed, and for what uses nobody knows what', () => {
