@@ -35,7 +35,8 @@ export const HELP = `pgmirror pools connections to PostgreSQL and mirrors live t
 
 Usage:
   pgmirror [run] [--config FILE] [--users FILE]
-      Run until a signal (SIGTERM, SIGINT: stop; SIGHUP: reload). Logs JSON lines.
+      Run until a signal (SIGTERM, SIGINT: stop; SIGHUP: reload; SIGUSR1: pause;
+      SIGUSR2: resume). Logs JSON lines.
   pgmirror check [--config FILE] [--users FILE] [--connect]
       Validate both files; with --connect log in to every source and mirror as well.
   pgmirror report [--config FILE] [--users FILE] [--url URL] [--format FORMAT]

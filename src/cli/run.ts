@@ -10,11 +10,10 @@ import { logDestination } from '../util/log-destination.ts';
 import { ExitStatus } from './exit-status.ts';
 import { packageVersion } from './package-version.ts';
 
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-
 /**
  * Runs pgmirror until a signal, and gives the exit status. Throws ConfigError for a bad configuration. A first SIGTERM or
- * SIGINT lets clients finish, a second ends everything at once; SIGHUP reloads.
+ * SIGINT lets clients finish, a second ends everything at once; SIGHUP reloads; SIGUSR1 pauses and SIGUSR2 resumes, as
+ * they do PgBouncer (left alone, the one opens Node's debugger and the other ends the process).
  */
 export async function run(options: { readonly config: string; readonly users: string }): Promise<number> {
   const mockSecret = randomBytes(32);
@@ -29,10 +28,8 @@ export async function run(options: { readonly config: string; readonly users: st
   const listenFds = takeListenFds(process.env, process.pid);
   const onShutdown = (): void => stop.ask();
   const supervisor = new Supervisor({ config, load, mockSecret, logger, version, listenFds, onShutdown });
-  // A reload that is refused has said so in the log.
-  const reload = (): void => void supervisor.reload().catch(() => undefined);
-  for (const signal of SIGNALS) process.on(signal, stop.ask);
-  process.on('SIGHUP', reload);
+  const handlers = signalHandlers(supervisor, stop, logger);
+  for (const [signal, handler] of handlers) process.on(signal, handler);
   try {
     await supervisor.start();
     await notify(logger, 'READY=1', `MAINPID=${process.pid}`);
@@ -42,9 +39,31 @@ export async function run(options: { readonly config: string; readonly users: st
     await supervisor.stopNow();
     return ExitStatus.Failed;
   } finally {
-    for (const signal of SIGNALS) process.off(signal, stop.ask);
-    process.off('SIGHUP', reload);
+    for (const [signal, handler] of handlers) process.off(signal, handler);
   }
+}
+
+function signalHandlers(
+  supervisor: Supervisor,
+  stop: StopSignal,
+  logger: Logger,
+): readonly [NodeJS.Signals, () => void][] {
+  const pause = (): void => {
+    logger.info('SIGUSR1: all databases pause');
+    void supervisor.pause(undefined).catch((error: Error) => logger.warn({ reason: error.message }, 'cannot pause'));
+  };
+  const resume = (): void => {
+    logger.info('SIGUSR2: all databases resume');
+    supervisor.tellPools('resume', undefined);
+  };
+  return [
+    ['SIGTERM', stop.ask],
+    ['SIGINT', stop.ask],
+    // A reload that is refused has said so in the log.
+    ['SIGHUP', () => void supervisor.reload().catch(() => undefined)],
+    ['SIGUSR1', pause],
+    ['SIGUSR2', resume],
+  ];
 }
 
 async function notify(logger: Logger, ...assignments: readonly string[]): Promise<void> {

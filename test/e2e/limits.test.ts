@@ -226,6 +226,23 @@ describe('A limit', () => {
       await held.expect('T', 'D', 'C', 'Z');
     });
 
+    it('SIGUSR1 and SIGUSR2 are PAUSE and RESUME, as PgBouncer has it', async (t) => {
+      const pgmirror = await start(t, { workers: 2 });
+      const client = await login(t, pgmirror);
+      const paused = async (expected: number): Promise<void> => {
+        await eventually(async () => {
+          const rows = await pgmirror.admin<{ name: string; paused: number }>('SHOW DATABASES');
+          return rows.find(({ name }) => name === 'app')?.paused === expected;
+        });
+      };
+      pgmirror.kill('SIGUSR1');
+      await paused(1);
+      client.send(queryMessage('SELECT 1'));
+      pgmirror.kill('SIGUSR2');
+      await paused(0);
+      await client.expect('T', 'D', 'C', 'Z');
+    });
+
     it('PAUSE that is cancelled is undone', async (t) => {
       const pgmirror = await start(t, { default_pool_size: 2, workers: 2 });
       const [busy, held] = [await login(t, pgmirror), await login(t, pgmirror)];

@@ -27,6 +27,8 @@ process.on('unhandledRejection', (error) => die(error));
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 process.on('SIGHUP', () => undefined);
+process.on('SIGUSR1', () => undefined);
+process.on('SIGUSR2', () => undefined);
 process.on('disconnect', () => {
   // The private folder is the parent's, which can no longer remove it.
   rmSync(dirname(socketPath), { recursive: true, force: true });
