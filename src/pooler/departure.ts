@@ -67,7 +67,7 @@ export class Departure {
   #leave(partial: boolean): void {
     const { answers, isEnding, isEndingUnasked } = this.#server.state;
     // Where the server takes COPY data, all that was sent before has been answered.
-    this.#leaves = isEnding || (isEndingUnasked && !partial && !answers.copyIn);
+    this.#leaves = !answers.copyIn && (isEnding || (isEndingUnasked && !partial));
     if (this.#leaves) return;
     // A request that was sent whole outside a block is run to its end all the same.
     const undone = answers.requests === 0 || this.#cancelsAll || staysInBlock(this.#server);
