@@ -5,10 +5,12 @@ import { eventually, within } from './eventually.ts';
 import type { Pgmirror } from './pgmirror.ts';
 
 /** Environment for a pgmirror whose processes are to be inspected: each opens its inspector on a port of its own. */
-export const inspectable = { NODE_OPTIONS: '--inspect-port=0' } as const;
+export const inspectable = {
+  NODE_OPTIONS: `--import=${new URL('inspector-at-signal.ts', import.meta.url).href}`,
+} as const;
 
 /**
- * Node's inspector of one of pgmirror's processes, opened by SIGUSR1: runs code in a process that knows nothing of tests.
+ * Node's inspector of one of pgmirror's processes, opened by SIGWINCH: runs code in a process that knows nothing of tests.
  * The process must have been started with {@link inspectable}.
  */
 export class Inspector {
@@ -25,7 +27,7 @@ export class Inspector {
   /** Opens the inspector of a process of this pgmirror. */
   static async open(cleanup: Cleanup, pgmirror: Pgmirror, processId: number): Promise<Inspector> {
     const from = pgmirror.stderr.length;
-    process.kill(processId, 'SIGUSR1');
+    process.kill(processId, 'SIGWINCH');
     // A process says so once, however often it is asked.
     const listens = (): string | undefined => /listening on (ws:\S+)/.exec(pgmirror.stderr.slice(from))?.[1];
     const url = listening.get(processId) ?? (await eventually(listens, { what: 'the inspector to listen' }));
