@@ -22,7 +22,7 @@ export interface ReceptionHost extends Pick<StartupHost, 'mockSecret' | 'lookUp'
   readonly loginLeft: () => void;
   /** A login from there failed: other threads are to know. */
   readonly loginFailed: (address: string) => void;
-  /** Somebody was refused who claimed to be this user. */
+  /** Somebody was refused who did not prove to be this user. */
   readonly refused: (failure: StartupFailure) => void;
   /** A connection that was logging in does so no more: it has, or it has ended. */
   readonly startupOver: () => void;
@@ -156,7 +156,7 @@ export class Reception {
   #refused(client: ClientSocket, failure: StartupFailure): void {
     const { user, database, reason, unproven } = failure;
     const address = client.remoteAddress;
-    this.#host.refused(failure);
+    if (unproven) this.#host.refused(failure);
     this.#host.log('warn', 'login refused', { user, database, reason, address });
     // Whoever comes over a unix socket has no address of its own: one of them must not lock out the rest.
     if (!unproven || client.isLocal) return;

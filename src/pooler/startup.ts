@@ -63,6 +63,16 @@ export interface StartupFailure {
   readonly unproven: boolean;
 }
 
+/** What keeps somebody out: what is said to it, and to the log. */
+interface Objection {
+  readonly code: string;
+  readonly message: string;
+  readonly reason: string;
+}
+
+const TOO_MANY = 'too many failed logins from this address, try again later';
+const TOO_MANY_FAILURES: Objection = { code: '28000', message: TOO_MANY, reason: TOO_MANY };
+
 /** Encryption as the listener has it. */
 export interface StartupTls {
   /** `undefined`: there is no TLS. */
@@ -201,7 +211,7 @@ export class Startup {
   }
 
   /** What keeps a client out before it is asked for anything. */
-  #objection(): { readonly code: string; readonly message: string; readonly reason: string } | undefined {
+  #objection(): Objection | undefined {
     const { encryption, isLocal } = this.#client;
     const code = '28000';
     if (this.#tls.required && encryption === undefined && !isLocal) {
@@ -212,9 +222,11 @@ export class Startup {
       const message = 'connection requires a valid client certificate';
       return { code, message, reason: `${message}: ${encryption.certificateProblem}` };
     }
-    if (!this.#host.tooManyFailures(this.#client)) return undefined;
-    const message = 'too many failed logins from this address, try again later';
-    return { code, message, reason: message };
+    return this.#host.tooManyFailures(this.#client) ? TOO_MANY_FAILURES : undefined;
+  }
+
+  #object({ code, message, reason }: Objection): void {
+    this.#end(errorResponse({ severity: 'FATAL', code, message }), this.#failure(reason));
   }
 
   #startup(packet: StartupPacket & { kind: 'startup' }, rest: Buffer): void {
@@ -230,8 +242,7 @@ export class Startup {
     this.#early = rest;
     const objection = this.#objection();
     if (objection !== undefined) {
-      const { code, message, reason } = objection;
-      this.#end(errorResponse({ severity: 'FATAL', code, message }), this.#failure(reason));
+      this.#object(objection);
       return;
     }
     this.#phase = 'authentication';
@@ -296,6 +307,11 @@ export class Startup {
 
   #step(step: VerificationStep): void {
     if (this.#phase === 'over') return;
+    // Others may have failed while this one was asked: who asks to be asked many times at once has no more attempts for it.
+    if (step.outcome !== undefined && this.#host.tooManyFailures(this.#client)) {
+      this.#object(TOO_MANY_FAILURES);
+      return;
+    }
     if (step.outcome === 'failed') {
       const { code, message, logDetail } = step.failure ?? { code: '28000', message: 'authentication failed' };
       this.#end(errorResponse({ severity: 'FATAL', code, message }), this.#failure(logDetail ?? message, true));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 
-import { errorFields, sslRequest, startup, type Message } from '../support/bytes.ts';
+import { cstr, errorFields, msg, sslRequest, startup, type Message } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
@@ -306,6 +306,23 @@ describe('Logins', () => {
           },
         );
       }
+    });
+
+    it('too often are refused although they were begun before, all at once', async (t) => {
+      const general = { login_failures_per_minute: 3, auth_type: 'plain' };
+      const pgmirror = await started(t, { users, general, databases: [databaseEntry('app', source, database)] });
+      const clients = await Promise.all(
+        Array.from({ length: 10 }, async () => {
+          const client = await connected(pgmirror, t);
+          client.send(startup({ user: 'alice', database: 'app' }));
+          await client.expect('R');
+          return client;
+        }),
+      );
+      for (const client of clients) client.send(msg('p', cstr('wrong')));
+      const codes = await Promise.all(clients.map(async (client) => errorFields((await client.expect('E'))[0]!).C));
+      assert.deepEqual(codes.filter((code) => code === '28P01').length, 3);
+      assert.deepEqual(codes.filter((code) => code === '28000').length, 7);
     });
 
     it('too often are forgotten where a reload lifts the limit, and never counted over a unix socket', async (t) => {

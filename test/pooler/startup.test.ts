@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { md5Hash, md5Response } from '../../src/auth/md5.ts';
 import { deriveUserSecret } from '../../src/auth/user-secret.ts';
 import { ClientSocket } from '../../src/net/client-socket.ts';
 import { Startup } from '../../src/pooler/startup.ts';
@@ -310,6 +311,30 @@ describe('proving who it is', () => {
     assert.equal((await refusal(client)).code, '28000');
     assert.equal(bench.failures[0]?.unproven, false);
   });
+});
+
+describe('guesses that were begun before too many from their address had failed', () => {
+  for (const authType of ['plain', 'md5'] as const) {
+    it(`come to nothing, right or wrong: ${authType}`, async (t) => {
+      for (const right of [true, false]) {
+        const bench = new StartupBench();
+        bench.lookedUp = { authType, secret: SECRET };
+        const client = await bench.connect(t);
+        client.send(startup({ user: 'anna' }));
+        const [asked] = await client.expect('R');
+        bench.failuresBefore = true;
+        const password = right ? 'pencil' : 'wrong';
+        const salt = asked!.body.subarray(4);
+        const sent = authType === 'plain' ? password : md5Response(md5Hash(password, 'anna'), salt);
+        client.send(msg('p', cstr(sent)));
+        assert.deepEqual(await refusal(client), {
+          code: '28000',
+          text: 'too many failed logins from this address, try again later',
+        });
+        assert.deepEqual([bench.logins.length, bench.failures.length, bench.failures[0]?.unproven], [0, 1, false]);
+      }
+    });
+  }
 });
 
 describe('a login that takes too long', () => {
