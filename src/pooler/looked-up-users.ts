@@ -65,6 +65,8 @@ export class LookedUpUsers {
   async #ask(user: string, database: PoolerDatabase, lookup: UserLookupOptions): Promise<UserSecret | undefined> {
     const stored = await this.#lookupOf(database, lookup).find(user);
     if (stored === undefined || stored === '') return undefined;
+    // Shown by pg_roles in place of every password, they would be one that everybody knows.
+    if (/^\*+$/.test(stored)) throw new Error('auth_query gives asterisks: pg_authid and pg_shadow have the passwords');
     const isHash = /^(?:SCRAM-SHA-256\$|md5[0-9a-f]{32}$)/.test(stored);
     const secret = isHash ? { passwordHash: stored } : { password: stored };
     return await deriveUserSecret({ userName: user, ...secret, salt: saltOfUser(this.#mockSecret, user) });
