@@ -39,7 +39,7 @@ export const CANCELLED: ErrorFields = {
 export const TOO_MANY_BYTES: ErrorFields = {
   severity: 'ERROR',
   code: '54000',
-  message: 'too many prepared statements: their texts exceed prepared_statements_bytes',
+  message: 'too many prepared statements: together they exceed prepared_statements_bytes',
 };
 
 /** A time limit of the configuration was passed. */

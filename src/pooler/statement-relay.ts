@@ -3,7 +3,7 @@ import { bindAbsent, close, parse, query } from '../protocol/frontend-messages.t
 import { Frontend, HEADER_LENGTH, Target, TransactionStatus } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
 import { toldParameters } from '../session/result-shape.ts';
-import type { ClientStatement } from '../session/client-statements.ts';
+import { bytesOf, type ClientStatement } from '../session/client-statements.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import type { TextSource } from '../session/state-watch.ts';
@@ -198,7 +198,7 @@ export class StatementRelay {
     const name = bytes.toString('latin1', nameStart, nameEnd);
     this.#output.beginRequest();
     if (touching !== undefined) tellNamed(this.#link, touches, touching);
-    if (this.#link.statements.bytes + end - nameEnd > this.#options.preparedBytes) {
+    if (this.#link.statements.bytes + bytesOf(end - nameEnd - 1) > this.#options.preparedBytes) {
       // Binding what does not exist fails where the Parse would: in its place among the answers.
       const subject = { kind: 'refused', error: TOO_MANY_BYTES } as const;
       this.#output.replace(server, Owed.Parse, bindAbsent(this.#absent), subject);

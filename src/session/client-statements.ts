@@ -4,6 +4,14 @@ import type { PreparedText, StatementRegistry } from './statement-names.ts';
 /** PostgreSQL tells longer names apart by so many bytes only (NAMEDATALEN - 1). */
 export const NAME_BYTES = 63;
 
+/** What a statement counts for besides its text: its name, and what is kept of it. */
+const BYTES_EACH = 512;
+
+/** What a statement of this definition counts for among the bytes that one client may hold. */
+export function bytesOf(definitionLength: number): number {
+  return BYTES_EACH + definitionLength;
+}
+
 /**
  * A prepared statement as its client knows it. `segment` numbers the Sync that ends the stretch of messages in which it
  * was parsed (or closed), for as long as the server has not confirmed it.
@@ -57,7 +65,7 @@ export class ClientStatements {
   #unconfirmed: Unconfirmed[] = [];
   #last: ClientStatement | undefined;
   #own = false;
-  /** Bytes of text held. */
+  /** What they count for together (bytesOf). */
   bytes = 0;
 
   /** `context` tells how the client's texts are read at the moment (parse-context.ts). */
@@ -127,7 +135,7 @@ export class ClientStatements {
     const previous = this.#byName.get(name.slice(0, NAME_BYTES));
     const text = this.#text(Buffer.from(name.slice(0, NAME_BYTES), 'latin1'), definition);
     const statement = new ClientStatement(name, text, segment, previous);
-    this.bytes += definition.length;
+    this.bytes += bytesOf(definition.length);
     this.#set(statement.key, statement);
     this.#unconfirmed.push({ statement, action: 'parse', segment });
     return statement;
@@ -227,7 +235,7 @@ export class ClientStatements {
   #release(statement: ClientStatement): void {
     if (statement.released) return;
     statement.released = true;
-    this.bytes -= statement.text.definition.length;
+    this.bytes -= bytesOf(statement.text.definition.length);
     this.#registry.release(statement.text);
   }
 }

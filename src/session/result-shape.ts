@@ -1,15 +1,20 @@
+import { createHash } from 'node:crypto';
 import { Backend } from '../protocol/message-types.ts';
 import { MessageWriter } from '../protocol/message-writer.ts';
+
+/** Shapes whose columns take more bytes than this are told apart by a hash. */
+const LONG = 256;
 
 /**
  * The shape of a statement as Describe tells it: parameter types, and for each column its name, type, size and
  * modifier. Which table and column it came from is left out (PostgreSQL's equalRowTypes does not look at it either: a
- * table dropped and made anew keeps the shape), and so is the format, which Describe of a statement does not know.
+ * table dropped and made anew keeps the shape), and so is the format, which Describe of a statement does not know. Of many
+ * columns it holds a hash: each statement of each client keeps its shape.
  */
 export function resultShape(parameterDescription: Buffer, rowDescription: Buffer | undefined): string {
   const parameters = parameterDescription.toString('latin1', 5);
   if (rowDescription === undefined) return `${parameters}-`;
-  let shape = `${parameters}+`;
+  let shape = '';
   const columns = rowDescription.readUInt16BE(5);
   let at = 7;
   for (let column = 0; column < columns; column++) {
@@ -19,7 +24,8 @@ export function resultShape(parameterDescription: Buffer, rowDescription: Buffer
     shape += rowDescription.toString('latin1', nameEnd + 7, nameEnd + 17);
     at = nameEnd + 19;
   }
-  return shape;
+  const kept = shape.length > LONG ? createHash('sha256').update(shape, 'latin1').digest('base64') : shape;
+  return `${parameters}+${kept}`;
 }
 
 /** How many parameters a statement of this shape has. */

@@ -267,6 +267,16 @@ describe('the extended query flow without names', () => {
     assert.deepEqual([...bench.link.watch.parameters], ['my.known']);
   });
 
+  it('tells portals apart by as much of their names as PostgreSQL does', async (t) => {
+    const { bench, backend } = await start(t);
+    const name = 'p'.repeat(63);
+    bench.send(parse('', "set my.known = 'x'"), bind(`${name}a`, ''), execute(`${name}b`), sync);
+    backend.peer.send(PARSED, BOUND, commandComplete('SET'), readyForQuery('T'));
+    await bench.told(PARSED, BOUND, commandComplete('SET'), readyForQuery('T'));
+    await bench.quiet();
+    assert.deepEqual([...bench.link.watch.parameters], ['my.known']);
+  });
+
   it('may page through a portal with Flush', async (t) => {
     const { bench, backend } = await start(t);
     bench.send(parse('', 'select'), bind('p', ''), execute('p', 2), flush);
@@ -511,11 +521,22 @@ describe('a named statement', () => {
   });
 
   it('too many in bytes is refused, and the client goes on', async (t) => {
-    const { bench, backend } = await start(t, { preparedBytes: 20 });
+    const { bench, backend } = await start(t, { preparedBytes: 540 });
     await prepared(bench, backend);
     bench.send(parse('b', 'select 2, 3, 4'), bind('', 'b'), sync);
     const messages = await backend.peer.expect('B', 'B', 'S');
     assert.match(messages[0]!.body.toString(), /pm_absent/);
+    backend.peer.send(errorResponse('26000', 'prepared statement "pm_absent" does not exist'), READY);
+    const [error] = await bench.client.expect('E', 'Z');
+    assert.match(error!.body.toString(), /\0C54000\0Mtoo many prepared statements/);
+    await bench.quiet();
+  });
+
+  it('too many without texts to speak of is refused as well', async (t) => {
+    const { bench, backend } = await start(t, { preparedBytes: 1_000 });
+    await prepared(bench, backend);
+    bench.send(parse('b', ''), sync);
+    await backend.peer.expect('B', 'S');
     backend.peer.send(errorResponse('26000', 'prepared statement "pm_absent" does not exist'), READY);
     const [error] = await bench.client.expect('E', 'Z');
     assert.match(error!.body.toString(), /\0C54000\0Mtoo many prepared statements/);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ClientStatements } from '../../src/session/client-statements.ts';
+import { bytesOf, ClientStatements } from '../../src/session/client-statements.ts';
 import type { ClientStatement } from '../../src/session/client-statements.ts';
 import { StatementRegistry } from '../../src/session/statement-names.ts';
 import { cstr, int16 } from '../support/bytes.ts';
@@ -58,12 +58,12 @@ describe('the prepared statements of a client', () => {
     assert.deepEqual(statement.keyBytes, Buffer.from('größe€'));
   });
 
-  it('share a text that is the same, and count its bytes for each', () => {
+  it('share a text that is the same, and count for each', () => {
     const bench = new Bench();
     const one = bench.parsed('one', 'select 1');
     const two = bench.parsed('two', 'select 1');
     assert.equal(one.text, two.text);
-    assert.deepEqual([bench.registry.size, bench.statements.bytes], [1, 2 * definition('select 1').length]);
+    assert.deepEqual([bench.registry.size, bench.statements.bytes], [1, 2 * bytesOf(definition('select 1').length)]);
   });
 
   it('are pending until ParseComplete', () => {
@@ -115,7 +115,7 @@ describe('an error in a segment', () => {
     bench.parsing('two', 'select 2', 1);
     bench.statements.segmentFailed(1);
     assert.deepEqual([bench.find('one'), bench.find('two'), bench.find('kept')], [undefined, undefined, kept]);
-    assert.equal(bench.statements.bytes, definition('select 0').length);
+    assert.equal(bench.statements.bytes, bytesOf(definition('select 0').length));
   });
 
   it('keeps what was confirmed before it: statements are not transactional', () => {
@@ -152,7 +152,7 @@ describe('an error in a segment', () => {
     bench.parsing('one', 'select 2', 2);
     bench.statements.segmentFailed(2);
     assert.equal(bench.find('one'), old);
-    assert.deepEqual([old.closing, bench.statements.bytes], [false, definition('select 1').length]);
+    assert.deepEqual([old.closing, bench.statements.bytes], [false, bytesOf(definition('select 1').length)]);
     bench.statements.dispose();
     bench.assertEmpty();
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { resultShape } from '../../src/session/result-shape.ts';
+import { hasResult, resultShape, toldParameters } from '../../src/session/result-shape.ts';
 import { cstr, int16, int32, msg } from '../support/bytes.ts';
 
 interface Column {
@@ -59,6 +59,16 @@ describe('the shape of a result', () => {
       resultShape(msg('t', int16(1), int32(25)), rows()),
     ];
     assert.equal(new Set(shapes).size, shapes.length);
+  });
+
+  it('takes little room for many columns, and still tells them apart', () => {
+    const wide = Array.from({ length: 1_600 }, (_, number) => ({ name: `column_${number}` }));
+    const parameters = msg('t', int16(1), int32(25));
+    const shape = resultShape(parameters, rows(...wide));
+    assert.ok(shape.length < 100);
+    assert.equal(resultShape(parameters, rows(...wide)), shape);
+    assert.notEqual(resultShape(parameters, rows(...wide.slice(1), { name: 'column_0' })), shape);
+    assert.deepEqual([hasResult(shape), toldParameters(shape)], [true, parameters]);
   });
 
   it('comes to an end with a description that is cut off', () => {
