@@ -1,15 +1,27 @@
 import { deliverCancel } from '../pool/deliver-cancel.ts';
 import type { Server } from './session-link.ts';
 
+/** Servers for which another CancelRequest is wanted behind the one that is on its way. */
+const again = new WeakSet<Server>();
+
 /**
  * Asks the server to cancel what this connection runs. Until the server has taken note, the connection to be cancelled
- * does not change hands: the next client must not be hit.
+ * does not change hands: the next client must not be hit. Each request costs the server a connection: one is on its way at a
+ * time, and one more waits behind it, for it may come too soon for what runs now.
  */
 export function sendCancel(server: Server, timeoutMs: number): void {
-  const { processId, secretKey } = server;
-  if (secretKey.length === 0) return;
+  if (server.secretKey.length === 0 || again.has(server)) return;
   server.countCancel(1);
-  const arrived = (): void => server.countCancel(-1);
+  if (server.cancels > 1) again.add(server);
+  else deliver(server, timeoutMs);
+}
+
+function deliver(server: Server, timeoutMs: number): void {
+  const { processId, secretKey } = server;
+  const arrived = (): void => {
+    if (again.delete(server)) deliver(server, timeoutMs);
+    server.countCancel(-1);
+  };
   const { address, encryption } = server.socket;
   deliverCancel({ address, encryption, processId, secretKey }, timeoutMs).then(arrived, arrived);
 }
