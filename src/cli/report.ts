@@ -6,6 +6,7 @@ import { explainOverAdmin } from './report/explain.ts';
 import { fetchTold } from './report/fetch-told.ts';
 import { findings } from './report/findings.ts';
 import { formatReport } from './report/format-report.ts';
+import { oneLine } from './report/words.ts';
 
 /** Where the report goes and where `${NAME}` comes from. */
 export interface ReportSurroundings {
@@ -37,7 +38,7 @@ export async function report(command: ReportCommand, surroundings: ReportSurroun
   // A build must not be taken for good because nothing was there to be found bad.
   if (command.failOn.length > 0 && found.queries.length === 0) complain(`no condition can be met: ${found.verdict}`);
   for (const { condition, query } of found.met) {
-    complain(`${condition} is met by ${query.fingerprint} on ${query.destination}: ${shortened(query.query)}`);
+    complain(`${condition} is met by ${query.fingerprint} on ${query.destination}: ${oneLine(query.query, 80)}`);
   }
   return found.met.length > 0 ? ExitStatus.ConditionMet : ExitStatus.Fine;
 }
@@ -48,9 +49,4 @@ function addressOf({ general: { http_host: host, http_port: port } }: Config): s
   // What listens everywhere is reached here.
   const name = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}/`;
-}
-
-function shortened(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ');
-  return line.length > 80 ? `${line.slice(0, 79)}…` : line;
 }

@@ -157,10 +157,15 @@ export function lostOf(query: QueryReport): string {
   return size >= 1000 ? `${sign}${(size / 1000).toFixed(1)} s` : `${sign}${size.toFixed(0)} ms`;
 }
 
-/** In one line, without what would move a terminal's cursor. */
-export function oneLine(text: string, length: number): string {
+/** Without what would move a terminal's cursor, or have it do worse. */
+export function printable(text: string): string {
   // oxlint-disable-next-line no-control-regex -- that is the point
-  const line = text.replaceAll(/[\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+/g, ' ').trim();
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, ' ');
+}
+
+/** The same in one line. */
+export function oneLine(text: string, length: number): string {
+  const line = printable(text).replaceAll(/\s+/g, ' ').trim();
   return line.length > length ? `${line.slice(0, length - 1)}…` : line;
 }
 

@@ -1,11 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { explainOverAdmin } from '../../../src/cli/report/explain.ts';
+import { explainOverAdmin, plansText } from '../../../src/cli/report/explain.ts';
 import { loadConfig } from '../../../src/config/load-config.ts';
 import { makeCertificate } from '../../support/certificates.ts';
 import { inReverse } from '../../support/cleanup.ts';
 import { Pgmirror } from '../../support/pgmirror.ts';
 import { TemporaryFiles } from '../../support/temporary-files.ts';
+
+describe('plans on a terminal', () => {
+  it('are shown side by side of servers, whatever a query has named its tables', () => {
+    const plan = { side: 'source', database: 'app' };
+    const rows = [
+      { ...plan, plan: 'Nested Loop' },
+      { ...plan, plan: '  ->  Seq Scan on t "\u001b]0;owned\u0007"' },
+      { side: 'mirror', database: 'copy', plan: 'Result' },
+    ];
+    assert.equal(
+      plansText(rows),
+      'source app\n  Nested Loop\n    ->  Seq Scan on t " ]0;owned "\n\nmirror copy\n  Result\n',
+    );
+  });
+});
 
 describe('asking a running instance for plans', () => {
   it('goes over TLS, where an instance lets in nobody without', async (t) => {

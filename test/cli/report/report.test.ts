@@ -40,6 +40,12 @@ describe('pgmirror report', () => {
     assert.match(met.stdout, /slower on the mirror/);
   });
 
+  it('tells which query met a condition without what would control a terminal', async (t) => {
+    const url = await serve(t, pgmirror(query({ error_new: 2, query: 'SELECT 1 AS "\u001b]0;owned\u0007"' })));
+    const { stderr } = await report('--url', url, '--fail-on', 'error_new>0');
+    assert.match(stderr, /is met by 0123456789abcdef on shadow: SELECT 1 AS " \]0;owned "\n$/);
+  });
+
   it('says so where there is nothing that could meet a condition', async (t) => {
     const url = await serve(t, pgmirror(query({ calls: 9 })));
     const words = ['--url', url, '--fail-on', 'error_new>0'];
