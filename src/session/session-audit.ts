@@ -22,6 +22,8 @@ export interface SessionFindings {
 }
 
 const SETTING = 'setting';
+/** Not the one that the session's own search_path leads to first. */
+const EQUALS = 'OPERATOR(pg_catalog.=)';
 
 /** Parameters of a transaction: SET TRANSACTION leaves them listed as the session's, where they mean nothing and cannot be reset. */
 const OF_THE_TRANSACTION = ['transaction_isolation', 'transaction_read_only', 'transaction_deferrable'];
@@ -34,19 +36,19 @@ export function auditQuery(parameters: Iterable<string>): string {
   const names = [...parameters].map(quoteLiteral).join(', ');
   const setting = quoteLiteral(SETTING);
   const selects = [
-    `SELECT ${setting}, name, ${inAscii('setting')} FROM pg_catalog.pg_settings WHERE source = 'session'` +
-      ` AND name NOT IN (${OF_THE_TRANSACTION.map(quoteLiteral).join(', ')})`,
+    `SELECT ${setting}, name, ${inAscii('setting')} FROM pg_catalog.pg_settings WHERE source ${EQUALS} 'session'` +
+      OF_THE_TRANSACTION.map((name) => ` AND NOT name ${EQUALS} ${quoteLiteral(name)}`).join(''),
     `SELECT ${setting}, 'role', ${inAscii("pg_catalog.current_setting('role')")}`,
     `SELECT ${setting}, 'session_authorization', ${inAscii('session_user::pg_catalog.text')}`,
     pin(
       PinReason.TemporaryObjects,
       // Whatever is in a schema depends on it: relations, functions, types, operators …
-      "SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass" +
-        ' AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()',
+      `SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid ${EQUALS} 'pg_catalog.pg_namespace'::pg_catalog.regclass` +
+        ` AND refobjid ${EQUALS} pg_catalog.pg_my_temp_schema()`,
     ),
     pin(
       PinReason.AdvisoryLocks,
-      "SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()",
+      `SELECT 1 FROM pg_catalog.pg_locks WHERE locktype ${EQUALS} 'advisory' AND pid ${EQUALS} pg_catalog.pg_backend_pid()`,
     ),
     pin(PinReason.Listen, 'SELECT 1 FROM pg_catalog.pg_listening_channels()'),
     pin(PinReason.HoldCursors, 'SELECT 1 FROM pg_catalog.pg_cursors WHERE is_holdable'),

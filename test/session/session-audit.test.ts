@@ -7,7 +7,7 @@ const hex = (text: string): string => Buffer.from(text).toString('hex');
 describe('the look at a session', () => {
   it('asks for settings, role and every reason to keep a connection', () => {
     const sql = auditQuery([]);
-    assert.match(sql, /pg_settings WHERE source = 'session'/);
+    assert.match(sql, /pg_settings WHERE source OPERATOR\(pg_catalog\.=\) 'session'/);
     for (const name of [
       'pg_listening_channels',
       'pg_cursors',
@@ -18,6 +18,13 @@ describe('the look at a session', () => {
       assert.ok(sql.includes(name), name);
     }
     assert.ok(!sql.includes('ARRAY['));
+  });
+
+  it('uses no operator that the session’s search_path could replace', () => {
+    const bare = auditQuery(['app.tenant'])
+      .replaceAll('OPERATOR(pg_catalog.=)', '')
+      .replaceAll(/'[^']*'/g, '');
+    assert.doesNotMatch(bare, /[=<>~|]|\b(?:NOT )?(?:IN|LIKE|BETWEEN|DISTINCT)\b/);
   });
 
   it('asks for the parameters with a dot by name, quoted', () => {

@@ -8,7 +8,9 @@ import { mirrorObjections } from '../../mirror/replay/mirror-objections.ts';
 import { connectServer } from '../../pool/connect-server.ts';
 import type { ServerLogin } from '../../pool/connect-server.ts';
 import { terminate } from '../../protocol/frontend-messages.ts';
+import { printable } from '../report/words.ts';
 import { loginsTo, type CheckedLogin } from './logins.ts';
+import { elevations, type WorkingLogin } from './rights.ts';
 
 /**
  * Logs in to every source and mirror and runs the safety checks of each mirror. Prints one line a check and gives the
@@ -16,7 +18,7 @@ import { loginsTo, type CheckedLogin } from './logins.ts';
  */
 export async function checkServers(config: Config, print: (line: string) => void): Promise<number> {
   let failures = 0;
-  const working: CheckedLogin[] = [];
+  const working: WorkingLogin[] = [];
   for (const database of config.databases) {
     const logins = loginsTo(config, database);
     if (logins.length === 0) print(`warning: ${database.name} at ${address(database)}: not tried, no login is known`);
@@ -25,10 +27,13 @@ export async function checkServers(config: Config, print: (line: string) => void
         print(`warning: ${described(login)}: not tried, only a SCRAM verifier is known, with which nobody can log in`);
         continue;
       }
-      const problem = await loginProblem(login, config);
-      if (problem === undefined) working.push(login);
-      else failures++;
-      print(`${described(login)}: ${problem === undefined ? 'fine' : `failed: ${problem}`}`);
+      try {
+        working.push({ ...login, isSuperuser: await logIn(login, config) });
+        print(`${described(login)}: fine`);
+      } catch (error) {
+        failures++;
+        print(`${described(login)}: failed: ${oneLine(error)}`);
+      }
     }
   }
   for (const mirroring of config.mirroring) failures += await checkMirror(config, mirroring, working, print);
@@ -44,15 +49,12 @@ function address({ host, port }: DatabaseConfig): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-async function loginProblem(login: CheckedLogin, config: Config): Promise<string | undefined> {
-  try {
-    const { socket } = await connectServer(serverLogin(login, config));
-    socket.write(terminate());
-    socket.whenFlushed(() => socket.destroy());
-    return undefined;
-  } catch (error) {
-    return oneLine(error);
-  }
+/** Whether it is a superuser's login. Rejects where it cannot be made. */
+async function logIn(login: CheckedLogin, config: Config): Promise<boolean> {
+  const { socket, parameters } = await connectServer(serverLogin(login, config));
+  socket.write(terminate());
+  socket.whenFlushed(() => socket.destroy());
+  return parameters.get('is_superuser') === 'on';
 }
 
 function serverLogin({ database, credentials }: CheckedLogin, { general, tls }: Config): ServerLogin {
@@ -71,7 +73,7 @@ function serverLogin({ database, credentials }: CheckedLogin, { general, tls }: 
 async function checkMirror(
   config: Config,
   mirroring: MirroringConfig,
-  working: readonly CheckedLogin[],
+  working: readonly WorkingLogin[],
   print: (line: string) => void,
 ): Promise<number> {
   const name = mirroringLabel(mirroring.source_db, mirroring.destination_db);
@@ -86,6 +88,7 @@ async function checkMirror(
     const isControl = controlled(config.mirroring, mirroring) !== undefined;
     const rules = { level: mirroring.level, allowSideEffects: mirroring.allow_side_effects, isControl };
     const objections = await mirrorObjections(connectServer, logins, rules);
+    for (const elevation of elevations(config, mirroring, working)) print(`warning: ${name}: ${elevation}`);
     for (const objection of objections) print(`${name}: would be refused: ${objection}`);
     if (objections.length === 0) print(`${name}: safe to mirror`);
     return objections.length;
@@ -97,5 +100,5 @@ async function checkMirror(
 
 function oneLine(error: unknown): string {
   const text = error instanceof Error && error.message !== '' ? error.message : String(error);
-  return text.replaceAll(/\s+/g, ' ');
+  return printable(text).replaceAll(/\s+/g, ' ');
 }

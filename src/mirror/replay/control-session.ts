@@ -44,6 +44,14 @@ export class ControlSession {
     }
   }
 
+  /**
+   * The rows of a question about the catalogs. Functions and operators in it are those of pg_catalog, even where somebody
+   * has made others that would suit better: it may be asked as a user who may do more than they.
+   */
+  look(question: string): Promise<(string | null)[][]> {
+    return this.query(`SET LOCAL search_path = pg_catalog; ${question}`);
+  }
+
   /** The rows of all the text's statements, as text. Rejects with ControlQueryError where one of them fails. */
   async query(text: string): Promise<(string | null)[][]> {
     this.#conversation.send(query(text));

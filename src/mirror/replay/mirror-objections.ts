@@ -93,7 +93,7 @@ async function compare(
 /** What lets a replayed statement act outside the mirror, or others write to it. */
 async function sideEffects(mirror: ControlSession): Promise<string[]> {
   const extensions = EXTENSIONS_REACHING_OUT.map(quoteLiteral).join(', ');
-  const rows = await mirror.query(
+  const rows = await mirror.look(
     `SELECT 'subscription ' || subname AS reason FROM pg_catalog.pg_subscription
        WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
      UNION ALL SELECT 'foreign server ' || srvname FROM pg_catalog.pg_foreign_server

@@ -133,7 +133,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     const source = this.#sources.get(config.source);
     if (source === undefined) throw new Error('no login to the source is known');
     const login = sourceLoginOf(source, config.connectTimeoutMs);
-    return ControlSession.with(this.connect, login, async (session) => session.query(sql));
+    return ControlSession.with(this.connect, login, async (session) => session.look(sql));
   }
 
   preparedSettled(target: MirrorTarget, gid: string): void {
@@ -241,7 +241,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     const config = this.#targets.get(id)?.config;
     const login = config && (config.fallback ?? config.users[0]);
     if (config === undefined || login === undefined) return Promise.reject(new Error('no login is known'));
-    return ControlSession.with(this.connect, serverLoginOf(config, login), (session) => session.query(sql));
+    return ControlSession.with(this.connect, serverLoginOf(config, login), (session) => session.look(sql));
   }
 
   #mirrors(): ReportedMirror[] {

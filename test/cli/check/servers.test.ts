@@ -70,6 +70,41 @@ describe('check --connect', () => {
     assert.equal((await checked(t, `${config}allow_side_effects = true`)).status, 0);
   });
 
+  it('warns of a mirror on which clients are superusers, as they are not on the source', async (t) => {
+    await query(server.url('postgres'), "CREATE ROLE plain LOGIN PASSWORD 'plain'");
+    const copied = database('copy', copy);
+    const own = `user = "plain"\npassword = "plain"\n`;
+    const config = database('app', source).replace(/^user[^]*/m, own) + copied + PAIR;
+    const { status, lines } = await checked(t, config);
+    const line = (who: string): string =>
+      `warning: mirroring[app -> copy]: what ${who} may not do on the source is done on the mirror, as the superuser postgres`;
+    assert.deepEqual([status, lines[2]], [0, line('alice')]);
+    const asked = await checked(t, `[general]\nauth_user = "plain"\n${config}`);
+    assert.deepEqual(
+      asked.lines.filter((each) => each.includes('superuser')),
+      [line('alice'), line('a user that auth_query finds')],
+    );
+    const alike = config.replace(copied, copied.replace(/^user[^]*/m, own));
+    assert.ok((await checked(t, alike)).lines.includes('mirroring[app -> copy]: safe to mirror'));
+    assert.equal((await checked(t, alike)).lines.length, 4);
+  });
+
+  it('finds the same whatever operators somebody has made on the destination', async (t) => {
+    const reaching = await createDatabase(server, 'operators');
+    for (const sql of [
+      'CREATE FOREIGN DATA WRAPPER nothing',
+      'CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing',
+      "CREATE FUNCTION caught(name, name) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'caught'; END $$",
+      'CREATE OPERATOR || (LEFTARG = name, RIGHTARG = name, FUNCTION = caught)',
+    ])
+      await query(server.url(reaching), sql);
+    const { lines } = await checked(t, database('app', source) + database('copy', reaching) + PAIR);
+    assert.equal(
+      lines[2],
+      'mirroring[app -> copy]: would be refused: it has foreign server elsewhere, and allow_side_effects is false',
+    );
+  });
+
   it('says why a server cannot be used, without a password or a stack trace', async (t) => {
     const wrong = database('copy', copy, { password: 'wrong-secret' });
     const { status, lines } = await checked(t, database('app', source) + wrong + PAIR);
