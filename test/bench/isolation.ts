@@ -30,8 +30,8 @@ import { sharesBySessions, Yielding, yieldingTold } from './stand/yielding.ts';
  */
 const given = benchArguments({ seconds: 3, rounds: 7 });
 const CLIENTS = 16;
-/** How long a queue may take to empty before the next one's turn. */
-const DRAIN_MS = 20_000;
+/** How long a queue may take to empty before the next one's turn: longer than a request may take on a mirror (`timeout`). */
+const DRAIN_MS = 40_000;
 
 await benchRun(async (cleanup) => {
   const missing = pgbenchMissing();
