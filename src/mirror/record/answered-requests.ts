@@ -1,4 +1,7 @@
 import type { PreparedText, StatementRegistry } from '../../session/statement-names.ts';
+import { DIGEST_LENGTH } from '../compare/digest-format.ts';
+import type { RecordedTexts } from './change-notes.ts';
+import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from './record-stream.ts';
 import { RecordingBuffer } from './recording-buffer.ts';
 import type { BufferShelf, Stretch } from './recording-buffer.ts';
 import type { RequestRecording } from './request-recording.ts';
@@ -22,7 +25,7 @@ interface Commit {
  * The requests of one transaction that have been answered, as the record stream carries them. A request is recorded into
  * a buffer of its own; a block may have a great many short ones, and is not to hold a buffer for each.
  */
-export class AnsweredRequests {
+export class AnsweredRequests implements RecordedTexts {
   readonly #shelf: BufferShelf;
   readonly #registry: StatementRegistry;
   readonly #parts: Stretch[] = [];
@@ -53,6 +56,10 @@ export class AnsweredRequests {
   /** The unnamed statement of an earlier transaction that they need. */
   get unnamed(): PreparedText | undefined {
     return this.#unnamed[0];
+  }
+
+  get unnamedTexts(): readonly PreparedText[] {
+    return this.#unnamed;
   }
 
   /** `isLast`: the transaction has ended with it. */
@@ -92,6 +99,24 @@ export class AnsweredRequests {
   recording(): readonly Stretch[] {
     this.#closePart();
     return this.#parts;
+  }
+
+  /** The messages of what was recorded, in order, each with the bytes that it lies in. */
+  *messages(): Generator<{ readonly bytes: Buffer; readonly start: number; readonly end: number }> {
+    for (const { buffer, start, end } of this.recording()) {
+      const { bytes } = buffer;
+      for (let header = start; header < end;) {
+        let at = header + REQUEST_HEADER_LENGTH;
+        const behind = at + bytes.readUInt32LE(header + RequestOffset.Bytes);
+        while (at < behind) {
+          const messageEnd = at + 1 + bytes.readUInt32BE(at + 1);
+          yield { bytes, start: at, end: messageEnd };
+          at = messageEnd;
+        }
+        const isDigested = (bytes.readUInt16LE(header + RequestOffset.Flags) & RequestFlag.Digest) !== 0;
+        header = behind + (isDigested ? DIGEST_LENGTH : 0);
+      }
+    }
   }
 
   /**

@@ -31,22 +31,52 @@ const SELECT_TAGS: ReadonlySet<string> = new Set(['SELECT', 'FETCH', 'EXPLAIN'])
 
 const ofStatements = new WeakMap<PreparedText, Change>();
 
+/** What was recorded of a transaction that has been answered. */
+export interface RecordedTexts {
+  /** Nothing of it was left out. */
+  readonly isWhole: boolean;
+  /** The unnamed statements of earlier transactions that it needs. */
+  readonly unnamedTexts: Iterable<PreparedText>;
+  messages(): Iterable<{ readonly bytes: Buffer; readonly start: number; readonly end: number }>;
+}
+
 /**
  * What one client's transaction may have changed on the source, so that a mirror that misses it can be told what it lacks.
- * Found from command tags, and from texts where a tag does not say enough; in doubt it has changed rows.
+ * Found from command tags, and from texts where a tag does not say enough; in doubt it has changed rows. The texts of
+ * what is recorded are looked at when a mirror does miss it, which is seldom.
  */
 export class ChangeNotes {
-  change: Change = Change.Nothing;
+  readonly #recorded: RecordedTexts | undefined;
+  readonly #statements: Iterable<PreparedText>;
   /** Somebody wants to know. */
   isWatched = false;
+  #change: Change = Change.Nothing;
   /** The texts of what was answered were all looked at. */
   #isRead = true;
+  /** Some of them are not there any more. */
+  #isLost = false;
+  /** Rows came of one that was not looked at. */
+  #isDoubtful = false;
+
+  /** `statements`: prepared earlier, which what was recorded refers to. */
+  constructor(recorded?: RecordedTexts, statements: Iterable<PreparedText> = []) {
+    this.#recorded = recorded;
+    this.#statements = statements;
+  }
+
+  /** To be asked when the transaction has been answered. */
+  get change(): Change {
+    if (this.#isDoubtful) this.#look();
+    return this.#change;
+  }
 
   /** A transaction begins. */
   begin(isWatched: boolean): void {
     this.isWatched = isWatched;
-    this.change = Change.Nothing;
+    this.#change = Change.Nothing;
     this.#isRead = true;
+    this.#isLost = false;
+    this.#isDoubtful = false;
   }
 
   /** A message to the source that will not be kept. */
@@ -69,9 +99,15 @@ export class ChangeNotes {
     this.#atLeast(change);
   }
 
-  /** Nobody looked at a text of it. */
+  /** Nobody looked at a text of it, as long as it is recorded. */
   unread(): void {
     this.#isRead = false;
+  }
+
+  /** What was recorded of it is given up. */
+  lost(): void {
+    this.#isRead = false;
+    this.#isLost = true;
   }
 
   /** Nobody knows what came of it. */
@@ -84,7 +120,10 @@ export class ChangeNotes {
     if (!this.isWatched) return;
     const from = at + HEADER_LENGTH;
     const [word = '', second] = bytes.toString('latin1', from, Math.min(end - 1, from + LONGEST_TAG)).split(' ', 2);
-    if (SELECT_TAGS.has(word)) return this.#isRead ? undefined : this.#atLeast(Change.Rows);
+    if (SELECT_TAGS.has(word)) {
+      this.#isDoubtful ||= !this.#isRead;
+      return;
+    }
     // COMMIT PREPARED, PREPARE TRANSACTION.
     if (READING_TAGS.has(word))
       return second === 'PREPARED' || second === 'TRANSACTION' ? this.#inTwo(word) : undefined;
@@ -95,8 +134,19 @@ export class ChangeNotes {
     if (word === 'COMMIT' || word === 'PREPARE') this.#atLeast(Change.Rows);
   }
 
+  #look(): void {
+    this.#isDoubtful = false;
+    if (this.#isLost || this.#recorded?.isWhole !== true) return this.#atLeast(Change.Rows);
+    for (const text of this.#statements) this.statement(text);
+    for (const text of this.#recorded.unnamedTexts) this.statement(text);
+    for (const { bytes, start, end } of this.#recorded.messages()) {
+      if (this.#change >= Change.Rows) return;
+      this.message(bytes, start, end);
+    }
+  }
+
   #atLeast(change: Change): void {
-    if (change > this.change) this.change = change;
+    if (change > this.#change) this.#change = change;
   }
 }
 

@@ -51,7 +51,7 @@ export class TransactionRecorder {
   /** The mirror process (by incarnation) that knows of this client. */
   announced = 0;
   /** What the current transaction may have changed, where a mirror is to be told what it misses. */
-  readonly notes = new ChangeNotes();
+  readonly notes: ChangeNotes;
   /** Each mirror's part in the current transaction. */
   readonly #decisions: RouteDecisions;
   #inTransaction = false;
@@ -90,6 +90,7 @@ export class TransactionRecorder {
     this.bytes = new ClientBytes(desk.bytes);
     this.#decisions = new RouteDecisions(desk, this);
     this.#answered = new AnsweredRequests(desk.shelf, desk.registry);
+    this.notes = new ChangeNotes(this.#answered, this.#statements);
     this.settings = options.settings;
     this.start = new TransactionStart(options.settings);
   }
@@ -313,9 +314,8 @@ export class TransactionRecorder {
 
   #end(now: number): void {
     this.#deferredSince = undefined;
-    const reason = this.#givenUp ?? dropReasonIndex.bytes_full;
     if (this.#decisions.isWanted && this.#answered.isWhole) this.#offer(now);
-    else this.#settle(() => reason);
+    else this.#settle(() => this.#givenUp ?? dropReasonIndex.bytes_full);
     this.#inTransaction = false;
     const next = this.#inFlight.oldest;
     if (next === undefined) return this.#forget();
@@ -352,8 +352,7 @@ export class TransactionRecorder {
 
   #settle(judge: (route: MirrorRoute) => number): readonly MirrorRoute[] {
     const targets = this.#decisions.settle(this.#pinned, judge);
-    const { twoPhase } = this.#answered;
-    if (twoPhase !== undefined) this.#decisions.tellTwoPhase(twoPhase, targets);
+    if (this.#answered.twoPhase !== undefined) this.#decisions.tellTwoPhase(this.#answered.twoPhase, targets);
     return targets;
   }
 
@@ -381,6 +380,7 @@ export class TransactionRecorder {
 
   #giveUp(reason: number): false {
     this.#givenUp = reason;
+    this.notes.lost();
     for (const request of this.#inFlight.all) request.forget(this.#desk.registry);
     this.#discardAnswered();
     return false;

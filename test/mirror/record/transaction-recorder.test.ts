@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { Change } from '../../../src/mirror/record/change-notes.ts';
 import { RequestFlag, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
 import { ParameterSet } from '../../../src/session/parameter-set.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -872,6 +873,79 @@ describe('the first reason that applies', () => {
     client.send(query('x'.repeat(220)));
     client.recorder.aborted();
     assert.deepEqual(bench.drops(), { too_large: 1, bytes_full: 1 });
+  });
+});
+
+describe('what a compared mirror misses', () => {
+  const READS = 'select a from t where b = now()';
+  const CALLS = 'select write_it(1)';
+
+  /** A query that answers rows, and its answer. */
+  function run(client: RecordedClient, status: string, ...messages: readonly Buffer[]): void {
+    const ends = client.send(...messages);
+    const complete = msg('C', cstr('SELECT 1'));
+    client.recorder.completed(complete, 0, complete.length, ends.length === 1 ? 0 : (ends.at(-2) ?? 0));
+    client.ready(status);
+  }
+
+  it('is told by the texts of what was recorded, where tags do not say whether anything was changed', async (t) => {
+    const bench = await RecordingBench.start(t, { routes: [route({ compareSample: 1, queueLength: 0 })] });
+    const client = bench.client();
+    for (const [texts, change] of [
+      [[READS], Change.Nothing],
+      [[READS, CALLS], Change.Rows],
+      [[READS, READS], Change.Nothing],
+    ] as const) {
+      client.run('T', BEGIN);
+      for (const text of texts) run(client, 'T', query(text));
+      client.recorder.aborted();
+      assert.equal(client.recorder.notes.change, change, `aborted: ${texts.join()}`);
+      for (const text of texts) run(client, 'I', query(text));
+      assert.equal(client.recorder.notes.change, change, `queue_full: ${texts.join()}`);
+    }
+    assert.deepEqual(bench.drops(), { aborted: 3, queue_full: 5 });
+    const missed = (): string[] => bench.mirror.told.filter((told) => told.startsWith('missed'));
+    bench.desk.flush();
+    await eventually(() => missed().length > 0, { intervalMs: 2 });
+    assert.deepEqual(missed(), ['missed 1 1', 'missed 1 1']);
+  });
+
+  it('is told by the texts of statements prepared earlier, named or not', async (t) => {
+    const bench = await RecordingBench.start(t, { routes: [route({ compareSample: 1, queueLength: 0 })] });
+    const client = bench.client();
+    for (const [text, change] of [
+      [READS, Change.Nothing],
+      [CALLS, Change.Rows],
+    ] as const) {
+      const definition = parse('', text).subarray(6);
+      for (const use of [
+        () => client.recorder.usesStatement(bench.registry.acquire(definition)),
+        () => client.recorder.usesUnnamed(definition, 0, definition.length),
+      ]) {
+        client.recorder.requestStarts();
+        use();
+        for (const message of [bind('', ''), execute(''), sync]) client.recorder.append(message, 0, message.length);
+        client.recorder.requestSent(false);
+        const complete = msg('C', cstr('SELECT 1'));
+        client.recorder.completed(complete, 0, complete.length, client.recorder.offset - sync.length);
+        client.ready('I');
+        assert.equal(client.recorder.notes.change, change, text);
+      }
+    }
+  });
+
+  it('is not known where what was recorded had to be given up', async (t) => {
+    const bench = await RecordingBench.start(t, { routes: [route({ compareSample: 1, maxTransactionSize: 500 })] });
+    const client = bench.client();
+    run(client, 'I', query(`select write_it('${'x'.repeat(1_000)}')`));
+    assert.deepEqual([bench.drops(), client.recorder.notes.change], [{ too_large: 1 }, Change.Rows]);
+    client.run('T', BEGIN);
+    run(client, 'T', query(CALLS));
+    client.send(query('x'.repeat(1_000)));
+    client.recorder.erred('42601', 0);
+    client.ready('E');
+    client.recorder.aborted();
+    assert.deepEqual([bench.drops(), client.recorder.notes.change], [{ too_large: 2 }, Change.Rows]);
   });
 });
 
