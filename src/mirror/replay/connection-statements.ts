@@ -87,10 +87,13 @@ export class ConnectionStatements {
     }
   }
 
-  /** DEALLOCATE ALL, DISCARD ALL. */
+  /**
+   * DEALLOCATE ALL, DISCARD ALL: the unnamed statement stays (DropAllPreparedStatements in prepare.c). What else the
+   * request in flight parses may stand behind that.
+   */
   forgetAll(): void {
     this.#prepared.clear();
-    this.#unnamedState = Unnamed.Settled;
+    for (const name of this.#touched) this.#prepared.set(name, undefined);
   }
 
   /** DEALLOCATE of one, whose name the answer does not tell. */

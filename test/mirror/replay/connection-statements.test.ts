@@ -105,6 +105,16 @@ describe('the statements of a mirror connection', () => {
     assert.equal(use(statements, 'a'), 'Pa');
   });
 
+  it('are closed before they are parsed again where DEALLOCATE ALL stood before their Parse in one request', () => {
+    const statements = new ConnectionStatements(10);
+    const all = [parse('', 'DEALLOCATE ALL'), bind('', ''), execute('')];
+    assert.equal(ahead(statements, ...all, parse('a', `SELECT 'a'`), bind('', 'a'), execute(''), sync), '');
+    statements.forgetAll();
+    statements.answered();
+    assert.equal(use(statements, 'a'), 'Ca Pa');
+    assert.equal(use(statements, 'a'), '');
+  });
+
   it('are there for a DEALLOCATE, and gone behind it, the others untouched', () => {
     const statements = new ConnectionStatements(10);
     use(statements, 'b');
@@ -152,6 +162,16 @@ describe('the statements of a mirror connection', () => {
     assert.equal(ahead(statements, query('SELECT 1')), '');
     assert.equal(use(statements, ''), '', 'a simple query destroyed it on the source');
     statements.begin(undefined);
+    assert.equal(use(statements, ''), '');
+  });
+
+  it('the unnamed one outlives DEALLOCATE ALL, which another connection has yet to be given it for', () => {
+    const statements = new ConnectionStatements(10);
+    statements.begin(known.get(''));
+    use(statements, 'a');
+    statements.forgetAll();
+    assert.equal(use(statements, ''), 'P');
+    statements.forgetAll();
     assert.equal(use(statements, ''), '');
   });
 
