@@ -64,6 +64,14 @@ export class PooledConnection implements ReplayObserver {
     this.pool.owner.used(this);
     this.pool.remove(this);
   }
+
+  /** Closed at once; what runs counts as failed. A lane that holds it for what comes next has lost its session. */
+  abandon(): void {
+    this.replayer.abandon();
+    if (this.lane?.pinned !== this) return;
+    this.lane.pinned = undefined;
+    this.pool.remove(this);
+  }
 }
 
 /**
@@ -170,8 +178,11 @@ export class MirrorPool {
     this.#opening--;
     this.refusedUntil = 0;
     const connection = new PooledConnection(this, new MirrorConnection(server, options), this.owner.replayOptions);
-    // What ended before anybody listened is over already.
-    if (connection.connection.isOver) return this.grow();
+    if (connection.connection.isOver) {
+      // It ended before anybody listened.
+      this.owner.used(connection);
+      return this.grow();
+    }
     this.#all.add(connection);
     this.serve(connection);
   }

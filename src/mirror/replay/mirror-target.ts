@@ -207,7 +207,7 @@ export class MirrorTarget implements MirrorPoolsHost {
     this.#isLosing = true;
     for (const lane of this.#lanes) this.#dropQueue(lane, DropReason.Lost);
     for (const pool of this.#pools.all) pool.takeWaiting();
-    for (const { replayer } of this.#pools.connections()) replayer.abandon();
+    for (const connection of this.#pools.connections()) connection.abandon();
   }
 
   /** Drops all that is not finished, and closes everything. */
@@ -390,7 +390,7 @@ export class MirrorTarget implements MirrorPoolsHost {
   /** The mirror must not be used any more. */
   #giveUp(): void {
     for (const lane of this.#lanes) this.#dropQueue(lane, DropReason.MirrorDown);
-    for (const { replayer } of this.#pools.connections()) replayer.abandon();
+    for (const connection of this.#pools.connections()) connection.abandon();
     this.#pools.retire(this.#config);
   }
 }

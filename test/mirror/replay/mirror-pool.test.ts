@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { DropReason, Outcome, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
+import { DropReason, Outcome, TargetState, TransactionFlag } from '../../../src/mirror/record/record-stream.ts';
 import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
 import { query } from '../../support/bytes.ts';
 import { inReverse } from '../../support/cleanup.ts';
@@ -210,6 +210,37 @@ it('a session that lacks a transaction is given up: what needs it is lost, and w
     [
       [Outcome.Replayed, 0],
       [Outcome.Dropped, DropReason.Denied],
+      [Outcome.Dropped, DropReason.SessionLost],
+      [Outcome.Replayed, 0],
+    ],
+  );
+  await mirror.configure();
+});
+
+it('a session on a mirror that was refused meanwhile is lost, and nothing waits for an answer from it', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, timeoutMs: 300 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
+  records.writer.client(1, 'app', 'a');
+  const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
+  const becomes = async (state: TargetState, sql: string): Promise<void> => {
+    await run(server.url(database), sql);
+    mirror.tell({ type: 'resetMirror', target: id });
+    await eventually(() => records.targetStates.at(-1)?.state === state);
+  };
+  records.transaction({ ...simple('CREATE TEMP TABLE mine ()'), targets: [id], flags: keeps });
+  await records.finished();
+  await becomes(TargetState.Refused, 'CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w');
+  await eventually(async () => (await mirror.status())[0]?.connections === 0);
+  await becomes(TargetState.Up, 'DROP SERVER s');
+  records.transaction({ ...simple('TABLE mine'), targets: [id], flags: needs });
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  await records.finished();
+  assert.deepEqual(
+    records.acknowledged.map(({ outcome, reason }) => [outcome, reason]),
+    [
+      [Outcome.Replayed, 0],
       [Outcome.Dropped, DropReason.SessionLost],
       [Outcome.Replayed, 0],
     ],
