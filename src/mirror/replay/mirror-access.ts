@@ -159,8 +159,9 @@ export class MirrorAccess {
     this.#breaker.proved();
   }
 
-  /** Probes no more. */
+  /** Probes no more, whatever a look that is under way comes to. */
   stop(): void {
+    this.#address++;
     this.#breaker.stop();
   }
 

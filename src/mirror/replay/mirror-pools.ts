@@ -70,8 +70,9 @@ export class MirrorPools {
     return login && this.#poolOf(login);
   }
 
-  /** The login was refused, and is not tried yet again. */
+  /** The login was refused, and is not tried yet again. A pool that was replaced says nothing of the new one. */
   isRefused(pool: MirrorPool): boolean {
+    if (pool.isRetired) return false;
     return pool.refusedUntil > 0 && pool.connections.size === 0 && monotonicNow() < pool.refusedUntil;
   }
 

@@ -1,4 +1,4 @@
-import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
+import { TransactionStatus } from '../../protocol/message-types.ts';
 import { copyFail, query, sync } from '../../protocol/frontend-messages.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { Outcome, RequestFlag, TransactionFlag } from '../record/record-stream.ts';
@@ -161,7 +161,7 @@ export class Replayer implements ConnectionUser {
       return;
     }
     // The record cannot answer. A Sync sent behind the statement was ignored, and is owed again.
-    const extended = copy ? copy.isExtended : !this.#isSimple();
+    const extended = copy ? copy.isExtended : !this.#cursor.isQuery;
     copy?.stop();
     const refusal = copyFail('not in the recorded transaction');
     this.connection.send(extended ? Buffer.concat([refusal, sync()]) : refusal, 0);
@@ -280,6 +280,7 @@ export class Replayer implements ConnectionUser {
       this.#observer.timed(cursor.sourceTime, this.#sent.time);
     }
     this.#tellAnswered();
+    if (this.#tainted && !this.#sent.hasErred && cursor.isRollback) this.#tainted = false;
     const treatment = this.#treatment();
     if (treatment?.kind === 'wrap') return this.#rollback(false);
     if (treatment?.kind === 'cut' && treatment.rollback !== 'none') {
@@ -356,6 +357,8 @@ export class Replayer implements ConnectionUser {
 
   #finish(): void {
     const transaction = this.#running();
+    // Its time was up, and no answer comes any more.
+    if (this.connection.isOver && this.#timer.timedOut && this.#phase === Phase.Request) this.#tellAnswered();
     this.#timer.clear();
     this.#copy = undefined;
     this.#settingsRun = undefined;
@@ -387,10 +390,6 @@ export class Replayer implements ConnectionUser {
 
   #treatment(): Treatment | undefined {
     return this.#running().treatments?.get(this.#cursor.index);
-  }
-
-  #isSimple(): boolean {
-    return this.#cursor.bytes[this.#cursor.start] === Frontend.Query;
   }
 
   #running(): MirroredTransaction {

@@ -93,6 +93,28 @@ it('a mirror is looked at once, and again before a connection is opened where on
   assert.deepEqual(asked, ['look', 'look', 'lost', 'look', 'look']);
 });
 
+it('a mirror that is gone is not probed, whatever comes of a look that was under way', async (test) => {
+  test.mock.timers.enable({ apis: ['setTimeout'] });
+  const asked: string[] = [];
+  const looking = Promise.withResolvers<readonly string[]>();
+  const access = new MirrorAccess(
+    {
+      objections: async () => looking.promise,
+      probe: () => asked.push('probe'),
+      lost: () => asked.push('lost'),
+      refused: () => asked.push('refused'),
+      changed: () => asked.push('changed'),
+    },
+    true,
+  );
+  const look = access.look();
+  access.stop();
+  looking.reject(new Error('no route'));
+  await look;
+  test.mock.timers.tick(60_000);
+  assert.deepEqual(asked, []);
+});
+
 it('a mirror that was disabled still gets what is on its way', async (test) => {
   const { access } = await startAccess(test);
   access.isEnabled = false;

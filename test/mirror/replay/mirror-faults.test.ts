@@ -350,7 +350,7 @@ it('cancels a request that takes too long, and uses the connection again', async
   await mirror.configure();
 });
 
-it('closes a connection whose server does not heed the cancel', async (test) => {
+it('closes a connection whose server does not heed the cancel, and reports what it ran', async (test) => {
   const id = nextId++;
   const hung = [acceptLogin(), expectQuery('SELECT 1'), waitForClose()];
   const scripted = await ScriptedPostgres.start(test, answerLook, hung, [waitForClose()]);
@@ -365,6 +365,12 @@ it('closes a connection whose server does not heed the cancel', async (test) => 
   const records = await feeder(test);
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   assert.deepEqual(await records.outcomes(), [Outcome.TimedOut]);
+  mirror.tell({ type: 'queries', id: 1 });
+  const { queries } = await mirror.message('queries');
+  assert.deepEqual(
+    queries.map(({ calls, classes }) => ({ calls, classes })),
+    [{ calls: 1, classes: { timeout: 1 } }],
+  );
   await mirror.configure();
 });
 
@@ -616,17 +622,21 @@ it('denies by their numbers the functions that it denies by their names', async 
   );
 });
 
-it('drops for a login that the mirror refuses, and for that alone', async (test) => {
+it('drops for a login that the mirror refuses, and for that alone, until the login is another', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
-  const users = [{ name: 'wrong', user: server.user, password: 'no' }];
-  await mirror.configure(targetConfig(server, database, { id, users, fallback: undefined }));
+  const { user, password } = server;
+  const config = targetConfig(server, database, { id, users: [{ name: 'wrong', user, password: 'no' }] });
+  await mirror.configure({ ...config, fallback: undefined });
   const records = await feeder(test);
   records.writer.client(2, 'app', 'wrong');
   records.transaction({ ...simple('SELECT 1'), targets: [id], client: 2 });
   const [one] = await records.finished();
   assert.deepEqual([one?.outcome, one?.reason], [Outcome.Dropped, DropReason.NoUser]);
   assert.equal((await mirror.status())[0]?.state, 'up');
+  await mirror.configure({ ...config, users: [{ name: 'wrong', user, password }], fallback: undefined });
+  records.transaction({ ...simple('SELECT 1'), targets: [id], client: 2 });
+  assert.deepEqual(await records.outcomes(), [Outcome.Dropped, Outcome.Replayed]);
   await mirror.configure();
 });
 

@@ -396,6 +396,14 @@ describe('what fails on the mirror alone', () => {
       sqlstates: ['23505'],
       rows: [1, 2, 3],
     },
+    'nor does the next where the client itself rolled the first back': {
+      client: (s) =>
+        s.queries('BEGIN', 'INSERT INTO t VALUES (2)', 'ROLLBACK AND CHAIN', 'INSERT INTO t VALUES (3)', 'COMMIT'),
+      mirrorDiffers: taken,
+      outcomes: failed,
+      sqlstates: ['23505'],
+      rows: [1, 2, 3],
+    },
     'the next block ends so, too, where it began in the request that ended the first': {
       client: (s) =>
         s.queries(
