@@ -7,6 +7,8 @@ export interface DefinedNames {
   readonly words: ReadonlySet<string>;
   /** Whoever names none of them has nothing to do with it, but by views and functions. */
   readonly isAll: boolean;
+  /** It brings an extension, or takes one away: with that whatever others name. */
+  readonly isExtension: boolean;
 }
 
 /** Words between the verb and the kind of what is defined. */
@@ -61,6 +63,7 @@ export function definedIn(text: string): DefinedNames | undefined {
     isAll:
       !text.endsWith('…') &&
       all.every(({ isAll, names }) => isAll && names.every((name) => wordOf(name) !== undefined)),
+    isExtension: all.some(({ isExtension }) => isExtension),
   };
 }
 
@@ -80,6 +83,7 @@ function wordOf(name: string): string | undefined {
 interface Definition {
   readonly names: readonly string[];
   readonly isAll: boolean;
+  readonly isExtension: boolean;
 }
 
 /** A statement's tokens: words in lower case, quoted ones behind their quote, and whatever else as it is. */
@@ -104,7 +108,8 @@ function definitionsIn(tokens: readonly string[]): Definition[] {
   const known = verb === 'drop' ? DROPPED : verb === 'alter' ? ALTERED : replaces ? REPLACED : CREATED;
   const cascades = own.some((token, at) => token === 'cascade' && !/^(?:delete|update)$/.test(own[at - 1] ?? ''));
   const names = [...namesAt(own, kindAt + 1, verb === 'drop'), ...relationsOf(own, kindAt, kind)];
-  return [{ names, isAll: known.test(kind) && !cascades }, ...others.flatMap(definitionsIn)];
+  const isExtension = kind === 'extension';
+  return [{ names, isAll: known.test(kind) && !cascades, isExtension }, ...others.flatMap(definitionsIn)];
 }
 
 /** A statement and those within it. */

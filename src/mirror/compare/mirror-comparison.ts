@@ -221,7 +221,11 @@ export class MirrorComparison {
 function definedBy(wrote: readonly StatementFacts[], isPinned: boolean): DefinedNames | undefined {
   const all = wrote.flatMap(({ names }) => names ?? []);
   if (all.length === 0) return undefined;
-  return { words: new Set(all.flatMap(({ words }) => [...words])), isAll: isPinned || all.every(({ isAll }) => isAll) };
+  return {
+    words: new Set(all.flatMap(({ words }) => [...words])),
+    isAll: isPinned || all.every(({ isAll }) => isAll),
+    isExtension: all.some(({ isExtension }) => isExtension),
+  };
 }
 
 const NOT_YET = { mirrorBegunAt: Infinity, mirrorSentAt: Infinity, mirrorDoneAt: Infinity } as const;

@@ -26,6 +26,7 @@ const NONE: ReadonlySet<string> = new Set();
  * used without being named (types, what CASCADE drops), or what the other uses is not known (views, functions), they follow
  * each other as well. But words are shared by much that has nothing to do with each other: only one that is not late is kept
  * for them, so that they cannot make a mirror fall behind. Of tables and indexes the relations are known, as of other statements.
+ * An extension defines what anything may use; it comes seldom, and all that began after it follow it, late or not.
  */
 export class SourceOrder<T> {
   readonly #writing = new Lines<T>();
@@ -39,6 +40,7 @@ export class SourceOrder<T> {
   readonly #unnamed = new Line<T>();
   /** Those of which it is not known what they use. */
   readonly #unknown = new Line<T>();
+  readonly #extensions = new Line<T>();
 
   add(one: Underway<T>): void {
     this.#writing.add(one, one.scope.written);
@@ -60,7 +62,10 @@ export class SourceOrder<T> {
   /** One that is to be over before this begins, if there is any: rather the last than the first of them. */
   predecessorOf(one: Underway<T>, isLate: boolean): T | undefined {
     const { begunAt, scope, defines, words } = one;
-    const related = this.#writing.last(scope.touched, begunAt) ?? this.#touching.last(scope.written, begunAt);
+    const related =
+      this.#writing.last(scope.touched, begunAt) ??
+      this.#touching.last(scope.written, begunAt) ??
+      this.#extensions.last(begunAt);
     if (related !== undefined || isLate) return related;
     const named = this.#defining.last(words, begunAt) ?? this.#naming.last(defines?.words, begunAt);
     if (named !== undefined) return named;
@@ -79,6 +84,7 @@ export class SourceOrder<T> {
     if (defines !== undefined) lines.push(this.#definitions);
     if (defines?.isAll === false) lines.push(this.#unnamed);
     if (scope.touched === undefined) lines.push(this.#unknown);
+    if (defines?.isExtension === true) lines.push(this.#extensions);
     return lines;
   }
 }

@@ -51,6 +51,17 @@ describe('What a text defines', () => {
     }
   });
 
+  it('may be an extension, with whatever that brings', () => {
+    for (const [sql, expected] of [
+      ['CREATE EXTENSION IF NOT EXISTS "uuid-ossp"', true],
+      ['ALTER EXTENSION hstore SET SCHEMA s', true],
+      ['CREATE TABLE t (); DROP EXTENSION hstore CASCADE', true],
+      ['CREATE TABLE extension (a int)', false],
+    ] as const) {
+      assert.equal(definedIn(sql)?.isExtension, expected, sql);
+    }
+  });
+
   it('may concern what does not name it', () => {
     for (const [sql, expected] of [
       ['DROP SCHEMA s CASCADE', 's …'],

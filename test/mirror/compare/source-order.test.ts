@@ -30,9 +30,14 @@ function underway(
 function defining(
   transaction: string,
   [begunAt, doneAt]: readonly [number, number],
-  { words, isAll = true, uses = words }: { words: readonly string[]; isAll?: boolean; uses?: readonly string[] },
+  {
+    words,
+    isAll = true,
+    isExtension = false,
+    uses = words,
+  }: { words: readonly string[]; isAll?: boolean; isExtension?: boolean; uses?: readonly string[] },
 ): Underway<string> {
-  const defines = { words: new Set(words), isAll };
+  const defines = { words: new Set(words), isAll, isExtension };
   return { ...underway(transaction, [begunAt, doneAt], { writes: 'any', words: uses }), defines };
 }
 
@@ -109,9 +114,22 @@ describe('The order of the source', () => {
     expect({ drop: 'read' });
   });
 
+  it('has all that began after an extension follow it, however late', () => {
+    const extension = defining('extension', [1, 3], { words: ['hstore'], isAll: false, isExtension: true });
+    const overlaps = underway('overlaps', [2, 8], { reads: ['u'] });
+    const create = defining('create', [4, 5], { words: ['t'] });
+    const read = underway('read', [6, 7], { reads: ['u'] });
+    const order = orderOf(extension, overlaps, create, read);
+    for (const one of [extension, overlaps]) assert.equal(order.predecessorOf(one, true), undefined);
+    for (const one of [create, read]) assert.equal(order.predecessorOf(one, true), 'extension');
+    order.over(extension);
+    for (const one of [create, read]) assert.equal(order.predecessorOf(one, true), undefined);
+  });
+
   it('has what defines tables follow what has to do with them, and that follow it, however late', () => {
     const write = underway('write', [1, 3], { writes: ['t'] });
-    const alter = { ...underway('alter', [4, 5], { writes: ['t'] }), defines: { words: new Set(['t']), isAll: true } };
+    const defines = { words: new Set(['t']), isAll: true, isExtension: false };
+    const alter = { ...underway('alter', [4, 5], { writes: ['t'] }), defines };
     const read = underway('read', [6, 7], { reads: ['t'] });
     const order = orderOf(write, alter, read);
     assert.equal(order.predecessorOf(alter, true), 'write');
