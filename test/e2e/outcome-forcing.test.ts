@@ -3,7 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
-import { bind, execute, flush, msg, parse, query as queryMessage, sync } from '../support/bytes.ts';
+import { bind, execute, flush, msg, parse, query as queryMessage, sync, terminate } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { Mirrored } from '../support/mirrored.ts';
@@ -187,6 +187,26 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     assert.deepEqual(counts.reasons, { aborted: 1 });
     assert.deepEqual(await onMirror(), { items: [], children: [], ran: 0 });
     assert.deepEqual(await mirrored.onSource('SELECT id FROM item'), [{ id: 99 }]);
+  });
+
+  it('so is one whose client says goodbye in it, but what ends it in the same write counts', async (t) => {
+    for (const [last, items, reasons] of [
+      [[], [], { aborted: 1 }],
+      [[queryMessage('ROLLBACK')], [], {}],
+      [[queryMessage('COMMIT')], [1], {}],
+    ] as const) {
+      await mirrored.pgmirror.admin('RESET STATS');
+      const client = await login(inReverse(t));
+      await client.query('BEGIN');
+      await client.query('INSERT INTO item VALUES (1)');
+      client.send(...last, terminate);
+      const counts = await eventually(async () => {
+        const now = await mirrored.counts();
+        return now.total === 1 && now;
+      });
+      assert.deepEqual(counts.reasons, reasons);
+      assert.deepEqual((await onMirror()).items, items);
+    }
   });
 
   it('but a statement by itself is finished on both sides although its client vanished', async (t) => {
