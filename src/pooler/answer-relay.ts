@@ -91,9 +91,9 @@ export class AnswerRelay {
       return;
     }
     const { answers } = server.state;
-    // Something may wait for all there is to be answered, without a Sync.
+    // Something may wait for all there is to be answered, without a Sync; or for the end of a message behind it all.
     if (!this.#progress && !(answers.segmentOpen && !answers.answerDue)) return;
-    this.#progress = false;
+    this.#progress = answers.quiet && !this.atMessageStart;
     this.#listener.progress();
   }
 
@@ -386,7 +386,7 @@ export class AnswerRelay {
       erred = false;
     });
     if (skipped > 0) this.#link.recorder?.requestsSkipped(skipped);
-    this.#requests.segmentFailed();
+    this.#requests.segmentFailed(skipped > 0 && answers.skipping);
     this.#progress = true;
   }
 }

@@ -139,7 +139,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
 
   /** It keeps its server connection, and waits for a request. */
   get #pinnedIdle(): boolean {
-    return this.link.state === 'active' && this.keepsServer && this.#waitsFor() === 'request';
+    return this.link.state === 'active' && this.keepsServer && !this.#input.pending && this.#waitsFor() === 'request';
   }
 
   /** Outside a transaction, too. */

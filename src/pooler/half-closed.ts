@@ -1,3 +1,4 @@
+import { Owed } from '../session/answer-queue.ts';
 import type { ClientInput } from './client-input.ts';
 import { staysInBlock } from './departure.ts';
 import type { Server } from './session-link.ts';
@@ -37,6 +38,11 @@ export class HalfClosed {
 /** Whether answers are to come without anything more from the client. */
 function owesAnswers(server: Server, input: ClientInput): boolean {
   const { answers } = server.state;
-  if (input.streaming || answers.copyIn) return false;
+  if (answers.copyIn) return false;
+  if (input.streaming) {
+    // The message that has no end is never answered; what was sent before it is.
+    const isCounted = answers.last === Owed.Query || answers.last === Owed.FunctionCall;
+    return answers.requests > (isCounted ? 1 : 0);
+  }
   return input.blocked || answers.answerDue || answers.doubt !== undefined;
 }

@@ -7,6 +7,7 @@ import type { Executed, Subject } from './request-subject.ts';
 import type { Server, SessionLink } from './session-link.ts';
 
 const FLUSH = flush();
+const SYNC = sync();
 /** To a server that may be skipping to a Sync, or not: the CloseComplete stands behind all it owed before. */
 const DOUBT = [sync(), close(Target.Portal, 'pgmirror'), sync()];
 
@@ -69,6 +70,11 @@ export class RequestOutput {
     if (open) this.#requestOpen = true;
   }
 
+  /** What seemed to end the current request was skipped by the server: a Sync is still to come. */
+  requestGoesOn(): void {
+    this.#requestOpen = true;
+  }
+
   /** The link is given up: the next request begins anew. */
   reset(): void {
     this.#requestOpen = false;
@@ -117,7 +123,7 @@ export class RequestOutput {
   }
 
   /** A message in place of the client's, of which mirrors get another. */
-  passAs(server: Server, owed: number, message: Buffer, recorded: Buffer, subject: Subject): void {
+  passAs(server: Server, owed: number, message: Buffer, recorded: Buffer, subject?: Subject): void {
     this.#assembly.appendAll(message);
     this.#link.recorder?.append(recorded, 0, recorded.length);
     server.state.answers.push(owed, subject, this.#link.recorder?.offset ?? 0);
@@ -175,7 +181,9 @@ export class RequestOutput {
       return;
     }
     this.beginRequest();
-    this.pass(server, Frontend.Sync, bytes, start, end);
+    // One with a body is the server's to refuse; what is recorded ends with a Sync all the same.
+    if (end - start > HEADER_LENGTH) this.passAs(server, Owed.Sync, bytes.subarray(start, end), SYNC);
+    else this.pass(server, Frontend.Sync, bytes, start, end);
     this.#segment++;
     this.requestSent(false);
   }

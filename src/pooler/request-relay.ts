@@ -27,8 +27,9 @@ export class RequestRelay {
   readonly #output: RequestOutput;
   readonly #statements: StatementRelay;
   readonly #maxPipelineDepth: number;
-  /** The long message being passed on is CopyData; it is a Query, with this text. */
+  /** The long message being passed on is CopyData; it is all of its request; it is a Query, with this text. */
   #longCopy = false;
+  #longAlone = false;
   #longText: TextInParts | undefined;
 
   constructor(link: SessionLink, assembly: OutputAssembly, options: RequestRelayOptions) {
@@ -64,8 +65,9 @@ export class RequestRelay {
     this.#output.segmentsSwallowed(count, open);
   }
 
-  /** An error ended the oldest unanswered segment. */
-  segmentFailed(): void {
+  /** An error ended the oldest unanswered segment. `open`: what seemed to end its request was skipped, and it goes on. */
+  segmentFailed(open: boolean): void {
+    if (open) this.#output.requestGoesOn();
     this.#statements.segmentFailed();
   }
 
@@ -140,11 +142,13 @@ export class RequestRelay {
       this.#output.amidCopy(bytes, start, end);
       return;
     }
-    // Behind a Sync nothing is left to flush, and nobody may send the rest of a request that it began. One with a body is
-    // the server's to refuse.
-    if (!this.#output.requestOpen && end - start === HEADER_LENGTH) return;
+    const isMalformed = end - start > HEADER_LENGTH;
+    // Behind a Sync nothing is left to flush, and nobody may send the rest of a request that it began.
+    if (!this.#output.requestOpen && !isMalformed) return;
     this.#output.beginRequest();
     this.#output.pass(server, Frontend.Flush, bytes, start, end);
+    // One with a body the server refuses, and skips what follows.
+    if (isMalformed) answers.push(Owed.Refusal, undefined, this.#link.recorder?.offset ?? 0);
     answers.flushed();
   }
 
@@ -197,7 +201,8 @@ export class RequestRelay {
         this.#longCopy = false;
         return this.#longQuery(server, bytes, start, end, size);
       case Frontend.FunctionCall:
-        this.#longCopy = false;
+        this.#longCopy = this.#longAlone = false;
+        this.#link.hasUsedServer = true;
         this.#output.beginRequest();
         server.state.sends(false);
         this.#output.pass(server, type, bytes, start, end, undefined, size - (end - start));
@@ -218,6 +223,8 @@ export class RequestRelay {
     if (mustForgetSequences(this.#link, server, touches, begun)) return false;
     const beginning = { text: bytes.toString('utf8', textStart, end) };
     if (!begun && mustShowStatements(this.#link, server, touches, beginning, false) !== 'no') return false;
+    if (server.state.answers.executeWithoutSync) server.state.unclean = true;
+    this.#longAlone = !begun;
     this.#output.beginRequest();
     server.state.sends(false);
     this.#link.hasUsedServer = true;
@@ -234,17 +241,17 @@ export class RequestRelay {
     this.#output.morePieces(bytes, start, end, this.#longCopy && !this.#output.requestOpen);
     const kind = server.state.answers.last;
     if (last && !this.#longCopy && (kind === Owed.Query || kind === Owed.FunctionCall)) {
-      this.#output.requestSent(kind === Owed.Query);
+      this.#output.requestSent(this.#longAlone);
     }
   }
 
   #query(server: Server, bytes: Buffer, start: number, end: number): boolean {
     const statement = deallocatedBy(this.#link, bytes, start + 5, end);
-    if (statement !== undefined) return this.#statements.deallocate(server, statement);
-    const touches = touchesOf(bytes, start + 5, end);
-    if (mustForgetSequences(this.#link, server, touches, this.#output.requestOpen)) return false;
-    const text = new StatementText(bytes, start + 5, end);
     const alone = !this.#output.requestOpen;
+    if (statement !== undefined) return this.#statements.deallocate(server, statement, alone);
+    const touches = touchesOf(bytes, start + 5, end);
+    if (mustForgetSequences(this.#link, server, touches, !alone)) return false;
+    const text = new StatementText(bytes, start + 5, end);
     if (alone && mustShowStatements(this.#link, server, touches, text, false) !== 'no') return false;
     // PostgreSQL 18 may refuse whatever comes next but one ("unexpected state STARTED"): no other client's.
     if (server.state.answers.executeWithoutSync) server.state.unclean = true;

@@ -88,6 +88,17 @@ export class SessionPreparation {
     // The last answer lies in the server's read buffer: the message is shown again when the client has taken it.
     if (this.#output.paused) return;
     this.#link.state = 'waiting';
+    this.#discardSequences(server);
+  }
+
+  #discardSequences(server: Server): void {
+    // A cancel of the client's must not hit it.
+    if (server.cancels > 0) {
+      server.onCancelsDone = () => {
+        if (this.#link.server === server) this.#discardSequences(server);
+      };
+      return;
+    }
     runTask(server, 'DISCARD SEQUENCES', this.#timeoutMs, (result) => {
       if (result.outcome === 'lost') {
         this.#ending.taskLost(result);

@@ -56,6 +56,6 @@ export class SessionTimeouts {
 export function whatIsWaitedFor(server: Server, input: ClientInput): WaitsFor {
   const { answers } = server.state;
   if (answers.requests > 0 || answers.answerDue) return 'answer';
-  if (input.pending || input.streaming) return undefined;
-  return server.status === TransactionStatus.Idle && !answers.segmentOpen ? 'request' : 'transaction';
+  if (input.blocked || input.streaming) return undefined;
+  return server.status === TransactionStatus.Idle && answers.quiet ? 'request' : 'transaction';
 }

@@ -305,8 +305,8 @@ export class StatementRelay {
     return true;
   }
 
-  /** SQL's DEALLOCATE of a statement that was prepared by message, under the name that it has on the server. */
-  deallocate(server: Server, statement: ClientStatement): boolean {
+  /** SQL's DEALLOCATE of a statement prepared by message, under its name on the server. `alone`: it is all of its request. */
+  deallocate(server: Server, statement: ClientStatement, alone: boolean): boolean {
     const { text } = statement;
     const name = nameToDeallocate(this.#output, this.#preparation, server, statement, this.#absent);
     if (name === undefined) return false;
@@ -317,7 +317,7 @@ export class StatementRelay {
     server.state.prepared.sent(text);
     const subject = { kind: 'deallocate', statement } as const;
     this.#output.passAs(server, Owed.Query, query(deallocating(name)), query(deallocating(text.name)), subject);
-    this.#output.requestSent(true);
+    this.#output.requestSent(alone);
     return true;
   }
 

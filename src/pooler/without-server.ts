@@ -42,15 +42,15 @@ export class WithoutServer {
       }
       return true;
     }
-    // A Sync with a body is the server's to refuse.
-    if (type === Frontend.Sync && length === HEADER_LENGTH) {
+    // With a body these two are the server's to refuse.
+    const isEmpty = length === HEADER_LENGTH;
+    if (type === Frontend.Sync) {
       this.#skipping = false;
-      this.#client.write(READY);
-      return true;
+      if (isEmpty) this.#client.write(READY);
+      return isEmpty;
     }
     if (this.#skipping) return true;
-    return (
-      type === Frontend.Flush || type === Frontend.CopyData || type === Frontend.CopyDone || type === Frontend.CopyFail
-    );
+    if (type === Frontend.Flush) return isEmpty;
+    return type === Frontend.CopyData || type === Frontend.CopyDone || type === Frontend.CopyFail;
   }
 }

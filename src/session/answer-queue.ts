@@ -11,6 +11,8 @@ export const Owed = {
   Describe: 6,
   Execute: 7,
   Close: 8,
+  /** A message that owes nothing is malformed: the server refuses it. */
+  Refusal: 9,
 } as const;
 
 /** Set in a kind when pgmirror itself put the message in: its answer is not the client's. */

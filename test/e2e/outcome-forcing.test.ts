@@ -152,6 +152,19 @@ describe('What the source did not commit is not committed on the mirror:', () =>
     assert.deepEqual({ replayed, errors, total }, { replayed: 4, errors: 0, total: 4 });
   });
 
+  it('a Query that the source skipped, whose Sync came later, is no part of the requests that follow', async (t) => {
+    const client = await login(inReverse(t));
+    client.send(parse('', 'no SQL'), queryMessage('INSERT INTO item VALUES (5)'));
+    await client.readUntil('E');
+    client.send(sync);
+    await client.readUntil('Z');
+    for (const id of [1, 2]) {
+      await client.query(`INSERT INTO item VALUES (${id})`);
+      await client.query(onlyOnMirror);
+    }
+    assert.deepEqual(await onMirror(), { items: [1, 2], children: [], ran: 4 });
+  });
+
   it('a statement that its client cancelled is cancelled on the mirror as late', async (t) => {
     const client = await login(inReverse(t));
     client.send(queryMessage('INSERT INTO item SELECT 1 FROM pg_sleep(60)'));

@@ -412,6 +412,15 @@ suite('When a client vanishes, what it left is undone and the next client is ser
     assert.deepEqual(await comparison.ask('SELECT id FROM t WHERE id > 99'), [{ id: 100 }]);
   });
 
+  it('and one that stops amid a long message is answered what it asked before', async () => {
+    for (const client of [await comparison.direct(), await comparison.pooled()]) {
+      client.send(query('SELECT pg_sleep(0.2)'), query(`SELECT '${megabyte}'`).subarray(0, 500_000));
+      client.socket.end();
+      await client.expect('T', 'D', 'C', 'Z');
+      await client.waitForClose();
+    }
+  });
+
   it('and one that stops sending right behind its login is answered, too', async () => {
     await comparison.killConnections(); // Its login waits for another.
     const { host, port } = comparison.pgmirror;

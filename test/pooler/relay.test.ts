@@ -22,6 +22,7 @@ import {
   sync,
 } from '../support/bytes.ts';
 import { eventually } from '../support/eventually.ts';
+import { RequestFlag } from '../../src/mirror/record/record-stream.ts';
 import { RecordingBench, requestsOf } from '../mirror/record/recording-bench.ts';
 import { openBackend, received, RelayBench } from './relay-bench.ts';
 import type { Backend } from './relay-bench.ts';
@@ -149,6 +150,18 @@ describe('the simple query flow', () => {
     }
     assert.equal(told, answer.length);
     assert.ok(bench.link.answers.quiet && bench.answers.atMessageStart);
+  });
+
+  it('is told of again when a message behind its end is whole, for only then can anybody go on', async (t) => {
+    const { bench, backend } = await start(t);
+    bench.send(query('select 1'));
+    const reported = parameterStatus('TimeZone', 'UTC');
+    bench.answers.bytes(backend.server, Buffer.concat([commandComplete('SELECT 1'), READY, reported.subarray(0, 7)]));
+    assert.deepEqual([bench.progress, bench.answers.atMessageStart], [1, false]);
+    bench.answers.bytes(backend.server, Buffer.from(reported.subarray(7)));
+    assert.deepEqual([bench.progress, bench.answers.atMessageStart], [2, true]);
+    bench.answers.bytes(backend.server, Buffer.from(reported));
+    assert.equal(bench.progress, 2);
   });
 
   it('takes FATAL and PANIC for the last words of a server, in whatever language', async (t) => {
@@ -779,6 +792,92 @@ describe('what is recorded', () => {
     assert.deepEqual(
       requestsOf(second!).map(({ types, skipped }) => [types, skipped]),
       [['CBES', 'BE']],
+    );
+  });
+
+  it('is one request where a Query is skipped behind an error and its Sync comes later; the next stands alone', async (t) => {
+    const { recording, bench, backend } = await recorded(t);
+    const long = query(`select '${'x'.repeat(200_000)}'`);
+    for (const skipped of [[query('a')], [query('a'), query('b')], [query('a'), long.subarray(0, 100_000)]]) {
+      bench.send(parse('', 'x'), ...skipped);
+      backend.peer.send(errorResponse('42601', 'syntax error'));
+      await bench.told(errorResponse('42601', 'syntax error'));
+      if (skipped[1] !== undefined && skipped[1].length === 100_000) bench.send(long.subarray(100_000));
+      bench.send(sync);
+      backend.peer.send(READY);
+      await bench.told(READY);
+      bench.send(query('select 1'));
+      backend.peer.send(commandComplete('SELECT 1'), READY);
+      await bench.told(commandComplete('SELECT 1'), READY);
+    }
+    const transactions = await recording.mirror.received(6);
+    assert.deepEqual(
+      transactions.map((transaction) => requestsOf(transaction).map(({ types, sqlstate }) => `${types} ${sqlstate}`)),
+      [['PQS 42601'], ['Q '], ['PQQS 42601'], ['Q '], ['PQQS 42601'], ['Q ']],
+    );
+  });
+
+  it('is one request for a malformed Flush behind a Sync, which the server refuses, up to the next Sync', async (t) => {
+    const { recording, bench, backend } = await recorded(t);
+    const refused = errorResponse('08P01', 'invalid message format');
+    bench.send(query('select 1'), msg('H', cstr('x')));
+    backend.peer.send(commandComplete('SELECT 1'), READY);
+    await bench.told(commandComplete('SELECT 1'), READY);
+    assert.equal(bench.link.answers.quiet, false, 'the server is not for anybody else');
+    backend.peer.send(refused);
+    await bench.told(refused);
+    bench.send(query('select 2'), sync);
+    await received(backend, query('select 1'), msg('H', cstr('x')), sync);
+    backend.peer.send(READY);
+    await bench.told(READY);
+    await bench.quiet();
+    const [, second] = await recording.mirror.received(2);
+    assert.deepEqual(
+      requestsOf(second!).map(({ types, sqlstate }) => [types, sqlstate]),
+      [['HS', '08P01']],
+    );
+  });
+
+  it('ends with a Sync where the source refused one for its body', async (t) => {
+    const { recording, bench, backend } = await recorded(t);
+    const sent = [parse('', 'select 1'), parse('', 'x'), bind('', ''), msg('S', cstr('HS'))];
+    bench.send(...sent);
+    await received(backend, ...sent);
+    const errors = [errorResponse('42601', 'syntax error'), errorResponse('08P01', 'invalid message format')];
+    backend.peer.send(PARSED, ...errors, READY);
+    await bench.told(PARSED, ...errors, READY);
+    await bench.quiet();
+    const [request] = requestsOf((await recording.mirror.received(1))[0]!);
+    assert.deepEqual([request!.types, request!.skipped, request!.sqlstate], ['PPBS', 'B', '42601']);
+    assert.deepEqual(request!.messages, Buffer.concat([...sent.slice(0, -1), sync]));
+  });
+
+  it('is no simple request where a Query follows other messages, however it came', async (t) => {
+    const { recording, bench, backend } = await recorded(t);
+    await prepared(bench, backend);
+    const long = query(`select '${'x'.repeat(100_000)}'`);
+    for (const [tag, ...pieces] of [
+      ['SELECT 1', query('select 1')],
+      ['DEALLOCATE', query('deallocate a')],
+      ['SELECT 1', long.subarray(0, 80_000), long.subarray(80_000)],
+    ] as const) {
+      bench.send(parse('', 'select 1'), bind('', ''), execute(''), pieces[0]);
+      if (pieces[1] !== undefined) bench.send(pieces[1]);
+      const answer = [PARSED, BOUND, commandComplete('SELECT 1'), commandComplete(tag), READY];
+      backend.peer.send(...answer);
+      await bench.told(...answer);
+      await bench.quiet();
+    }
+    bench.send(long.subarray(0, 80_000));
+    bench.send(long.subarray(80_000));
+    backend.peer.send(commandComplete('SELECT 1'), READY);
+    await bench.quiet();
+    const transactions = await recording.mirror.received(5);
+    assert.deepEqual(
+      transactions
+        .slice(1)
+        .map((each) => requestsOf(each).map(({ types, flags }) => [types, flags & RequestFlag.Simple])),
+      [...Array.from({ length: 3 }, () => [['PBEQ', 0]]), [['Q', RequestFlag.Simple]]],
     );
   });
 

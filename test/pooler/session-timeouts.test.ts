@@ -7,7 +7,7 @@ import type { Server } from '../../src/pooler/session-link.ts';
 import { TransactionStatus } from '../../src/protocol/message-types.ts';
 import { AnswerQueue, Owed } from '../../src/session/answer-queue.ts';
 
-const nothingPending = { pending: false, streaming: false } as ClientInput;
+const nothingPending = { pending: false, blocked: false, streaming: false } as ClientInput;
 
 function waitsFor(ask: (answers: AnswerQueue) => void, status: number = TransactionStatus.Idle): WaitsFor {
   const answers = new AnswerQueue();
@@ -37,5 +37,20 @@ describe('what a session waits for', () => {
       waitsFor((answers) => answers.push(Owed.Parse)),
       'transaction',
     );
+  });
+
+  it('is the end of what the client has begun where that has failed, and its Sync has not come', () => {
+    const failed = (answers: AnswerQueue): void => {
+      answers.push(Owed.Parse);
+      answers.failSegment();
+    };
+    assert.equal(waitsFor(failed), 'transaction');
+  });
+
+  it('is the client where part of a message has come: in a block it is idle all the same', () => {
+    const halfSent = { pending: true, blocked: false, streaming: false };
+    const server = { status: TransactionStatus.InTransaction, state: { answers: new AnswerQueue() } } as Server;
+    assert.equal(whatIsWaitedFor(server, halfSent as ClientInput), 'transaction');
+    assert.equal(whatIsWaitedFor(server, { ...halfSent, blocked: true } as ClientInput), undefined);
   });
 });

@@ -290,7 +290,19 @@ export const nameCases: readonly Dialogue[] = [
   },
   {
     name: 'cheap: Sync and Flush with a body',
-    steps: [says('EZ', msg('S', cstr('x'))), says('TDCZ', query('SELECT 1'))],
+    steps: [
+      says('EZ', msg('S', cstr('x'))),
+      says('TDCZ', query('SELECT 1')),
+      says('E', msg('H', cstr('x'))),
+      says('', query('SELECT 1')),
+      says('Z', sync),
+      says('TDCZE', query('SELECT 1'), msg('H', cstr('x'))),
+      says('', query('SELECT 1'), flush),
+      says('Z', sync),
+      says('1E', parse('', 'SELECT 1'), msg('H', cstr('x')), run('')),
+      says('Z', sync),
+      says('TDCZ', query('SELECT 1')),
+    ],
   },
   {
     name: '23: one byte in each write',
