@@ -203,7 +203,8 @@ export class MirrorComparison {
       doneAt,
       scope: { written: scope.written, touched },
       defines: definedBy(wrote, isPinned),
-      words: this.#wordsOf(transaction),
+      findWords: () => this.#wordsOf(transaction),
+      words: undefined,
     };
     const open = { oneSnapshot, sentAt: begunAt, mirrorSentAt: Infinity, underway };
     if (wrote.length === 0) return { ...open, write: undefined };

@@ -10,8 +10,10 @@ export interface Underway<T> {
   readonly scope: Pick<WriteScope, 'written' | 'touched'>;
   /** What it creates, alters or drops. */
   readonly defines: DefinedNames | undefined;
-  /** The words by which it may name what others define (`wordsOf`). */
-  readonly words: ReadonlySet<string>;
+  /** Finds the words by which it may name what others define (`wordsOf`). */
+  readonly findWords: () => ReadonlySet<string>;
+  /** What was found, as long as anything that is defined is under way; nobody asks otherwise. */
+  words: ReadonlySet<string> | undefined;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -45,9 +47,10 @@ export class SourceOrder<T> {
   add(one: Underway<T>): void {
     this.#writing.add(one, one.scope.written);
     this.#touching.add(one, one.scope.touched);
+    if (one.defines !== undefined && this.#definitions.isEmpty) for (const other of this.#all.items) this.#find(other);
     this.#defining.add(one, one.defines?.words);
-    this.#naming.add(one, one.words);
     for (const line of this.#linesOf(one)) line.push(one);
+    if (!this.#definitions.isEmpty) this.#find(one);
   }
 
   over(one: Underway<T>): void {
@@ -57,6 +60,16 @@ export class SourceOrder<T> {
     this.#defining.over(one.defines?.words);
     this.#naming.over(one.words);
     for (const line of this.#linesOf(one)) line.over();
+    if (one.defines === undefined || !this.#definitions.isEmpty) return;
+    this.#naming.clear();
+    for (const other of this.#all.items) other.words = undefined;
+  }
+
+  /** Most of the time nothing is defined, and no text is searched. */
+  #find(one: Underway<T>): void {
+    if (one.transaction === undefined) return;
+    one.words = one.findWords();
+    this.#naming.add(one, one.words);
   }
 
   /** One that is to be over before this begins, if there is any: rather the last than the first of them. */
@@ -110,6 +123,10 @@ class Lines<T> {
     return undefined;
   }
 
+  clear(): void {
+    this.#lines.clear();
+  }
+
   /** One with these relations is over. */
   over(relations: ReadonlySet<string> = NONE): void {
     for (const relation of relations) {
@@ -133,6 +150,11 @@ class Line<T> {
 
   get isEmpty(): boolean {
     return this.#items.length === this.#over;
+  }
+
+  /** Those that are under way, and some that are over. */
+  get items(): readonly Underway<T>[] {
+    return this.#items;
   }
 
   push(one: Underway<T>): void {

@@ -23,7 +23,8 @@ function underway(
     doneAt,
     scope: { written: asSet(writes), touched: asSet(touched) },
     defines: undefined,
-    words: new Set(words),
+    findWords: () => new Set(words),
+    words: undefined,
   };
 }
 
@@ -112,6 +113,41 @@ describe('The order of the source', () => {
     expect({ type: 'elsewhere', drop: 'overlaps' });
     order.over(overlaps);
     expect({ drop: 'read' });
+  });
+
+  it('looks for words only while something that is defined is under way, and forgets them then', () => {
+    const found: string[] = [];
+    const naming = (name: string, at: number): Underway<string> => ({
+      ...underway(name, [at, at + 1], {}),
+      findWords: () => {
+        found.push(name);
+        return new Set(['t']);
+      },
+    });
+    const [over, before, between, after] = [
+      naming('over', 1),
+      naming('before', 3),
+      naming('between', 7),
+      naming('after', 11),
+    ];
+    const order = orderOf(over, before);
+    order.over(over);
+    assert.deepEqual(found, []);
+    const create = defining('create', [5, 6], { words: ['t'] });
+    order.add(create);
+    order.add(between);
+    assert.deepEqual(found, ['before', 'between']);
+    assert.equal(order.predecessorOf(create, false), 'before');
+    assert.equal(order.predecessorOf(between, false), 'create');
+    order.over(create);
+    order.add(after);
+    assert.deepEqual(found, ['before', 'between']);
+    const drop = defining('drop', [9, 10], { words: ['t'] });
+    order.add(drop);
+    assert.equal(order.predecessorOf(drop, false), 'between');
+    assert.equal(order.predecessorOf(after, false), 'drop');
+    for (const one of [between, before]) order.over(one);
+    assert.equal(order.predecessorOf(drop, false), undefined);
   });
 
   it('has all that began after an extension follow it, however late', () => {
