@@ -207,19 +207,9 @@ suite('What one client does to its session', () => {
     const text = `SELECT extract(epoch FROM timestamptz '2024-01-01 00:00')::int, date '02/03/2024', '\\x41',
       extract(epoch FROM interval '-1 1:00:00')::int, extract(epoch FROM timestamptz '2024-01-01 00:00 EST')::int,
       1 = NULL, ('{NULL}'::text[])[1]`;
-    for (const client of [a, b]) {
-      client.send(parse('s', text), sync);
-      await client.expect('1', 'Z');
-    }
-    const values: (string | null)[][] = [];
-    for (const client of [a, b, a, b]) {
-      client.send(bind('', 's'), execute(''), sync);
-      const [, row] = await client.expect('2', 'D', 'C', 'Z');
-      values.push(rowValues(row as Message));
-    }
     const ofA = ['1704034800', '2024-03-02', 'A', '-90000', '1704031200', 'f', 'NULL'];
     const ofB = ['1704067200', '2024-02-03', '\\x41', '-82800', '1704085200', null, null];
-    assert.deepEqual(values, [ofA, ofB, ofA, ofB]);
+    assert.deepEqual(await runInTurn([a, b], text), [ofA, ofB, ofA, ofB]);
     await Promise.all([a.end(), b.end()]);
   });
 
@@ -227,19 +217,9 @@ suite('What one client does to its session', () => {
     const [a, b] = [await comparison.pooled(), await comparison.pooled()];
     await a.query("SET bytea_output = 'escape'; SET extra_float_digits = -5; SET quote_all_identifiers = on");
     const text = "SELECT '\\x41'::bytea::text, (0.1::float8 + 0.2::float8)::text, quote_ident('a')";
-    for (const client of [a, b]) {
-      client.send(parse('s', text), sync);
-      await client.expect('1', 'Z');
-    }
-    const values: (string | null)[][] = [];
-    for (const client of [a, b, a, b]) {
-      client.send(bind('', 's'), execute(''), sync);
-      const [, row] = await client.expect('2', 'D', 'C', 'Z');
-      values.push(rowValues(row as Message));
-    }
     const ofA = ['A', '0.3', '"a"'];
     const ofB = ['\\x41', '0.30000000000000004', 'a'];
-    assert.deepEqual(values, [ofA, ofB, ofA, ofB]);
+    assert.deepEqual(await runInTurn([a, b], text), [ofA, ofB, ofA, ofB]);
     await Promise.all([a.end(), b.end()]);
   });
 
@@ -672,4 +652,15 @@ async function runNamed(client: WireClient, name: string): Promise<(string | nul
   client.send(bind('', name), execute(''), sync);
   const [, row] = await client.expect('2', 'D', 'C', 'Z');
   return row === undefined ? [] : rowValues(row);
+}
+
+/** Has each client prepare the same text, and all run it, twice in turn: the row of each run. */
+async function runInTurn(clients: readonly WireClient[], text: string): Promise<(string | null)[][]> {
+  for (const client of clients) {
+    client.send(parse('s', text), sync);
+    await client.expect('1', 'Z');
+  }
+  const values: (string | null)[][] = [];
+  for (const client of [...clients, ...clients]) values.push(await runNamed(client, 's'));
+  return values;
 }
