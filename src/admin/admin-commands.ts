@@ -115,9 +115,12 @@ function showHelp(): AdminAnswer {
 
 async function reload(host: AdminHost): Promise<AdminAnswer> {
   try {
-    const waiting = await host.reload();
-    if (waiting.length === 0) return { kind: 'done', tag: 'RELOAD' };
-    return { kind: 'done', tag: 'RELOAD', notice: `changed, and applied at the next start: ${waiting.join(', ')}` };
+    const { atNextStart, late } = await host.reload();
+    const remarks = [
+      ...(atNextStart.length > 0 ? [`changed, and applied at the next start: ${atNextStart.join(', ')}`] : []),
+      ...(late.length > 0 ? [`not applied yet by pooler threads that do not answer: ${late.join(', ')}`] : []),
+    ];
+    return { kind: 'done', tag: 'RELOAD', ...(remarks.length > 0 && { notice: remarks.join('; ') }) };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return { kind: 'error', code: 'F0000', message: `configuration not reloaded: ${reason}` };

@@ -4,6 +4,7 @@ import type { MirrorCounts } from '../mirror/record/mirror-counters.ts';
 import type { QueryReport } from '../mirror/report/query-report.ts';
 import type { MirrorState } from '../mirror/replay/mirror-process-messages.ts';
 import type { Percentiles } from '../mirror/replay/latency-window.ts';
+import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 
 /** A mirror and a user of its source, as it stands. */
@@ -30,6 +31,14 @@ export interface Plan {
 /** Plans of a query, or the SQLSTATE and the reason why there are none. */
 export type Plans = { readonly plans: readonly Plan[] } | { readonly code: string; readonly refusal: string };
 
+/** What a reload has not changed yet. */
+export interface Reloaded {
+  /** Changed keys that take effect at the next start. */
+  readonly atNextStart: readonly string[];
+  /** Pooler threads that do not answer, and take the configuration when they do. */
+  readonly late: readonly number[];
+}
+
 /** What the admin database shows, and what it can do. */
 export interface AdminHost {
   readonly config: Config;
@@ -39,9 +48,12 @@ export interface AdminHost {
   queries(): Promise<readonly QueryReport[]>;
   /** Plans of the query with this fingerprint. */
   explain(fingerprint: string): Promise<Plans>;
-  threads(): Promise<readonly ThreadSnapshot[]>;
-  /** Reads both files again: the changed keys that take effect at the next start. Rejects with the reason why nothing was changed. */
-  reload(): Promise<readonly string[]>;
+  /** With `connections`, of each client and server connection. */
+  threads(options?: { readonly connections: boolean }): Promise<readonly ThreadSnapshot[]>;
+  /** What was counted for each database since the start, by threads and pools that are no more as well. */
+  statistics(): Promise<ReadonlyMap<string, PoolStatistics>>;
+  /** Reads both files again, and applies them. Rejects with the reason why nothing was changed. */
+  reload(): Promise<Reloaded>;
   shutdown(): void;
   /** Settings that hold until the next reload; the second goes before `mirror_exposure`. */
   setGeneral(setting: GeneralSetting): Promise<void>;

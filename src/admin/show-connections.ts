@@ -31,7 +31,7 @@ const columns: readonly AdminColumn[] = [
  * that one, where it does.
  */
 export async function showClients(host: AdminHost): Promise<AdminAnswer> {
-  const clients = (await host.threads()).flatMap((thread) => thread.clients);
+  const clients = (await host.threads({ connections: true })).flatMap((thread) => thread.clients);
   const rows = clients.map((client) =>
     row({
       type: 'C',
@@ -57,7 +57,7 @@ export async function showClients(host: AdminHost): Promise<AdminAnswer> {
 
 /** SHOW SERVERS. `remote_pid` and `id` are the process id on the server, `link` the `id` of the client that has it. */
 export async function showServers(host: AdminHost): Promise<AdminAnswer> {
-  const servers = (await host.threads()).flatMap((thread) => thread.servers);
+  const servers = (await host.threads({ connections: true })).flatMap((thread) => thread.servers);
   const rows = servers.map((server) =>
     row({
       type: 'S',

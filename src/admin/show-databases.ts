@@ -82,7 +82,7 @@ export async function showUsers(host: AdminHost): Promise<AdminAnswer> {
 
 /** SHOW LISTS: how many there are of what. */
 export async function showLists(host: AdminHost): Promise<AdminAnswer> {
-  const threads = await host.threads();
+  const threads = await host.threads({ connections: true });
   const pools = poolsTogether(threads);
   const clients = threads.flatMap((thread) => thread.clients);
   const servers = threads.flatMap((thread) => thread.servers);

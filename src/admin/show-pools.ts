@@ -1,4 +1,3 @@
-import { addStatistics } from '../pool/pool-statistics.ts';
 import type { PoolSnapshot, ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import type { AdminAnswer, AdminColumn } from './admin-answer.ts';
 import type { AdminHost } from './admin-host.ts';
@@ -75,6 +74,5 @@ function together(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     size: a.size,
     minSize: a.minSize,
     pinned: a.pinned + b.pinned,
-    statistics: addStatistics(a.statistics, b.statistics),
   };
 }

@@ -1,8 +1,7 @@
-import { addStatistics, noStatistics } from '../pool/pool-statistics.ts';
+import { noStatistics } from '../pool/pool-statistics.ts';
 import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import type { AdminAnswer, AdminColumn, AdminValue } from './admin-answer.ts';
 import type { AdminHost } from './admin-host.ts';
-import { poolsTogether } from './show-pools.ts';
 
 /** PgBouncer's names of what is counted: in totals, in averages a second (times: for each), and how it is read. */
 const measures: readonly {
@@ -52,11 +51,8 @@ async function table(
   columns: readonly AdminColumn[],
   values: (statistics: PoolStatistics) => AdminValue[],
 ): Promise<AdminAnswer> {
-  const byDatabase = new Map(host.config.databases.map(({ name }) => [name, noStatistics()]));
-  for (const { database, statistics } of poolsTogether(await host.threads())) {
-    byDatabase.set(database, addStatistics(byDatabase.get(database) ?? noStatistics(), statistics));
-  }
-  const rows = [...byDatabase].map(([database, statistics]) => [database, ...values(statistics)]);
+  const counted = await host.statistics();
+  const rows = host.config.databases.map(({ name }) => [name, ...values(counted.get(name) ?? noStatistics())]);
   return { kind: 'rows', tag: 'SHOW', columns: [DATABASE, ...columns], rows };
 }
 

@@ -9,17 +9,29 @@ import {
   unassigned,
 } from './saslprep-tables.ts';
 
+/** Characters that are put in order among themselves: marks, and two letters that normalization makes marks of. */
+const MARKS = /[\p{M}\uff9e\uff9f]+/gu;
+/** The Stream-Safe Text Format (UAX #15, section 13) has no more than 30. */
+const MAX_MARKS = 100;
+
 /**
  * Prepares a password for hashing as PostgreSQL does (RFC 4013; `pg_saslprep` in src/common/saslprep.c). What is not
  * valid UTF-8 or holds a prohibited character is hashed as it came: its encoding is unknown before login, and refusing
- * it would lock the user out.
+ * it would lock the user out. So is what has more combining marks in a row than any language: putting them in order takes
+ * time that grows with their square, and whoever sends a password need not have one.
  */
 export function saslprep(password: Buffer): Buffer {
   if (isAscii(password) || !isUtf8(password)) return password;
   const mapped = map(password.toString('utf8'));
   if (mapped.length === 0 || isProhibited(mapped)) return password;
   const text = mapped.map((codePoint) => String.fromCodePoint(codePoint)).join('');
+  if (hasLongRunOfMarks(text)) return password;
   return Buffer.from(text.normalize('NFKC'), 'utf8');
+}
+
+function hasLongRunOfMarks(text: string): boolean {
+  for (const [run] of text.matchAll(MARKS)) if (run.length > MAX_MARKS) return true;
+  return false;
 }
 
 function map(text: string): number[] {

@@ -6,7 +6,7 @@ import type { ScramKeys } from './scram-keys.ts';
 import { InvalidSecretError } from './scram-verifier.ts';
 
 type Known =
-  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'text'; readonly text: string; readonly isForProof: boolean }
   | { readonly kind: 'md5'; readonly hash: string }
   | { readonly kind: 'scram'; readonly keys: ScramKeys };
 
@@ -24,11 +24,14 @@ export class ServerPassword extends Redacted {
     this.#known = known;
   }
 
-  /** Throws InvalidSecretError for what no server could be sent: an empty password, or a zero byte within. */
-  static fromText(text: string): ServerPassword {
+  /**
+   * Throws InvalidSecretError for what no server could be sent: an empty password, or a zero byte within. `isForProof`: it
+   * is proved to be known, and never sent itself, whatever the server asks for.
+   */
+  static fromText(text: string, { isForProof = false }: { readonly isForProof?: boolean } = {}): ServerPassword {
     if (text === '') throw new InvalidSecretError('the password is empty');
     if (text.includes('\0')) throw new InvalidSecretError('the password holds a zero byte');
-    return new ServerPassword({ kind: 'text', text });
+    return new ServerPassword({ kind: 'text', text, isForProof });
   }
 
   /** Throws InvalidSecretError for anything but `md5…`. */
@@ -46,8 +49,11 @@ export class ServerPassword extends Redacted {
     return fingerprint(this.#known) === fingerprint(other.#known);
   }
 
-  /** The password itself. Throws AuthenticationError where it is not known. */
+  /** The password itself. Throws AuthenticationError where it is not known, or not to be sent. */
   text(): string {
+    if (this.#known.kind === 'text' && this.#known.isForProof) {
+      throw new AuthenticationError('the server asks for the password itself, which is not sent to anybody');
+    }
     if (this.#known.kind === 'text') return this.#known.text;
     throw new AuthenticationError('the server asks for the password itself, and only a hash of it is known');
   }

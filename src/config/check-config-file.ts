@@ -4,9 +4,16 @@ import { quoted } from './inspect-value.ts';
 import type { ProblemList } from './problem-list.ts';
 import type { Sections } from './sections.ts';
 
+/** Bytes of a unix socket's path (`sun_path` of unix(7), less its zero byte; it is shorter on BSD and macOS). */
+const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
+
+/** Who listens at one of these listens at all. */
+const EVERY_ADDRESS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
 /** What holds between the keys of pgmirror.toml. */
 export function checkConfigFile(sections: Sections, problems: ProblemList): void {
   checkGeneral(sections, problems);
+  checkSocketPaths(sections, problems);
   checkDatabases(sections, problems);
   checkMirroring(sections, problems);
   checkControls(sections, problems);
@@ -40,10 +47,36 @@ function checkGeneral({ general }: Sections, problems: ProblemList): void {
     const accepted = 'a file, since tls_verify is "verify_ca"';
     problems.add({ key: `${key}.tls_server_ca_certificate`, found: 'nothing', accepted });
   }
+  const { host = '127.0.0.1', port = 6432, http_host: httpHost = '127.0.0.1', http_port: httpPort } = given;
+  if (httpPort === port && (host === httpHost || [host, httpHost].some((one) => EVERY_ADDRESS.has(one)))) {
+    problems.add({
+      key: `${key}.http_port`,
+      found: `${httpPort}`,
+      accepted: 'another port than that of clients (port)',
+    });
+  }
   if (given.auth_query !== undefined && given.auth_user === undefined) {
     problems.add({ key: `${key}.auth_user`, found: 'nothing', accepted: 'a user name, since auth_query is given' });
   }
   checkPool(key, given.min_pool_size, given.default_pool_size ?? 10, 'default_pool_size', problems);
+}
+
+/** The system's own words for a path that is too long do not say what is wrong with it. */
+function checkSocketPaths({ general, databases }: Sections, problems: ProblemList): void {
+  const folders = [
+    { key: `${general.key}.unix_socket_dir`, folder: general.given.unix_socket_dir, port: general.given.port ?? 6432 },
+    ...databases.map(({ key, given: { host, port = 5432 } }) => {
+      return { key: `${key}.host`, folder: host?.startsWith('/') === true ? host : undefined, port };
+    }),
+  ];
+  for (const { key, folder, port } of folders) {
+    if (folder === undefined) continue;
+    const room = MAX_SOCKET_PATH - Buffer.byteLength(`/.s.PGSQL.${port}`);
+    const length = Buffer.byteLength(folder);
+    if (length <= room) continue;
+    const accepted = `a folder of at most ${room} bytes: more than ${MAX_SOCKET_PATH} has no path of a unix socket`;
+    problems.add({ key, found: `${length} bytes`, accepted });
+  }
 }
 
 function checkDatabases(sections: Sections, problems: ProblemList): void {

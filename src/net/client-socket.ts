@@ -76,6 +76,16 @@ export class ClientSocket {
     return this.#over;
   }
 
+  /** There is no connection any more, whereas one that is over may still have something to deliver. */
+  get closed(): boolean {
+    return this.#socket.closed;
+  }
+
+  /** Calls back when there is no connection any more, whoever ended it. */
+  whenClosed(callback: () => void): void {
+    this.#socket.once('close', callback);
+  }
+
   /**
    * Sends; false when the writer is to wait for `whenFlushed`. The bytes must stay as they are until then. In plain text
    * that is when some are still queued in this process. A TLS connection has copied them, and is content with less.

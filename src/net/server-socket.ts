@@ -6,6 +6,7 @@ import { tlsConnectOptions } from './server-tls.ts';
 import { describeTls } from './describe-tls.ts';
 import { receiveDirectly } from './direct-reading.ts';
 import { readOnWhenUnwritable } from './reading-socket.ts';
+import { sharedLookup } from './shared-lookup.ts';
 import { tlsServerEndPoint } from './tls-server-end-point.ts';
 
 /** Where a PostgreSQL listens. A host that begins with `/` is the directory of its unix socket, as in libpq. */
@@ -71,9 +72,10 @@ export class ServerSocket {
         return true;
       },
     };
-    const target = address.host.startsWith('/')
+    const { host, ip = host, port } = address;
+    const target = host.startsWith('/')
       ? ({ path: socketPath(address), onread } satisfies IpcNetConnectOpts)
-      : ({ host: address.ip ?? address.host, port: address.port, noDelay: true, onread } satisfies TcpNetConnectOpts);
+      : ({ host: ip, port, lookup: sharedLookup, noDelay: true, onread } satisfies TcpNetConnectOpts);
     this.#socket = connect(target);
     readOnWhenUnwritable(this.#socket);
     this.#socket.on('error', this.#failed);

@@ -1,20 +1,17 @@
 import { monotonicNow } from '../util/clock.ts';
-import { connectServer } from './connect-server.ts';
 import type { LoggedInServer } from './connect-server.ts';
+import { ConnectionAttempts } from './connection-attempts.ts';
 import type { PoolBudget } from './pool-budget.ts';
 import type { PoolBudgets, PoolHooks, PoolOptions } from './pool-options.ts';
 import { HandOver } from './hand-over.ts';
 import { noStatistics } from './pool-statistics.ts';
 import { ServerConnection } from './server-connection.ts';
-import { takeRoom } from './room.ts';
 import { serverRole, tellsRole } from './server-role.ts';
 import type { ServerCloseReason } from './server-connection.ts';
 import { CheckoutError, WaitingLine } from './waiting-line.ts';
 import type { Waiter } from './waiting-line.ts';
 
 const NOT_CONFIGURED = 'the database is no longer configured';
-/** After a failed connection attempt the next is not made before this many milliseconds. */
-const RETRY_PAUSE_MS = 200;
 /** How many idle connections are looked at for one that suits. */
 const SUITABLE_AMONG = 4;
 
@@ -36,12 +33,9 @@ export class Pool<State> {
   readonly #open = new Set<ServerConnection<State>>();
   readonly #waiting: WaitingLine<State>;
   readonly #handOver: HandOver;
-  #connecting = 0;
+  readonly #attempts: ConnectionAttempts;
   /** What the servers logged in to last can do. */
   #role: string | undefined;
-  #retryAt = 0;
-  #retryTimer: NodeJS.Timeout | undefined;
-  #lastError: CheckoutError | undefined;
   #closed = false;
   #paused = false;
   readonly #pauseDone: (() => void)[] = [];
@@ -66,6 +60,16 @@ export class Pool<State> {
         if (oldestSince === undefined) budgets.database.wants(false);
       },
     );
+    this.#attempts = new ConnectionAttempts(
+      {
+        options: () => this.#options,
+        wanted: () => (this.#closed || this.#paused ? 0 : this.#waiting.length),
+        opened: (server, madeWith) => this.#opened(server, madeWith),
+        failed: (error) => this.#failed(error),
+        log,
+      },
+      budgets,
+    );
   }
 
   get options(): PoolOptions {
@@ -85,7 +89,7 @@ export class Pool<State> {
   }
 
   get connecting(): number {
-    return this.#connecting;
+    return this.#attempts.underway;
   }
 
   /** How long the oldest client has waited, in milliseconds. */
@@ -108,7 +112,7 @@ export class Pool<State> {
     this.#waiting.join(waiter);
     if (this.#paused) return undefined;
     if (this.#idle.length > 0) this.#checkIdle();
-    else this.#openMore();
+    else this.#attempts.openWanted();
     return undefined;
   }
 
@@ -122,7 +126,7 @@ export class Pool<State> {
     const server = this.#idle.pop();
     if (server === undefined) return;
     this.#hooks.check(server, () => {
-      if (server.closed) this.#openMore();
+      if (server.closed) this.#attempts.openWanted();
       else this.release(server);
     });
   }
@@ -156,7 +160,7 @@ export class Pool<State> {
     this.#paused = false;
     this.#waiting.patient = false;
     this.#settlePause();
-    this.#openMore();
+    this.#attempts.openWanted();
   }
 
   #checkPaused(): void {
@@ -187,8 +191,7 @@ export class Pool<State> {
     }
     if (server.cancels > 0) {
       // The cancel is meant for the client that had it; the next one must not be hit.
-      server.setUser({ bytes: () => undefined, lost: () => undefined });
-      server.onCancelsDone = () => this.release(server);
+      server.awaitCancels(() => this.release(server));
       return;
     }
     if (this.#handOver.isDue(this.#waiting.oldestSince)) {
@@ -212,7 +215,7 @@ export class Pool<State> {
     if (!this.#budgets.pinned.tryOpen(this.#options.pinnedSize)) return false;
     server.pinned = true;
     this.#budget.closed();
-    this.#openMore();
+    this.#attempts.openWanted();
     return true;
   }
 
@@ -223,7 +226,7 @@ export class Pool<State> {
 
   /** There may be room again for one more connection. */
   roomMayBe(): void {
-    this.#openMore();
+    this.#attempts.openWanted();
   }
 
   /** Takes over changed options. Connections to where the pool no longer leads are closed when they are handed back. */
@@ -232,7 +235,7 @@ export class Pool<State> {
     this.#options = options;
     if (before.loginKey !== options.loginKey) this.retireAll();
     while (this.#budget.open > options.size && this.#idle.length > 0) this.#idle[0]?.close('replaced');
-    this.#openMore();
+    this.#attempts.openWanted();
   }
 
   /** Closes idle connections now and the others when they are handed back. */
@@ -255,15 +258,14 @@ export class Pool<State> {
       else if (this.#budget.open > minSize && isOver(server, server.idleSince, idleTimeoutMs))
         server.close('idle_timeout');
     }
-    const mayOpen = this.#connecting === 0 && now >= this.#retryAt && !this.#closed && !this.#paused;
-    if (this.#budget.open < minSize && mayOpen) this.#openOne();
+    if (this.#budget.open < minSize && !this.#closed && !this.#paused) this.#attempts.openSpare();
   }
 
   /** Ends the waits, too. Nobody gets a connection any more; those in use are closed when they are handed back. */
   close(): void {
     this.#closed = true;
     this.#settlePause();
-    clearTimeout(this.#retryTimer);
+    this.#attempts.close();
     this.#handOver.close();
     this.#waiting.close(new CheckoutError('57P03', NOT_CONFIGURED));
     for (const server of [...this.#idle]) server.close('removed');
@@ -288,43 +290,6 @@ export class Pool<State> {
     return this.#idle.pop();
   }
 
-  #openMore(): void {
-    if (this.#closed || this.#paused) return;
-    while (this.#connecting < this.#waiting.length) {
-      const pause = this.#retryAt - monotonicNow();
-      if (pause > 0) {
-        this.#retryTimer ??= setTimeout(() => {
-          this.#retryTimer = undefined;
-          this.#openMore();
-        }, pause);
-        return;
-      }
-      if (!this.#openOne()) return;
-    }
-  }
-
-  /** Opens one connection, if there is room for it; else asks for room. */
-  #openOne(): boolean {
-    if (!takeRoom(this.#budgets, this.#options, this.#waiting.length > 0)) return false;
-    this.#connecting++;
-    void this.#connect();
-    return true;
-  }
-
-  async #connect(): Promise<void> {
-    const options = this.#options;
-    try {
-      const server = await connectServer(options.login);
-      this.#connecting--;
-      this.#opened(server, options);
-    } catch (error) {
-      this.#connecting--;
-      this.#budgets.database.closed();
-      this.#budget.closed();
-      this.#failed(error);
-    }
-  }
-
   #opened(server: LoggedInServer, options: PoolOptions): void {
     const state = this.#hooks.open(server);
     const connection: ServerConnection<State> = new ServerConnection(
@@ -340,9 +305,7 @@ export class Pool<State> {
     const role = serverRole(server.parameters);
     if (role !== (this.#role ??= role)) this.#roleChanged(role);
     this.#open.add(connection);
-    this.#retryAt = 0;
-    if (this.#lastError !== undefined) this.#log('server is back', { host: options.login.address.host });
-    this.#lastError = undefined;
+    this.#attempts.succeeded(options);
     this.#waiting.trouble = undefined;
     connection.retired = options.loginKey !== this.#options.loginKey;
     this.release(connection);
@@ -362,17 +325,10 @@ export class Pool<State> {
     this.retireAll();
   }
 
-  #failed(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
-    const { address, database, user } = this.#options.login;
-    if (this.#lastError === undefined) {
-      this.#log('cannot connect to the server', { host: address.host, port: address.port, database, user, reason });
-    }
-    this.#lastError = new CheckoutError('08006', `cannot connect to the server: ${reason}`, { cause: error });
-    this.#waiting.trouble = this.#lastError.message;
-    this.#retryAt = monotonicNow() + RETRY_PAUSE_MS;
-    if (this.#budget.open === 0) this.#waiting.refuseAll(this.#lastError);
-    else this.#openMore();
+  #failed(error: CheckoutError): void {
+    this.#waiting.trouble = error.message;
+    if (this.#budget.open === 0) this.#waiting.refuseAll(error);
+    else this.#attempts.openWanted();
   }
 
   #connectionClosed(server: ServerConnection<State>, reason: ServerCloseReason): void {
@@ -383,7 +339,7 @@ export class Pool<State> {
     (server.pinned ? this.#budgets.pinned : this.#budget).closed();
     this.#budgets.database.closed();
     this.#checkPaused();
-    this.#openMore();
+    this.#attempts.openWanted();
   }
 
   /** A connection that was kept counts for the pool again; where that is full it is closed, and false returned. */

@@ -12,6 +12,8 @@ export interface ServerUser {
   bytes(chunk: Buffer): void;
   /** The connection was lost; it has left its pool. */
   lost(reason: string): void;
+  /** Takes out the beginning of a message whose rest has not come: another has the connection now. */
+  takeRest?(): Buffer;
 }
 
 /** Why a server connection was closed. */
@@ -95,14 +97,21 @@ export class ServerConnection<State> {
 
   /** Gives the connection to `user`, or takes it back with `undefined`. */
   setUser(user: ServerUser | undefined): void {
+    const before = this.#user;
+    const rest = before === undefined ? this.#idleMessages.takeRest() : before.takeRest?.();
     this.#user = user;
-    if (user === undefined) {
-      this.idleSince = monotonicNow();
-      return;
-    }
-    // The beginning of a message that came while nobody used the connection.
-    const rest = this.#idleMessages.takeRest();
-    if (rest.length > 0) user.bytes(rest);
+    if (user === undefined) this.idleSince = monotonicNow();
+    if (rest !== undefined && rest.length > 0) this.received(rest);
+  }
+
+  /** Waits until no CancelRequest is on its way any more; takes in what the server says, as while it is idle. */
+  awaitCancels(done: () => void): void {
+    this.setUser({
+      bytes: (chunk) => this.#idleBytes(chunk),
+      lost: () => undefined,
+      takeRest: () => this.#idleMessages.takeRest(),
+    });
+    this.onCancelsDone = done;
   }
 
   /** Hands bytes of the server to the user, or takes them in where there is none. */

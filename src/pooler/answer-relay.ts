@@ -9,12 +9,13 @@ import { Backend, HEADER_LENGTH, LARGE_MESSAGE_LIMIT, TransactionStatus } from '
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { Owed, isCompletion } from '../session/answer-queue.ts';
 import type { CopyDoubt } from '../session/copy-doubt.ts';
-import { doTouches } from '../session/state-touches.ts';
 import { monotonicNow } from '../util/clock.ts';
+import { followTag } from './follow-tag.ts';
+import { HeldMessage } from './held-message.ts';
 import { nameNotifier } from './notifier.ts';
-import { isReported, parameterReported } from './reported-parameters.ts';
+import { parameterReported } from './reported-parameters.ts';
 import type { RequestRelay } from './request-relay.ts';
-import type { Executed, Subject } from './request-subject.ts';
+import type { Subject } from './request-subject.ts';
 import { stateTag } from './state-tag.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import { StatementAnswers } from './statement-answers.ts';
@@ -23,6 +24,8 @@ import { takeOverSets } from './transaction-end.ts';
 
 /** The longest message that is held until it is whole; rows and the like pass in pieces, whatever their length. */
 const HELD_LIMIT = 64 * 1024 * 1024;
+const NO_SUCH_STATEMENT = '26000';
+const NOTHING = Buffer.alloc(0);
 
 /** What the session is told. */
 export interface AnswerListener {
@@ -46,9 +49,7 @@ export class AnswerRelay {
   #rest = 0;
   #restIsData = false;
   /** The beginning of a message that is not whole. */
-  #held: Buffer[] = [];
-  #heldLength = 0;
-  #heldNeed = 0;
+  readonly #held = new HeldMessage();
   #progress = false;
   readonly #statements: StatementAnswers;
   /** The last error was FATAL: the server is about to close. */
@@ -63,7 +64,7 @@ export class AnswerRelay {
 
   /** Nothing of the last server's bytes is left to wait for. */
   get atMessageStart(): boolean {
-    return this.#rest === 0 && this.#heldLength === 0;
+    return this.#rest === 0 && this.#held.length === 0;
   }
 
   /** The client has the beginning of a message whose rest has not come: nothing else can be said to it. */
@@ -71,10 +72,14 @@ export class AnswerRelay {
     return this.#rest > 0;
   }
 
+  /** What came of a message that is not whole: for whoever has the server connection now. */
+  takeRest(): Buffer {
+    return this.#held.take();
+  }
+
   reset(): void {
     this.#rest = 0;
-    this.#held = [];
-    this.#heldLength = 0;
+    this.#held.take();
     this.#statements.reset();
     this.fatal = false;
   }
@@ -82,8 +87,8 @@ export class AnswerRelay {
   /** Takes a chunk from the linked server; it is not kept. */
   bytes(server: Server, chunk: Buffer): void {
     try {
-      if (this.#heldLength === 0) this.#walk(server, chunk);
-      else this.#collect(server, chunk);
+      const bytes = this.#held.length === 0 ? chunk : this.#held.add(chunk);
+      if (bytes !== undefined) this.#walk(server, bytes);
     } catch (error) {
       this.#listener.brokenServer(
         error instanceof ProtocolError ? error : new ProtocolError('malformed message from the server'),
@@ -97,20 +102,11 @@ export class AnswerRelay {
     this.#listener.progress();
   }
 
-  #collect(server: Server, chunk: Buffer): void {
-    this.#held.push(Buffer.from(chunk));
-    this.#heldLength += chunk.length;
-    if (this.#heldLength < this.#heldNeed) return;
-    const bytes = Buffer.concat(this.#held);
-    this.#held = [];
-    this.#heldLength = 0;
-    this.#walk(server, bytes);
-  }
-
   #walk(server: Server, bytes: Buffer): void {
     const length = bytes.length;
     let from = 0;
     let at = 0;
+    let need = HEADER_LENGTH;
     if (this.#rest > 0) {
       at = Math.min(this.#rest, length);
       this.#rest -= at;
@@ -137,7 +133,7 @@ export class AnswerRelay {
           break;
         }
         if (size > HELD_LIMIT) throw new ProtocolError('message from the server is too long');
-        this.#heldNeed = size;
+        need = size;
         break;
       }
       const replacement = this.#message(server, type, bytes, at, end);
@@ -148,19 +144,14 @@ export class AnswerRelay {
       }
       at = end;
     }
-    if (at < length) {
-      this.#held.push(Buffer.from(bytes.subarray(at)));
-      this.#heldLength = length - at;
-      if (length - at < HEADER_LENGTH) this.#heldNeed = HEADER_LENGTH;
-    }
+    if (at < length) this.#held.begin(bytes.subarray(at), need);
     this.#send(server, bytes, from, at);
   }
 
   /** Whether a message that is neither a row nor COPY data is not waited for either. */
   #passesInPieces(server: Server, type: number): boolean {
-    return (
-      type === Backend.FunctionCallResponse || (type === Backend.NoticeResponse && !server.state.answers.headInjected)
-    );
+    const { length, headInjected } = server.state.answers;
+    return type === Backend.FunctionCallResponse || (type === Backend.NoticeResponse && length > 0 && !headInjected);
   }
 
   /** The first piece, which ends with the chunk. */
@@ -175,7 +166,8 @@ export class AnswerRelay {
     if (from === to || this.#link.clientGone) return;
     this.#link.statistics.sent += to - from;
     const all = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
-    if (this.#link.client.write(all)) return;
+    const { client, withheld } = this.#link;
+    if (withheld === undefined ? client.write(all) : withheld.write(all)) return;
     server.socket.pause();
     this.#listener.clientIsSlow();
   }
@@ -309,42 +301,7 @@ export class AnswerRelay {
     // One COPY of several statements in a Query has ended well.
     server.state.answers.ignoredSyncs = 0;
     const tag = stateTag(bytes, at);
-    if (tag === undefined) return;
-    const link = this.#link;
-    const executed = server.state.answers.headSubject as Executed | undefined;
-    switch (tag) {
-      case 'ROLLBACK':
-        link.watch.rolledBack(executed);
-        return link.recorder?.rolledBack();
-      case 'SET': {
-        const autocommit = server.status === TransactionStatus.Idle && server.state.answers.head !== Owed.Query;
-        const alone = autocommit || (server.status === TransactionStatus.Idle && isLone(executed));
-        return link.watch.set(executed, alone, (name) => isReported(server, name));
-      }
-      case 'RESET':
-        return link.watch.ran(executed);
-      case 'DISCARD ALL':
-        server.state.discarded();
-        link.watch.sequences = false;
-        this.#statements.allDeallocated(server);
-        return link.watch.discarded();
-      case 'DEALLOCATE ALL':
-        this.#statements.allDeallocated(server);
-        return link.pins.length > 0 ? link.watch.unclear() : undefined;
-      case 'DISCARD SEQUENCES':
-        link.watch.sequences = false;
-        return link.pins.length > 0 ? link.watch.unclear() : undefined;
-      case 'DO':
-        return doTouches(executed?.text) ? link.watch.ran(executed) : undefined;
-      case 'LOAD':
-        link.watch.loaded = true;
-        return link.watch.unclear();
-      case 'ends a pin':
-        this.#statements.deallocated(server);
-        return link.pins.length > 0 ? link.watch.unclear() : undefined;
-      default:
-        return link.watch.unclear();
-    }
+    if (tag !== undefined) followTag(tag, this.#link, server, this.#statements);
   }
 
   #errorResponse(server: Server, bytes: Buffer, at: number, end: number): Buffer | undefined {
@@ -390,11 +347,3 @@ export class AnswerRelay {
     this.#progress = true;
   }
 }
-
-/** Whether a simple query is one statement: others in it could undo what it does. */
-function isLone(executed: Executed | undefined): boolean {
-  return executed !== undefined && !/;\s*\S/.test(executed.text);
-}
-
-const NOTHING = Buffer.alloc(0);
-const NO_SUCH_STATEMENT = '26000';

@@ -4,6 +4,7 @@ import { Frontend } from '../protocol/message-types.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import { RequestReader } from './request-reader.ts';
+import { awaitsCancels } from './request-relay.ts';
 import type { RequestRelay } from './request-relay.ts';
 import type { Server, SessionLink } from './session-link.ts';
 import { SpentChunks } from './spent-chunks.ts';
@@ -28,8 +29,9 @@ export interface InputOwner {
 
 /**
  * What comes from a client, on its way to its server connection: cut into messages, which go to the relay, and from there
- * in one write to the server. The client is not read from while a message has to wait, or while the server does not take
- * what there is.
+ * in one write to the server. While a message has to wait, one more read of the client's is kept, and then no more is read:
+ * hardly a client sends anything before it is answered, and to pause its socket and have it go on costs as much as all else
+ * that waiting does. Nothing is read while the server does not take what there is.
  */
 export class ClientInput {
   readonly #link: SessionLink;
@@ -43,6 +45,8 @@ export class ClientInput {
   #copyDataOnly = false;
   #paused = false;
   #isOver = false;
+  /** The client closed its sending half while a message had to wait: that is for when it waits no more. */
+  #endsLater = false;
   #parting: Buffer | undefined;
 
   constructor(
@@ -92,17 +96,22 @@ export class ClientInput {
     return this.#parting;
   }
 
-  take(chunk: Buffer): void {
+  /** Whether that ends what was waited for: a few bytes of a message do not. */
+  take(chunk: Buffer): boolean {
     this.#link.walks++;
     this.#copyDataOnly = true;
+    if (this.#reader.blocked) this.#pause();
     this.#reader.push(chunk);
     this.#walked();
     const { server } = this.#link;
     if (this.#copyDataOnly && server !== undefined && !this.#reader.refersTo(chunk)) this.#spent.add(chunk, server);
+    return this.#reader.takeHasPassed();
   }
 
   /** The client closed its sending half. */
   end(): void {
+    this.#endsLater = this.#reader.blocked;
+    if (this.#endsLater) return;
     this.#isOver = true;
     this.#owner.inputOver();
   }
@@ -112,13 +121,22 @@ export class ClientInput {
     this.#link.walks++;
     this.#reader.resume();
     this.#walked();
-    if (!this.#reader.blocked) this.#read();
+    if (this.#reader.blocked) return;
+    this.#read();
+    if (this.#endsLater) process.nextTick(() => this.end());
+    this.#endsLater = false;
   }
 
   /** The request that waits is refused: it gets no server connection. */
   refuse(error: ErrorFields): void {
     this.#withoutServer.refuse(error);
     this.resume();
+  }
+
+  /** Has the server answer what it was sent, though nothing was sent that asks for that. */
+  hurry(server: Server): void {
+    this.#requests.hurry(server);
+    this.flush();
   }
 
   /** Reads no more, whatever comes. */
@@ -147,7 +165,6 @@ export class ClientInput {
   #walked(): void {
     this.flush();
     if (this.#isOver) this.#owner.inputOver();
-    else if (this.#reader.blocked) this.#pause();
   }
 
   #message(type: number, bytes: Buffer, start: number, end: number): boolean {
@@ -172,8 +189,13 @@ export class ClientInput {
 
   /** What a message that was not passed on needs of the server's session before. */
   #prepareServer(server: Server): void {
-    if (this.#link.foreignSequences) this.#owner.forgetSequences(server);
+    if (awaitsCancels(server)) server.onCancelsDone = () => this.#resumeOn(server);
+    else if (this.#link.foreignSequences) this.#owner.forgetSequences(server);
     else if (this.#link.statementsAsked === 'wanted') this.#owner.showStatements(server);
+  }
+
+  #resumeOn(server: Server): void {
+    if (this.#link.server === server) this.resume();
   }
 
   #longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {

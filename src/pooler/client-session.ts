@@ -1,6 +1,5 @@
 import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
-import type { ServerUser } from '../pool/server-connection.ts';
 import type { CheckoutError, Waiter } from '../pool/waiting-line.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
@@ -11,8 +10,9 @@ import { sendCancel } from './cancel.ts';
 import { ClientInput } from './client-input.ts';
 import type { InputOwner } from './client-input.ts';
 import { handBack } from './hand-back.ts';
+import { LinkedUser } from './linked-user.ts';
 import { RequestRelay } from './request-relay.ts';
-import { CANCELLED, NO_BLOCKS, TOO_MANY_PINNED } from './session-errors.ts';
+import { CANCELLED, TOO_MANY_PINNED } from './session-errors.ts';
 import { SessionEnding } from './session-ending.ts';
 import type { EndingOwner } from './session-ending.ts';
 import { auditSession } from './session-findings.ts';
@@ -24,7 +24,7 @@ import type { PreparationOwner } from './session-preparation.ts';
 import { SessionTimeouts, whatIsWaitedFor } from './session-timeouts.ts';
 import type { WaitsFor } from './session-timeouts.ts';
 import { SlowOutput } from './slow-output.ts';
-import { countTransactions, mirrorsNeedSession, takeOverSets } from './transaction-end.ts';
+import { countTransactions, mirrorsNeedSession, objectionTo, takeOverSets } from './transaction-end.ts';
 
 /**
  * A logged-in client in transaction mode. It is in one of these states:
@@ -52,13 +52,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
   readonly #preparation: SessionPreparation;
   readonly #timeouts: SessionTimeouts;
   #closeWhenIdle: ErrorFields | undefined;
-  /** One for all its transactions: it listens to the server that is linked. */
-  readonly #serverUser: ServerUser = {
-    bytes: (chunk) => {
-      if (this.link.server !== undefined) this.#answers.bytes(this.link.server, chunk);
-    },
-    lost: (reason) => this.#ending.serverLost(reason),
-  };
+  readonly #serverUser: LinkedUser;
   readonly connectedAt = Date.now();
   #hasAsked = false;
   #waitingSince = 0;
@@ -80,6 +74,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     this.#output = new SlowOutput(this.link, () => this.#progress());
     const parts = { link: this.link, input: this.#input, answers: this.#answers, output: this.#output };
     this.#ending = new SessionEnding(options, parts, this);
+    this.#serverUser = new LinkedUser(this.link, this.#answers, this.#ending);
     this.#preparation = new SessionPreparation({ ...parts, ending: this.#ending }, this, limits.rollbackTimeoutMs);
   }
 
@@ -153,14 +148,21 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     const error = this.#timeouts.sweep(waitsFor, elapsedMs);
     if (error === undefined) return;
     if (waitsFor === 'answer' && this.link.server !== undefined) this.cancelServer(this.link.server);
-    if (waitsFor === 'request') this.closeWhenIdle(error);
-    else this.abort(error);
+    this.abort(error);
   }
 
   #waitsFor(): WaitsFor {
-    if (this.link.state === 'idle') return 'request';
-    const { server } = this.link;
-    return this.link.state === 'active' && server !== undefined ? whatIsWaitedFor(server, this.#input) : undefined;
+    const { server, state } = this.link;
+    if (state === 'idle') return 'request';
+    if (state !== 'active' || server === undefined) return undefined;
+    const waitsFor = whatIsWaitedFor(server, this.#input);
+    // One that has not read all of its answer yet is not idle.
+    return waitsFor === 'request' && this.#output.paused ? undefined : waitsFor;
+  }
+
+  #isEndedBy(objection: ErrorFields | undefined): boolean {
+    if (objection !== undefined) this.abort(objection);
+    return objection !== undefined;
   }
 
   /** Ends the session now; a transaction under way is rolled back. */
@@ -201,11 +203,12 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
 
   #clientBytes(chunk: Buffer): void {
     if (this.link.state === 'closed' || this.link.state === 'leaving') return;
-    this.#timeouts.activity();
     this.#hasAsked = true;
     this.link.statistics.received += chunk.length;
     const { streaming } = this.#input;
-    this.#input.take(chunk);
+    // Nothing that it sends shortens the time for which the server is waited for.
+    const { answerDue } = this.link.answers;
+    if (this.#input.take(chunk) && !answerDue) this.#timeouts.activity();
     // All that was asked may have been answered before a long message was there whole.
     if (streaming && !this.#input.streaming) this.#progress();
   }
@@ -280,10 +283,7 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
       this.#ending.progress();
       return;
     }
-    if (this.options.mode === 'statement' && server.status !== TransactionStatus.Idle) {
-      this.abort(NO_BLOCKS);
-      return;
-    }
+    if (this.#isEndedBy(objectionTo(this.link, server, this.options.mode))) return;
     // Amid a message nothing else can be said.
     if (server.state.answers.doubt !== undefined && !this.#input.streaming) {
       this.#requests.askDoubt(server);
@@ -335,16 +335,9 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     this.link.recorder?.concluded(mirrorsNeedSession(this.link));
     if (this.#ending.hasLeft(server)) return;
     this.#link(server);
-    if (!this.keepsServer) {
-      // What waits gets a connection anew: this one may have lost the client's settings (RESET).
-      this.#release(server);
-      this.#input.resume();
-      return;
-    }
-    if (pinned && !wasPinned && !this.options.pool.pin(server)) {
-      this.abort(TOO_MANY_PINNED);
-      return;
-    }
+    if (this.#isEndedBy(objectionTo(this.link, server, this.options.mode))) return;
+    if (!this.keepsServer) return this.#release(server);
+    if (pinned && !wasPinned && !this.options.pool.pin(server)) return this.abort(TOO_MANY_PINNED);
     if (!this.#preparation.giveSettings(server)) return;
     this.#input.resume();
     if (this.link.server === server) this.#progress();
@@ -366,6 +359,8 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
     this.link.state = 'idle';
     this.handBack(server);
     this.#afterIdle();
+    // What waits gets a connection anew: this one may have lost the client's settings (RESET), or be about to be cancelled.
+    if (this.#input.blocked) this.#input.resume();
   }
 
   unlink(): void {

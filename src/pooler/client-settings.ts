@@ -1,5 +1,6 @@
 import { parameterStatus } from '../protocol/backend-messages.ts';
 import { settingsStatement } from '../session/settings.ts';
+import { notified } from './notifier.ts';
 import { runTask } from './server-task.ts';
 import type { TaskResult } from './server-task.ts';
 import type { Server, SessionLink } from './session-link.ts';
@@ -22,7 +23,7 @@ export function giveClientSettings(
   done: (failure: Exclude<TaskResult, { readonly outcome: 'done' }> | undefined) => void,
 ): void {
   const wanted = link.settings;
-  runTask(server, settingsStatement(server.state.applied, wanted), timeoutMs, (result) => {
+  const given = (result: TaskResult): void => {
     if (result.outcome !== 'done') {
       // Some of the settings may have been made.
       if (result.outcome === 'error') server.close('unclean');
@@ -32,7 +33,10 @@ export function giveClientSettings(
     server.state.given(wanted);
     tellReported(link, server);
     done(undefined);
-  });
+  };
+  // On a connection that the client keeps, it may be listening.
+  const before = (type: number, message: Buffer): boolean => notified(link, server, type, message);
+  runTask(server, settingsStatement(server.state.applied, wanted), timeoutMs, given, { before });
 }
 
 /** Tells the client what the server reports differently from what it was told last. */

@@ -10,6 +10,7 @@ export class EarlyInput {
   #room = EARLY_BYTES;
   #ended = false;
   #closed = false;
+  readonly #leaving = new AbortController();
 
   /** Listens to the client from now on. `backlog` came behind its last login message. */
   constructor(client: ClientSocket, backlog: Buffer) {
@@ -21,14 +22,26 @@ export class EarlyInput {
         this.#room -= chunk.length;
         if (this.#room < 0) client.pause();
       },
-      ended: () => (this.#ended = true),
-      closed: () => (this.#closed = true),
+      ended: () => {
+        this.#ended = true;
+        // It has asked nothing, and will not.
+        if (this.#chunks.every(({ length }) => length === 0)) this.#leaving.abort();
+      },
+      closed: () => {
+        this.#closed = true;
+        this.#leaving.abort();
+      },
     };
   }
 
   /** The client did not wait for its welcome. */
   get gone(): boolean {
     return this.#closed || this.#client.over;
+  }
+
+  /** Aborted when it leaves: what it waits for would be for nobody. */
+  get leaving(): AbortSignal {
+    return this.#leaving.signal;
   }
 
   /** It sends no more, but may be waiting for the answers to what it has sent. */

@@ -9,6 +9,12 @@ export function handBack(server: Server, pool: Pool<ServerSession>, timeoutMs: n
     pool.release(server);
     return;
   }
+  // A cancel of the client that had it must not hit what cleans up after that.
+  if (server.cancels > 0) {
+    server.awaitCancels(() => handBack(server, pool, timeoutMs));
+    return;
+  }
+  if (server.closed) return;
   runTask(server, 'DISCARD ALL', timeoutMs, (result) => {
     if (result.outcome === 'error') server.close('cleanup_failed');
     if (result.outcome !== 'done') return;

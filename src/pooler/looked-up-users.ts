@@ -30,9 +30,15 @@ export class LookedUpUsers {
     this.#log = log;
   }
 
+  /** Whether what `find` gives is known, or being found out, without another question to the database. */
+  knows(user: string, database: string): boolean {
+    const known = this.#found.get(keyOf(user, database));
+    return known !== undefined && known.until > monotonicNow();
+  }
+
   /** `undefined`: there is no such user. Rejects where the database cannot be asked. */
   find(user: string, database: PoolerDatabase, lookup: UserLookupOptions): Promise<UserSecret | undefined> {
-    const key = JSON.stringify([database.name, user]);
+    const key = keyOf(user, database.name);
     const known = this.#found.get(key);
     if (known !== undefined && known.until > monotonicNow()) return known.secret;
     const secret = this.#ask(user, database, lookup);
@@ -52,7 +58,7 @@ export class LookedUpUsers {
 
   /** A login of this user failed: its password may have been changed. */
   forget(user: string, database: string): void {
-    this.#found.delete(JSON.stringify([database, user]));
+    this.#found.delete(keyOf(user, database));
   }
 
   /** Forgets everything, and closes its connections. */
@@ -89,4 +95,8 @@ export class LookedUpUsers {
     }
     return lookup;
   }
+}
+
+function keyOf(user: string, database: string): string {
+  return JSON.stringify([database, user]);
 }

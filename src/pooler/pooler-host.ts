@@ -37,8 +37,8 @@ export interface PoolerHost {
   readonly loginLeft: () => void;
   /** Tells the other threads that a login from there failed. */
   readonly loginFailed: (address: string) => void;
-  /** A CancelRequest for a client of another thread. */
-  readonly cancelElsewhere: (key: ClientKey) => void;
+  /** A CancelRequest, perhaps for a client of another thread; settles when all have taken it. `undefined`: there are none. */
+  readonly cancelElsewhere: (key: ClientKey) => Promise<void> | undefined;
   /** Tells the other threads what clients of a pool are told. */
   readonly tellWelcome: (news: WelcomeNews) => void;
   /** Tells the other threads that idle connections to this server are in the way. */

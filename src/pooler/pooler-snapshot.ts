@@ -15,6 +15,11 @@ export interface ThreadSnapshot {
   readonly thread: number;
   readonly paused: PausedChoice;
   readonly pools: readonly PoolSnapshot[];
+  /** By database, since the thread began: pools that are no more are in it. */
+  readonly statistics: ReadonlyMap<string, PoolStatistics>;
+  /** Clients that are logged in. */
+  readonly clientCount: number;
+  /** One by one, where that was asked for: of many, telling them takes time that all of them wait for. */
   readonly clients: readonly ClientSnapshot[];
   readonly servers: readonly ServerSnapshot[];
   /** Requests that erred on a mirror and not on the source: counter row, SQLSTATE, how many. */
@@ -37,7 +42,6 @@ export interface PoolSnapshot {
   readonly size: number;
   readonly minSize: number;
   readonly pinned: number;
-  readonly statistics: PoolStatistics;
 }
 
 export interface ClientSnapshot {
@@ -81,24 +85,25 @@ export interface ServerSnapshot {
   readonly client: number;
 }
 
-/** What a thread tells of its pools, clients and server connections, as plain data. */
-export function snapshotOf(thread: number, pooler: Pooler, desk: RecordingDesk): ThreadSnapshot {
+/** What a thread tells of its pools, and with `connections` of each client and server connection, as plain data. */
+export function snapshotOf(
+  thread: number,
+  pooler: Pooler,
+  desk: RecordingDesk,
+  { connections }: { readonly connections: boolean },
+): ThreadSnapshot {
   const sessions = [...pooler.clients.sessions];
   const replications = [...pooler.clients.replications];
-  const users = new Map(sessions.map((session) => [session.link.server, session.options.processId]));
   const pools = [...pooler.pools.all()];
   const ofPool = Map.groupBy(sessions, (session) => session.options.pool);
   return {
     thread,
     paused: pooler.pools.paused,
     pools: pools.map((named) => poolSnapshot(named, ofPool.get(named.pool) ?? [])),
-    clients: [...sessions.map(clientSnapshot), ...replications.map(replicaSnapshot)],
-    servers: [
-      ...pools.flatMap((named) =>
-        [...named.pool.connections].map((server) => serverSnapshot(named, server, users.get(server) ?? 0)),
-      ),
-      ...replications.map(walsenderSnapshot),
-    ],
+    statistics: pooler.pools.statistics,
+    clientCount: sessions.length + replications.length,
+    clients: connections ? [...sessions.map(clientSnapshot), ...replications.map(replicaSnapshot)] : [],
+    servers: connections ? [...pools.flatMap(serversOf(sessions)), ...replications.map(walsenderSnapshot)] : [],
     errors: desk.errors.flatMap((counts, row) =>
       [...(counts ?? [])].map(([sqlstate, count]) => [row, sqlstate, count] as const),
     ),
@@ -124,8 +129,12 @@ function poolSnapshot({ database, user, pool, mode }: NamedPool, mine: readonly 
     size: pool.options.size,
     minSize: pool.options.minSize,
     pinned: servers.filter((server) => server.pinned).length,
-    statistics: { ...pool.statistics },
   };
+}
+
+function serversOf(sessions: readonly ClientSession[]): (named: NamedPool) => ServerSnapshot[] {
+  const users = new Map(sessions.map((session) => [session.link.server, session.options.processId]));
+  return (named) => [...named.pool.connections].map((server) => serverSnapshot(named, server, users.get(server) ?? 0));
 }
 
 function clientSnapshot(session: ClientSession): ClientSnapshot {

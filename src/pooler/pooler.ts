@@ -1,8 +1,7 @@
 import type { ServerPassword } from '../auth/server-password.ts';
-import { CIRCLE_SQLSTATE, LOOP_SQLSTATE, trailOf } from '../mirror/record/look-name.ts';
+import { LOOP_SQLSTATE, trailOf } from '../mirror/record/look-name.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
-import { errorResponse } from '../protocol/backend-messages.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { ParameterSet } from '../session/parameter-set.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
@@ -22,7 +21,7 @@ import { LOGIN_GRACE_MS, Reception } from './reception.ts';
 import type { ReceptionAddress } from './reception.ts';
 import type { ReplicationSession } from './replication-session.ts';
 import { keyWithServer, serverAtLogin } from './server-at-login.ts';
-import { SHUTDOWN, noDatabaseError } from './session-errors.ts';
+import { CIRCLE, SHUTDOWN, STOPPING, TOO_MANY_CLIENTS, noDatabaseError } from './session-errors.ts';
 import type { SessionLimits } from './session-options.ts';
 import type { LoginRequest, LookedUp } from './startup.ts';
 import { LoginRefused, greet } from './welcome.ts';
@@ -74,9 +73,8 @@ export class Pooler {
       {
         mockSecret: host.mockSecret,
         lookUp: (request) => this.#lookUp(request),
-        cancel: (processId, secretKey) => {
-          if (!this.cancel({ processId, secretKey })) host.cancelElsewhere({ processId, secretKey });
-        },
+        cancel: (processId, secretKey) =>
+          this.cancel({ processId, secretKey }) ? undefined : host.cancelElsewhere({ processId, secretKey }),
         loggedIn: (...login) => void this.#loggedIn(...login),
         refused: ({ user, database }) => this.#lookedUp.forget(user, database),
         startupOver: () => this.#checkDrained(),
@@ -100,7 +98,7 @@ export class Pooler {
     return this.#clients;
   }
 
-  get pools(): Pick<Pools, 'all' | 'paused' | 'welcomeHeard'> {
+  get pools(): Pick<Pools, 'all' | 'paused' | 'statistics' | 'welcomeHeard'> {
     return this.#pools;
   }
 
@@ -235,13 +233,14 @@ export class Pooler {
     const { admin, authType } = this.#options;
     if (admin.names.includes(request.database)) {
       const secret = request.user === admin.user ? this.#directory.adminSecret : undefined;
-      // The admin's own password is asked for whatever clients of databases are asked.
-      return { authType: authType === 'trust' ? 'scram' : authType, secret };
+      // The admin's own password is asked for whatever clients of databases are asked, and never to be sent as it is.
+      return { authType: authType === 'md5' ? 'md5' : 'scram', secret };
     }
     const entry = this.#directory.find(request.user, request.database);
     if (entry?.lookup !== undefined) {
+      const asked = !this.#lookedUp.knows(request.user, entry.database.name);
       const found = this.#lookedUp.find(request.user, entry.database, entry.lookup);
-      return found.then((secret) => ({ authType, secret }));
+      return found.then((secret) => ({ authType, secret, asked }));
     }
     const known = entry ?? this.#directory.findAstray(request.user, request.database);
     if (authType === 'trust' && known !== undefined && known.secret === undefined) {
@@ -263,12 +262,13 @@ export class Pooler {
       return;
     }
     if (!this.#host.clientArrived(this.#options.limits.maxClientConnections)) {
-      client.end(errorResponse({ severity: 'FATAL', code: '53300', message: 'sorry, too many clients already' }));
+      this.#reception.turnAway(client, TOO_MANY_CLIENTS);
       return;
     }
     this.#opening++;
     try {
-      const session = await this.#openSession(client, request, { ...key, learnt });
+      const { leaving } = early;
+      const session = await this.#openSession(client, request, { ...key, learnt, leaving });
       if (early.gone) {
         session.start(Buffer.alloc(0));
         session.abort(SHUTDOWN);
@@ -281,7 +281,7 @@ export class Pooler {
       const fields =
         error instanceof LoginRefused ? error.fields : { severity: 'FATAL', code: 'XX000', message: 'internal error' };
       if (!(error instanceof LoginRefused)) this.#host.log('warn', 'login failed', { error: String(error) });
-      client.end(errorResponse(fields));
+      this.#reception.turnAway(client, fields);
     } finally {
       this.#opening--;
       this.#checkDrained();
@@ -291,21 +291,17 @@ export class Pooler {
   async #openSession(
     client: ClientSocket,
     request: LoginRequest,
-    { learnt, ...key }: ClientKey & { readonly learnt: ServerPassword | undefined },
+    {
+      learnt,
+      leaving,
+      ...key
+    }: ClientKey & { readonly learnt: ServerPassword | undefined; readonly leaving: AbortSignal },
   ): Promise<ClientSession | ReplicationSession> {
     const entry = this.#directory.find(request.user, request.database);
     if (!this.#directory.hasDatabase(request.database)) throw new LoginRefused(noDatabaseError(request.database));
-    if (entry === undefined || this.#shut) {
-      throw new LoginRefused({ severity: 'FATAL', code: '57P03', message: 'the database system is shutting down' });
-    }
+    if (entry === undefined || this.#shut) throw new LoginRefused(STOPPING);
     const trail = trailOf(request.settings.get('application_name'));
-    if (trail !== undefined && (await this.#host.isCircle(request.database, trail))) {
-      throw new LoginRefused({
-        severity: 'FATAL',
-        code: CIRCLE_SQLSTATE,
-        message: 'its mirrors lead back to this one',
-      });
-    }
+    if (trail !== undefined && (await this.#host.isCircle(request.database, trail))) throw new LoginRefused(CIRCLE);
     const { limits } = this.#options;
     this.#pools.learn(request.user, entry.database, entry.route, { limits, learnt });
     const way = this.#wayOf(request.user, request.database);
@@ -314,7 +310,7 @@ export class Pooler {
     if (request.replication !== 'none') {
       return this.#openReplication(client, { ...request, replication: request.replication }, key, named);
     }
-    const welcome = await named.desk.welcome(request.settings);
+    const welcome = await named.desk.welcome(request.settings, leaving);
     const server = named.mode === 'session' ? await serverAtLogin(named, welcome.settings) : undefined;
     if (named.removed) {
       server?.close('removed');

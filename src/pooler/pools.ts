@@ -1,10 +1,12 @@
 import { Pool } from '../pool/pool.ts';
 import type { PoolBudgets, PoolHooks, PoolOptions } from '../pool/pool-options.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
+import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import { READ_ONLY, serverRole } from '../pool/server-role.ts';
 import type { LoggedInServer } from '../pool/connect-server.ts';
 import { ServerSession } from '../session/server-session.ts';
 import type { ServerPassword } from '../auth/server-password.ts';
+import { DatabaseStatistics } from './database-statistics.ts';
 import { serverPassword } from './directory.ts';
 import { PausedDatabases, isPaused } from './paused-databases.ts';
 import type { PausedChoice } from './paused-databases.ts';
@@ -88,6 +90,7 @@ export class Pools {
   readonly #budget: (key: string, shared: boolean) => Promise<PoolBudget>;
   readonly #log: (message: string, fields: object) => void;
   readonly #paused: PausedDatabases;
+  readonly #statistics = new DatabaseStatistics();
   readonly #making = new Map<string, Promise<NamedPool | undefined>>();
   readonly #tellWelcome: (news: WelcomeNews) => void;
   /** Of pools that there are not yet. */
@@ -110,6 +113,11 @@ export class Pools {
 
   all(): Iterable<NamedPool> {
     return this.#pools.values();
+  }
+
+  /** What was counted for each database since the thread began. */
+  get statistics(): ReadonlyMap<string, PoolStatistics> {
+    return this.#statistics.with(this.all());
   }
 
   /** Somebody wants a connection within a budget, or there is room in it again; or idle ones are to leave a server. */
@@ -201,6 +209,7 @@ export class Pools {
   remove(named: NamedPool): void {
     named.pool.close();
     named.removed = true;
+    this.#statistics.gaveUp(named);
     this.#pools.delete(poolKey(named.database, named.user));
     this.#learnt.delete(poolKey(named.database, named.user));
   }

@@ -3,9 +3,12 @@ import { createServer } from 'node:net';
 import type { Server as NetServer, Socket } from 'node:net';
 import { LoginFailures } from '../auth/login-failures.ts';
 import { ClientSocket } from '../net/client-socket.ts';
+import { Farewells } from '../net/farewells.ts';
 import { TlsAcceptor } from '../net/tls-acceptor.ts';
 import { errorResponse } from '../protocol/backend-messages.ts';
+import type { ErrorFields } from '../protocol/backend-messages.ts';
 import type { PoolerOptions } from './pooler-options.ts';
+import { STOPPING, TOO_MANY_LOGINS } from './session-errors.ts';
 import { Startup } from './startup.ts';
 import type { StartupFailure, StartupHost } from './startup.ts';
 
@@ -37,7 +40,8 @@ const SOCKET_MODE = { asked: 0o777, trusted: 0o700 } as const;
 
 /**
  * Where clients come in: the listening sockets, TLS, and every connection up to its login. Those that are not logged in
- * are bounded in number and time, apart from the clients that are, and so are failed logins from one address.
+ * are bounded in number and time, apart from the clients that are, and so are those that were turned away and have not
+ * closed yet, and failed logins from one address.
  */
 export class Reception {
   readonly #host: ReceptionHost;
@@ -45,6 +49,7 @@ export class Reception {
   #acceptor: TlsAcceptor | undefined;
   readonly #failures: LoginFailures;
   readonly #startups = new Set<Startup>();
+  readonly #farewells: Farewells;
   readonly #listeners: NetServer[] = [];
   readonly #socketPaths: string[] = [];
   #closing: NodeJS.Timeout | undefined;
@@ -54,6 +59,7 @@ export class Reception {
     this.#host = host;
     this.#options = options;
     this.#failures = new LoginFailures(options.limits.loginFailuresPerMinute);
+    this.#farewells = new Farewells(options.limits.maxLoginConnections);
     this.#acceptor = acceptorOf(options);
   }
 
@@ -86,6 +92,7 @@ export class Reception {
     if (JSON.stringify(before.tls) !== JSON.stringify(options.tls)) this.#acceptor = acceptorOf(options);
     this.#options = options;
     this.#failures.limit = options.limits.loginFailuresPerMinute;
+    this.#farewells.limit = options.limits.maxLoginConnections;
     // Where somebody has taken the file away nobody can come in by it; those who have must not suffer for that.
     for (const path of this.#socketPaths) if (existsSync(path)) this.#setSocketMode(path);
   }
@@ -105,7 +112,13 @@ export class Reception {
   /** Who has not logged in yet is sent away. */
   sendAway(): void {
     clearTimeout(this.#closing);
-    for (const startup of [...this.#startups]) startup.refuse('57P03', 'the database system is shutting down');
+    for (const startup of [...this.#startups]) startup.refuse(STOPPING.code, STOPPING.message);
+  }
+
+  /** Tells a client that has no session why it gets none. */
+  turnAway(client: ClientSocket, why: ErrorFields): void {
+    client.end(errorResponse(why));
+    this.#farewells.add(client);
   }
 
   /** Nobody is logging in. */
@@ -122,7 +135,7 @@ export class Reception {
     const { limits, tlsRequired } = this.#options;
     const host = this.#host;
     if (!host.loginArrived(limits.maxLoginConnections)) {
-      client.end(errorResponse({ severity: 'FATAL', code: '53300', message: 'too many connections are logging in' }));
+      this.turnAway(client, TOO_MANY_LOGINS);
       return;
     }
     const startup: Startup = new Startup(
@@ -137,7 +150,9 @@ export class Reception {
           host.loggedIn(...login);
           this.#left(startup);
         },
+        askedInVain: () => this.#failed(client),
         over: (failure) => {
+          this.#farewells.add(client);
           this.#left(startup);
           if (failure !== undefined) this.#refused(client, failure);
         },
@@ -158,8 +173,12 @@ export class Reception {
     const address = client.remoteAddress;
     if (unproven) this.#host.refused(failure);
     this.#host.log('warn', 'login refused', { user, database, reason, address });
+    if (unproven) this.#failed(client);
+  }
+
+  #failed({ isLocal, remoteAddress: address }: ClientSocket): void {
     // Whoever comes over a unix socket has no address of its own: one of them must not lock out the rest.
-    if (!unproven || client.isLocal) return;
+    if (isLocal) return;
     this.#host.loginFailed(address);
     if (!this.#failures.failed(address)) return;
     this.#host.log('warn', 'too many failed logins from one address: further ones are refused for a while', {

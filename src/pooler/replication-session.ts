@@ -33,7 +33,10 @@ export class ReplicationSession {
   /** Of what the client was sent. */
   readonly #boundary = new MessageBoundary();
   #over = false;
+  #inputPaused = false;
   #outputPaused = false;
+  /** CancelRequests asked for: one is on its way at a time, and one more waits behind it. */
+  #cancels = 0;
 
   constructor(options: ReplicationSessionOptions) {
     this.options = options;
@@ -55,13 +58,13 @@ export class ReplicationSession {
     if (ended) this.#clientGone();
   }
 
-  /** Another connection asks to cancel what runs here. */
+  /** Another connection asks to cancel what runs here. Until that has arrived, what the client sends next must not be hit. */
   cancel(): void {
-    const { server, cancelTimeoutMs } = this.options;
-    const { processId, secretKey } = server;
-    if (secretKey.length === 0) return;
-    const { address, encryption } = server.socket;
-    deliverCancel({ address, encryption, processId, secretKey }, cancelTimeoutMs).catch(() => undefined);
+    if (this.#over || this.options.server.secretKey.length === 0 || this.#cancels > 1) return;
+    this.#cancels++;
+    if (this.#cancels > 1) return;
+    this.options.client.pause();
+    this.#deliverCancel();
   }
 
   /** A stream of changes is never idle, and whoever follows one connects again: it ends at once. */
@@ -84,11 +87,32 @@ export class ReplicationSession {
     this.#finish(reason.message);
   }
 
+  #deliverCancel(): void {
+    const { server, cancelTimeoutMs } = this.options;
+    const { processId, secretKey } = server;
+    const { address, encryption } = server.socket;
+    const arrived = (): void => {
+      this.#cancels--;
+      if (this.#over) return;
+      if (this.#cancels > 0) this.#deliverCancel();
+      else this.#readOn();
+    };
+    deliverCancel({ address, encryption, processId, secretKey }, cancelTimeoutMs).then(arrived, arrived);
+  }
+
   #fromClient(chunk: Buffer): void {
     const { client, server } = this.options;
     if (this.#over || server.socket.write(chunk)) return;
+    this.#inputPaused = true;
     client.pause();
-    server.socket.whenFlushed(() => client.resume());
+    server.socket.whenFlushed(() => {
+      this.#inputPaused = false;
+      this.#readOn();
+    });
+  }
+
+  #readOn(): void {
+    if (!this.#inputPaused && this.#cancels === 0) this.options.client.resume();
   }
 
   #fromServer(chunk: Buffer): void {

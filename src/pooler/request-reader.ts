@@ -51,6 +51,9 @@ export class RequestReader {
   #have = 0;
   #need = 0;
   #left = 0;
+  /** Of the long message being passed on: bytes since it was said last that something was passed on. */
+  #pieces = 0;
+  #hasPassed = false;
   #blocked = false;
   #stopped = false;
 
@@ -67,6 +70,13 @@ export class RequestReader {
   /** Part of a message has been passed on, and the rest has not come. */
   get streaming(): boolean {
     return this.#left > 0;
+  }
+
+  /** Whether a message was passed on whole, or as much of one as is not waited for, since this was asked last. */
+  takeHasPassed(): boolean {
+    const hasPassed = this.#hasPassed;
+    this.#hasPassed = false;
+    return hasPassed;
   }
 
   /** Bytes of messages that have not been passed on. */
@@ -119,6 +129,11 @@ export class RequestReader {
     if (this.#left > 0) {
       at = Math.min(this.#left, length);
       this.#left -= at;
+      this.#pieces += at;
+      if (this.#left === 0 || this.#pieces >= STREAM_FROM) {
+        this.#pieces = 0;
+        this.#hasPassed = true;
+      }
       this.#handler.piece(bytes, 0, at, this.#left === 0);
     }
     while (length - at >= HEADER_LENGTH && !this.#stopped) {
@@ -128,6 +143,7 @@ export class RequestReader {
       const end = at + size;
       if (end <= length) {
         if (!this.#handler.message(type, bytes, at, end)) return this.#keep(bytes, at, true);
+        this.#hasPassed = true;
         at = end;
         continue;
       }
@@ -137,6 +153,7 @@ export class RequestReader {
         if (taken === false) return this.#keep(bytes, at, true);
         if (taken) {
           this.#left = end - length;
+          this.#pieces = length - at;
           return;
         }
       }

@@ -1,4 +1,4 @@
-import { Frontend, HEADER_LENGTH } from '../protocol/message-types.ts';
+import { Frontend, HEADER_LENGTH, isPartOfCopy } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
 import { beginsTransaction } from '../session/begins-transaction.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
@@ -81,7 +81,7 @@ export class RequestRelay {
   /** Passes a whole message on. False: not now; something it depends on has yet to be answered. */
   forward(server: Server, type: number, bytes: Buffer, start: number, end: number): boolean {
     const answers = server.state.answers;
-    if (answers.awaitsCopy && !this.#goesIntoCopy(server, type)) return false;
+    if (awaitsCancels(server) || (answers.awaitsCopy && !this.#goesIntoCopy(server, type))) return false;
     if (answers.skipping && type !== Frontend.Sync) return true;
     if (answers.requests >= this.#maxPipelineDepth && !answers.copyIn) return false;
     if (this.#link.watch.awaited && this.#mustWait(server, type)) return false;
@@ -190,7 +190,7 @@ export class RequestRelay {
     size: number,
   ): boolean | undefined {
     const { answers } = server.state;
-    if (answers.awaitsCopy && !this.#goesIntoCopy(server, type)) return false;
+    if (awaitsCancels(server) || (answers.awaitsCopy && !this.#goesIntoCopy(server, type))) return false;
     if (answers.skipping) return undefined;
     if (this.#link.watch.awaited && this.#mustWait(server, type)) return false;
     switch (type) {
@@ -268,15 +268,7 @@ export class RequestRelay {
   }
 }
 
-function isPartOfCopy(type: number): boolean {
-  switch (type) {
-    case Frontend.CopyData:
-    case Frontend.CopyDone:
-    case Frontend.CopyFail:
-    case Frontend.Sync:
-    case Frontend.Flush:
-      return true;
-    default:
-      return false;
-  }
+/** Whether a cancel is on its way to a server that has answered all by now: it is not to hit what the client asks next. */
+export function awaitsCancels({ cancels, state }: Server): boolean {
+  return cancels > 0 && state.answers.length === 0;
 }

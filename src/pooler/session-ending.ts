@@ -68,8 +68,8 @@ export class SessionEnding {
     const { server, state } = this.#link;
     if (state === 'idle') this.clientGone(CLIENT_CLOSED);
     if (state !== 'active' || server === undefined) return;
-    this.#halfClosed ??= new HalfClosed(() => this.clientGone(CLIENT_CLOSED));
-    this.#halfClosed.progress(server, this.#input, this.#output.paused);
+    this.#halfClosed ??= new HalfClosed(this.#link, this.#input, () => this.clientGone(CLIENT_CLOSED));
+    this.#halfClosed.progress(server, this.#output.paused);
   }
 
   /** A client that sends no more has been served to the end. */
@@ -149,6 +149,7 @@ export class SessionEnding {
     const { amidMessage } = this.#answers;
     link.recorder?.aborted();
     this.#owner.unlink();
+    link.withheld?.letGo();
     if (!link.clientGone) link.client.end(amidMessage ? undefined : lastWords);
     link.clientGone = true;
     this.finish();
@@ -173,7 +174,7 @@ export class SessionEnding {
     if (this.#link.server !== server) return;
     // Nobody takes over any more what its last transaction left; and a rollback undoes neither PREPARE nor an advisory lock.
     server.state.unclean ||= watch.auditDue || watch.take() !== undefined;
-    server.retired ||= watch.connections;
+    server.retired ||= watch.connections || watch.seeded;
     this.#owner.unlink();
     if (server.status !== TransactionStatus.Idle) recorder?.aborted();
     rollBack(server, this.#options.limits.rollbackTimeoutMs, (usable) => {

@@ -1,3 +1,4 @@
+import { CIRCLE_SQLSTATE } from '../mirror/record/look-name.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 
 /** pgmirror ends a client, because it stops or was told to. */
@@ -5,6 +6,34 @@ export const SHUTDOWN: ErrorFields = {
   severity: 'FATAL',
   code: '57P01',
   message: 'terminating connection due to administrator command',
+};
+
+/** Nobody is let in any more. */
+export const STOPPING: ErrorFields = {
+  severity: 'FATAL',
+  code: '57P03',
+  message: 'the database system is shutting down',
+};
+
+/** More than `max_client_connections`. */
+export const TOO_MANY_CLIENTS: ErrorFields = {
+  severity: 'FATAL',
+  code: '53300',
+  message: 'sorry, too many clients already',
+};
+
+/** More than `max_login_connections`. */
+export const TOO_MANY_LOGINS: ErrorFields = {
+  severity: 'FATAL',
+  code: '53300',
+  message: 'too many connections are logging in',
+};
+
+/** A pgmirror looks at a database whose mirrors lead back to it. */
+export const CIRCLE: ErrorFields = {
+  severity: 'FATAL',
+  code: CIRCLE_SQLSTATE,
+  message: 'its mirrors lead back to this one',
 };
 
 /** A client in statement mode began a transaction block. */
@@ -40,6 +69,13 @@ export const TOO_MANY_BYTES: ErrorFields = {
   severity: 'ERROR',
   code: '54000',
   message: 'too many prepared statements: together they exceed prepared_statements_bytes',
+};
+
+/** A client makes more settings than are kept for it. */
+export const TOO_MANY_SETTINGS: ErrorFields = {
+  severity: 'FATAL',
+  code: '54000',
+  message: 'too many settings: a pooler keeps 10000 names and 1 MB of them for a client',
 };
 
 /** A time limit of the configuration was passed. */

@@ -111,10 +111,9 @@ function takeOver(
   const found = rows === undefined ? unknown : readFindings(rows, loginUser);
   link.pins = [...found.pins];
   if (link.watch.loaded) link.pins.push(PinReason.Load);
-  if (link.watch.connections) {
-    link.pins.push(PinReason.Connections);
-    server.retired = true;
-  }
+  if (link.watch.connections) link.pins.push(PinReason.Connections);
+  if (link.watch.seeded) link.pins.push(PinReason.Seed);
+  server.retired ||= link.watch.connections || link.watch.seeded;
   if (link.watch.sequences) link.pins.push(PinReason.Sequences);
   if (link.statements.own) link.pins.push(PinReason.StatementNames);
   if (rows !== undefined) server.state.reconfigured(doubted, found.settings);

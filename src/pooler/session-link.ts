@@ -15,6 +15,7 @@ import type { TextSource } from '../session/state-watch.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import { UnnamedStatement } from './unnamed-statement.ts';
+import type { WithheldOutput } from './withheld-output.ts';
 
 /** A server connection with what is followed of its session. */
 export type Server = ServerConnection<ServerSession>;
@@ -112,6 +113,8 @@ export class SessionLink {
   answeredAt = 0;
   /** The client cannot be written to any more. */
   clientGone = false;
+  /** The client has ended its input, and is answered through this. */
+  withheld: WithheldOutput | undefined;
 
   constructor(options: {
     readonly client: ClientSocket;

@@ -1,6 +1,7 @@
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
 import type { ClientInput } from './client-input.ts';
+import { owesBeforeLast } from './half-closed.ts';
 import { timeoutError } from './session-errors.ts';
 import type { Server } from './session-link.ts';
 
@@ -28,7 +29,7 @@ export class SessionTimeouts {
     this.#limits = limits;
   }
 
-  /** Something was sent or answered. */
+  /** What was waited for came: a whole message, or an answer. */
   activity(): void {
     this.#active = true;
   }
@@ -55,7 +56,9 @@ export class SessionTimeouts {
 /** What a client waits for that has a server connection. */
 export function whatIsWaitedFor(server: Server, input: ClientInput): WaitsFor {
   const { answers } = server.state;
+  // The server cannot answer what it has not got whole.
+  if (input.streaming && !answers.copyIn) return owesBeforeLast(answers) ? 'answer' : 'transaction';
   if (answers.requests > 0 || answers.answerDue) return 'answer';
-  if (input.blocked || input.streaming) return undefined;
+  if (input.blocked) return undefined;
   return server.status === TransactionStatus.Idle && answers.quiet ? 'request' : 'transaction';
 }

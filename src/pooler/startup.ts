@@ -34,6 +34,8 @@ export interface LoginRequest {
 export interface LookedUp {
   readonly authType: AuthType;
   readonly secret: UserSecret | undefined;
+  /** A database had to be asked, for this login. */
+  readonly asked?: boolean;
 }
 
 /** What startup asks its owner. */
@@ -43,13 +45,15 @@ export interface StartupHost {
   lookUp(request: LoginRequest): LookedUp | Promise<LookedUp>;
   /** Whether there were too many failed logins from the client's address. */
   tooManyFailures(client: ClientSocket): boolean;
-  /** A CancelRequest came. */
-  cancel(processId: number, secretKey: Buffer): void;
+  /** A CancelRequest came. A promise, where others have to take it; it never rejects. */
+  cancel(processId: number, secretKey: Buffer): Promise<void> | undefined;
   /**
    * The client has shown who it is; it owns the socket from now on. `backlog`: bytes behind its last message. `learnt`:
    * what it showed that its servers can be logged in to with.
    */
   loggedIn(client: ClientSocket, request: LoginRequest, backlog: Buffer, learnt: ServerPassword | undefined): void;
+  /** A database was asked who this is, and then nobody gave a proof of being it. Comes before `over`. */
+  askedInVain(): void;
   /** The connection ended without a login. `failure` where somebody was refused. */
   over(failure?: StartupFailure): void;
 }
@@ -106,6 +110,7 @@ export class Startup {
   /** A message has begun to come. */
   #collecting = false;
   #request: LoginRequest | undefined;
+  #asked = false;
 
   constructor(
     client: ClientSocket,
@@ -154,10 +159,16 @@ export class Startup {
     const rest = this.#bytes.subarray(length);
     this.#bytes = Buffer.alloc(0);
     if (packet.kind === 'ssl' || packet.kind === 'gssenc') this.#encryption(packet.kind, rest);
-    else if (packet.kind === 'cancel') {
-      this.#host.cancel(packet.processId, packet.secretKey);
-      this.#end();
-    } else this.#startup(packet, rest);
+    else if (packet.kind === 'cancel') this.#cancel(packet);
+    else this.#startup(packet, rest);
+  }
+
+  /** Who asked takes the end of the connection for a sign that what it asks next is not hit. */
+  #cancel({ processId, secretKey }: StartupPacket & { kind: 'cancel' }): void {
+    const taken = this.#host.cancel(processId, secretKey);
+    if (taken === undefined) return this.#end();
+    this.#client.pause();
+    void taken.then(() => this.#end());
   }
 
   #encryption(kind: 'ssl' | 'gssenc', rest: Buffer): void {
@@ -265,7 +276,8 @@ export class Startup {
     );
   }
 
-  #authenticate({ authType, secret }: LookedUp): void {
+  #authenticate({ authType, secret, asked = false }: LookedUp): void {
+    this.#asked = asked;
     this.#verifier = new ClientVerifier({
       authType,
       userName: this.#request?.user ?? '',
@@ -334,6 +346,7 @@ export class Startup {
     this.#phase = 'over';
     clearTimeout(this.#timer);
     this.#client.end(lastBytes);
+    if (this.#asked && failure === undefined) this.#host.askedInVain();
     this.#host.over(failure);
   }
 }

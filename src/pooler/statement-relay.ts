@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { bindAbsent, close, parse, query } from '../protocol/frontend-messages.ts';
+import { bindAbsent, query } from '../protocol/frontend-messages.ts';
 import { Frontend, HEADER_LENGTH, Target, TransactionStatus } from '../protocol/message-types.ts';
 import { Owed } from '../session/answer-queue.ts';
 import { toldParameters } from '../session/result-shape.ts';
@@ -7,6 +7,7 @@ import { bytesOf, type ClientStatement } from '../session/client-statements.ts';
 import { endsTransaction } from '../session/ends-transaction.ts';
 import { touchesOf } from '../session/state-touches.ts';
 import type { TextSource } from '../session/state-watch.ts';
+import { bringUnnamed, unnamedIsThere } from './bring-unnamed.ts';
 import { deallocatedByParse, deallocating, nameToDeallocate, parseDeallocating } from './deallocation.ts';
 import { mustShowStatements, takeOwnNames, tellNamed } from './own-statements.ts';
 import { Portals } from './portals.ts';
@@ -86,13 +87,13 @@ export class StatementRelay {
       const executed = this.#link.unnamed.latest;
       const touches = executed?.touches ?? 0;
       if (this.#mustPrepare(server, touches, executed)) return false;
-      const isThere = this.#unnamedIsThere(server);
+      const isThere = unnamedIsThere(this.#link, this.#output, server);
       if (isThere === undefined) return false;
       if (!isThere) {
         const range = { start, end, size, nameStart, nameEnd: nameEnd + 1 };
         if (executed !== undefined && refuseUnnamed(this.#output, server, bytes, range, executed, this.#absent))
           return true;
-        this.#bringUnnamed(server);
+        bringUnnamed(this.#link, this.#output, server);
       }
       this.#portalBound(bytes, start + 5, portalEnd, executed, touches);
       this.#output.pass(server, Frontend.Bind, bytes, start, end, undefined, size - (end - start));
@@ -109,9 +110,9 @@ export class StatementRelay {
         const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
         return this.#named(server, Owed.Describe, bytes, range);
       }
-      const isThere = this.#unnamedIsThere(server);
+      const isThere = unnamedIsThere(this.#link, this.#output, server);
       if (isThere === undefined) return false;
-      if (!isThere) this.#bringUnnamed(server);
+      if (!isThere) bringUnnamed(this.#link, this.#output, server);
     }
     this.#output.beginRequest();
     this.#output.pass(server, Frontend.Describe, bytes, start, end);
@@ -346,39 +347,6 @@ export class StatementRelay {
     for (const statement of missing) this.#preparation.prepare(server, statement);
     this.#output.hurry(server);
     return true;
-  }
-
-  /**
-   * Begins a request that needs the unnamed statement. False: the server has another, and is to be brought the client's,
-   * for it must never be another client's; `undefined`: not now.
-   */
-  #unnamedIsThere(server: Server): boolean | undefined {
-    const { unnamed } = this.#link;
-    const isOn = unnamed.isOn(server.state, this.#link, this.#output.segment);
-    // A simple query on its way destroys what would be brought back here; one in COPY has done so.
-    const { requests, copyIn } = server.state.answers;
-    if (isOn === 'unknown' || (!isOn && requests > 0 && !copyIn)) return undefined;
-    this.#output.beginRequest();
-    const { latest, latestRequest } = unnamed;
-    // Parsed by an earlier request it may come from an earlier transaction, which a mirror may not have got.
-    if (latest !== undefined && latestRequest !== this.#output.requests) {
-      this.#link.recorder?.usesUnnamed(latest.bytes, latest.start, latest.end);
-    }
-    return isOn || requests > 0;
-  }
-
-  /** Makes the server's unnamed statement the client's own. */
-  #bringUnnamed(server: Server): void {
-    const { unnamed } = this.#link;
-    const { latest, latestRequest } = unnamed;
-    const subject = { kind: 'unnamed', deallocates: latest?.deallocates } as const;
-    if (latest === undefined) {
-      this.#output.inject(server, Owed.Close, close(Target.Statement, ''), subject);
-    } else {
-      const definition = latest.bytes.subarray(latest.start, latest.end);
-      this.#output.inject(server, Owed.Parse, parse('', definition), subject);
-    }
-    unnamed.changing(latest, this.#output.segment, latestRequest);
   }
 
   /** Made when it is needed: hardly any client asks for what is not there. */

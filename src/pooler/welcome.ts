@@ -40,6 +40,7 @@ const LOST = '08006';
 /** So long it is not asked again whether the configuration of the server has changed. */
 const FRESH_MS = 1_000;
 const NONE = Buffer.alloc(0);
+const GONE = { code: LOST, message: 'the client went away while it waited for a server connection' };
 
 /**
  * What the servers of a pool say to a client that logs in with certain settings. The first client with a set of settings
@@ -69,14 +70,14 @@ export class WelcomeDesk {
     for (const asker of this.#askers) if (asker.settings === settings) asker.known(welcome);
   }
 
-  /** Settles with the welcome, or rejects with the ErrorFields of a FATAL. */
-  async welcome(settings: ReadonlyMap<string, string>): Promise<Welcome> {
+  /** Settles with the welcome, or rejects with LoginRefused. A client that is leaving is not waited for. */
+  async welcome(settings: ReadonlyMap<string, string>, leaving: AbortSignal): Promise<Welcome> {
     const applicationName = settings.get(APPLICATION_NAME) ?? '';
     const plain = PLAIN_NAME.test(applicationName);
     const tried = new Map(settings);
     if (plain) tried.delete(APPLICATION_NAME);
     const wanted = new ParameterSet(tried);
-    const known = await this.#welcomeFor(wanted, plain);
+    const known = await this.#welcomeFor(wanted, plain, leaving);
     if (!plain || applicationName === '') return known;
     return {
       ...known,
@@ -86,12 +87,12 @@ export class WelcomeDesk {
   }
 
   /** What came out before, unless that was long ago and a server can be asked at once whether it still holds. */
-  async #welcomeFor(wanted: ParameterSet, remember: boolean): Promise<Welcome> {
+  async #welcomeFor(wanted: ParameterSet, remember: boolean, leaving: AbortSignal): Promise<Welcome> {
     const known = this.#known.get(wanted.key);
     const isFresh = known !== undefined && monotonicNow() - known.since < FRESH_MS;
     if (known !== undefined && (isFresh || this.#pool.idleCount === 0)) return known.welcome;
     try {
-      return await this.#try(wanted, remember);
+      return await this.#try(wanted, remember, leaving);
     } catch (error) {
       // That the one connection was lost says nothing of the server.
       if (known !== undefined && error instanceof LoginRefused && error.fields.code === LOST) return known.welcome;
@@ -99,34 +100,44 @@ export class WelcomeDesk {
     }
   }
 
-  #try(wanted: ParameterSet, remember: boolean): Promise<Welcome> {
+  #try(wanted: ParameterSet, remember: boolean, leaving: AbortSignal): Promise<Welcome> {
     const { promise, resolve, reject } = Promise.withResolvers<Welcome>();
+    let waits = true;
+    const over = (): void => {
+      waits = false;
+      this.#askers.delete(asker);
+    };
     const asker = {
       settings: wanted.key,
       known: (welcome: Welcome) => {
-        this.#askers.delete(asker);
+        over();
         this.#pool.leave(waiter);
         resolve(welcome);
       },
     };
     const use = (server: Server): void => {
-      this.#askers.delete(asker);
+      over();
       const found = (welcome: Welcome): void => {
         if (remember) this.#found(wanted.key, welcome);
         resolve(welcome);
       };
       this.#apply(server, wanted, found, reject);
     };
-    const waiter = {
-      granted: use,
-      refused: (error: CheckoutError) => {
-        this.#askers.delete(asker);
-        reject(fatal({ code: error.code, message: error.message }));
-      },
+    const refuse = ({ code, message }: { readonly code: string; readonly message: string }): void => {
+      over();
+      reject(fatal({ code, message }));
     };
+    const waiter = { granted: use, refused: (error: CheckoutError) => refuse(error) };
     const server = this.#pool.checkout(waiter, wanted.key);
     if (server !== undefined) use(server);
     else if (remember) this.#askers.add(asker);
+    const left = (): void => {
+      if (!waits) return;
+      this.#pool.leave(waiter);
+      refuse(GONE);
+    };
+    if (leaving.aborted) left();
+    else leaving.addEventListener('abort', left, { once: true });
     return promise;
   }
 

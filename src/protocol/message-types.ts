@@ -70,3 +70,17 @@ export const LARGE_MESSAGE_LIMIT = 0x3fffffff - 1;
 
 /** The longest message of a type that carries no bulk (PQ_SMALL_MESSAGE_LIMIT in libpq/libpq.h). */
 export const SMALL_MESSAGE_LIMIT = 10_000;
+
+/** Whether a client's message belongs to a COPY that the server takes data of: its data, its end, or what is ignored amid it. */
+export function isPartOfCopy(type: number): boolean {
+  switch (type) {
+    case Frontend.CopyData:
+    case Frontend.CopyDone:
+    case Frontend.CopyFail:
+    case Frontend.Sync:
+    case Frontend.Flush:
+      return true;
+    default:
+      return false;
+  }
+}

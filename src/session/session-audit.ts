@@ -9,6 +9,7 @@ export const PinReason = {
   Prepare: 'PREPARE',
   Load: 'LOAD',
   Connections: 'dblink connections',
+  Seed: 'setseed',
   Sequences: 'sequence values',
   StatementNames: 'statement names',
 } as const;

@@ -39,8 +39,20 @@ export function settingsStatement(applied: ParameterSet, wanted: ParameterSet): 
       const value = wanted.entries.get(name) ?? '';
       return `pg_catalog.set_config(${quoteLiteral(name)}, ${quoteSetting(value)}, false)`;
     });
-  if (calls.length > 0) statements.push(`SELECT ${calls.join(', ')}`);
+  for (let from = 0; from < calls.length; from += COLUMNS) {
+    statements.push(`SELECT ${calls.slice(from, from + COLUMNS).join(', ')}`);
+  }
   return statements.join('; ');
+}
+
+/** PostgreSQL has room for 1664 columns in a result. */
+const COLUMNS = 1_000;
+/** A client's settings are kept, given to each server connection and told to mirrors: so long they may be together. */
+const SETTINGS_LENGTH = 1_048_576;
+
+/** Whether settings are more than can be kept for a client. */
+export function areTooMany(settings: ParameterSet): boolean {
+  return settings.key.length > SETTINGS_LENGTH;
 }
 
 /**

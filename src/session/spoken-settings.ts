@@ -31,6 +31,11 @@ export class SpokenSettings {
     for (const name of configuredParameters(text)) this.#configured.add(name);
   }
 
+  /** How many there are. */
+  get size(): number {
+    return this.#spoken.size + this.#configured.size;
+  }
+
   /** Those of SET and RESET. */
   get names(): ReadonlySet<string> {
     return this.#spoken;

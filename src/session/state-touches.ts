@@ -22,6 +22,8 @@ export const Touch = {
   Connections: 512,
   /** Creates, drops or alters a database: while anybody is connected to it the server may refuse. */
   Databases: 1024,
+  /** Seeds random(): nothing takes that back. */
+  Seed: 2048,
 } as const;
 
 /** So much of a text is looked at together. */
@@ -30,7 +32,7 @@ const LOOK_AT = 65_536;
 export const PART_OVERLAP = 256;
 
 const SUSPECT =
-  /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval|execute|pg_prepared_s|backend_pid|dblink_c|database\s/i;
+  /set_config|advisory|temp|reset|discard|deallocate|default|currval|lastval|execute|pg_prepared_s|backend_pid|dblink_c|database\s|seed/i;
 const SET_CONFIG = /\bset_config\s*\(/i;
 /** Locks of the transaction go with it. */
 const ADVISORY = /\bpg_(?:try_)?advisory_(?:un)?lock/i;
@@ -41,6 +43,7 @@ const FORGET = /\b(?:discard|deallocate)\s+(?:prepare\s+)?all\b/i;
 const SEQUENCES = /^[^;]*\b(?:currval|lastval)\s*\(/i;
 const STATEMENTS = /\bpg_prepared_statements?\b/i;
 const PROCESS_ID = /\bpg_backend_pid\b/i;
+const SEED = /\bsetseed\s*\(|(?:^|;)\s*set\s+(?:session\s+)?seed\b/i;
 const CONNECTIONS = /\bdblink_connect(?:_u)?\b/i;
 /** It cannot be run but alone. */
 const DATABASES = /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:create|drop|alter)\s+database\s/i;
@@ -76,6 +79,7 @@ export function touchesOfPart(text: string, first: boolean): number {
   if (NAMES.test(text)) touches |= Touch.Names;
   if (PROCESS_ID.test(text)) touches |= Touch.ProcessId;
   if (CONNECTIONS.test(text)) touches |= Touch.Connections;
+  if (SEED.test(text)) touches |= Touch.Seed;
   if (first && DATABASES.test(text)) touches |= Touch.Databases;
   return touches;
 }

@@ -9,6 +9,8 @@ export interface TextSource {
 }
 
 const NO_PARAMETERS: ReadonlySet<string> = new Set();
+/** So many names are kept. */
+const NAMES = 10_000;
 const TO_SAVEPOINT = /\brollback\b[^;]*\bto\b/i;
 
 /**
@@ -37,6 +39,8 @@ export class StateWatch {
   loaded = false;
   /** It has perhaps connections of dblink's: the session does not tell of them, and nothing but its end closes all. */
   connections = false;
+  /** It has seeded random(): nothing tells of that either, and nothing but the session's end takes it back. */
+  seeded = false;
   /** The client relies on what sequences gave its session. */
   sequences = false;
 
@@ -47,6 +51,7 @@ export class StateWatch {
     if ((touches & Touch.ProcessId) !== 0) this.knowsServers = true;
     if ((touches & (Touch.Reset | Touch.Forget)) !== 0) this.awaited = true;
     if ((touches & Touch.Connections) !== 0) this.connections = this.#auditDue = true;
+    if ((touches & Touch.Seed) !== 0) this.seeded = this.#auditDue = true;
     if ((touches & (Touch.AdvisoryLock | Touch.Temporary)) !== 0) this.#auditDue = true;
   }
 
@@ -165,6 +170,11 @@ export class StateWatch {
     return (this.#sets !== undefined || this.#spoken !== undefined) && !this.auditDue;
   }
 
+  /** More parameters were set than can be followed. */
+  get isOverfull(): boolean {
+    return (this.#parameters?.size ?? 0) > NAMES || (this.#spoken?.size ?? 0) > NAMES;
+  }
+
   /** The settings that the ended transaction made for certain; the watch begins anew. */
   take(): readonly (readonly [string, string])[] | undefined {
     const sets = this.#sets;
@@ -182,16 +192,16 @@ export class StateWatch {
 
   #isSet(name: string): void {
     // The others are in pg_settings, which says whether they were set at all.
-    if (!name.includes('.')) return;
+    if (!name.includes('.') || this.isOverfull) return;
     (this.#parameters ??= new Set<string>()).add(name);
   }
 
   #setConfig(text: string): void {
-    for (const name of namedParameters(text)) this.#isSet(name);
     // Every call of it holds for the transaction alone, as written.
     const calls = text.match(/\bset_config\s*\(/gi)?.length ?? 0;
     const local = text.match(/\bset_config\s*\([^()]*,\s*(?:true|'t(?:rue)?')\s*\)/gi)?.length ?? 0;
     if (calls <= local) return;
+    for (const name of namedParameters(text)) this.#isSet(name);
     this.#auditDue = true;
     this.#said.calls(text);
   }

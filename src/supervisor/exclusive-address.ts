@@ -13,7 +13,8 @@ export async function claimPort(host: string, port: number): Promise<void> {
   });
 }
 
-function unusable(address: string, { code, message }: NodeJS.ErrnoException): Error {
+/** In words for whoever configures pgmirror: why listen() failed there. */
+export function unusable(address: string, { code, message }: NodeJS.ErrnoException): Error {
   const reason = code === 'EADDRINUSE' ? 'the address is in use' : message;
   return Object.assign(new Error(`cannot listen on ${address}: ${reason}`), { code });
 }

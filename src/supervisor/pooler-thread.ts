@@ -6,6 +6,7 @@ import { ByteBudget } from '../mirror/record/byte-budget.ts';
 import { MirrorCounters } from '../mirror/record/mirror-counters.ts';
 import { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import { PoolBudget } from '../pool/pool-budget.ts';
+import type { ClientKey } from '../pooler/clients.ts';
 import { Pooler } from '../pooler/pooler.ts';
 import { snapshotOf } from '../pooler/pooler-snapshot.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
@@ -36,6 +37,8 @@ const adminAnswers = new Map<number, (answer: AdminAnswer) => void>();
 let nextAdminId = 1;
 const circleAnswers = new Map<number, (isCircle: boolean) => void>();
 let nextCircleId = 1;
+const cancelsTaken = new Map<number, () => void>();
+let nextCancelId = 1;
 
 const clients = new Int32Array(start.memory.clients);
 const logins = new Int32Array(start.memory.logins);
@@ -79,7 +82,7 @@ const pooler = await Pooler.start(
     loginLeft: () => Atomics.sub(logins, start.thread, 1),
     loginFailed: (address) => tell({ type: 'loginFailed', address }),
     isCircle,
-    cancelElsewhere: (key) => tell({ type: 'cancel', ...key }),
+    cancelElsewhere: start.threads > 1 ? cancelElsewhere : () => undefined,
     tellWelcome: (news) => tell({ type: 'welcome', news }),
     leaveElsewhere: (server) => tell({ type: 'announce', what: 'leave', key: server }),
     log: (level, message, fields) => logger[level](fields, message),
@@ -118,6 +121,10 @@ async function received(message: ToThread): Promise<void> {
       return pooler.announced(message.what, message.key);
     case 'cancel':
       pooler.cancel({ processId: message.processId, secretKey: Buffer.from(message.secretKey) });
+      return done(message.id);
+    case 'cancelTaken':
+      cancelsTaken.get(message.id)?.();
+      cancelsTaken.delete(message.id);
       return;
     case 'loginFailed':
       return pooler.loginFailedElsewhere(message.address);
@@ -126,7 +133,7 @@ async function received(message: ToThread): Promise<void> {
     case 'welcome':
       return pooler.pools.welcomeHeard(message.news);
     case 'snapshot':
-      return done(message.id, snapshotOf(start.thread, pooler, desk));
+      return done(message.id, snapshotOf(start.thread, pooler, desk, message));
     case 'resetCounters':
       desk.resetCounters();
       return done(message.id);
@@ -167,6 +174,14 @@ async function finishMirroring(): Promise<void> {
   while (desk.unfinished > 0 && performance.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, MIRROR_CHECK_MS));
   }
+}
+
+function cancelElsewhere(key: ClientKey): Promise<void> {
+  const id = nextCancelId++;
+  const taken = Promise.withResolvers<void>();
+  cancelsTaken.set(id, taken.resolve);
+  tell({ type: 'cancel', id, ...key });
+  return taken.promise;
 }
 
 async function isCircle(source: string, trail: readonly string[]): Promise<boolean> {

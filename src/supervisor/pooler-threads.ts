@@ -6,11 +6,13 @@ import { allocateCounters } from '../mirror/record/mirror-counters.ts';
 import type { PreparedNews } from '../mirror/record/prepared-book.ts';
 import { PoolBudget } from '../pool/pool-budget.ts';
 import { PausedDatabases } from '../pooler/paused-databases.ts';
+import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import { Backoff } from '../util/backoff.ts';
 import { entryFile } from '../util/entry-file.ts';
 import { BudgetRows } from './budget-rows.ts';
 import type { CounterBook } from './counter-book.ts';
+import { StatisticsBook } from './statistics-book.ts';
 import type {
   FromThread,
   ListenAddress,
@@ -30,6 +32,8 @@ const YOUNG_GENERATION_MB = 12;
 /** Two for each pool that there ever was in the process, and one for each database. */
 const BUDGET_ROWS = 65_536;
 const SNAPSHOT_MS = 2_000;
+/** Deriving the keys of many users takes a thread a while. */
+const CONFIGURE_MS = 10_000;
 /** Longer than a thread takes to let the mirrors finish. */
 const FAREWELL_MS = 4_000;
 
@@ -79,6 +83,7 @@ export class PoolerThreads {
   /** Questions that have not been answered, by id. */
   readonly #asked = new Map<number, { readonly thread: number; readonly answered: (answer?: Answer) => void }>();
   readonly #paused = new PausedDatabases();
+  readonly #statistics = new StatisticsBook();
   #config: ThreadConfig;
   #generation = 0;
   #nextQuestion = 1;
@@ -123,10 +128,21 @@ export class PoolerThreads {
     return new Float64Array(this.#memory.queueBytes).reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  /** Applies a configuration in every thread; settles when all have. */
-  async configure(config: ThreadConfig): Promise<void> {
+  /**
+   * Applies a configuration in every thread; settles when all have. A thread that does not answer applies it when it moves
+   * again, and is not waited for: which are such.
+   */
+  async configure(config: ThreadConfig): Promise<readonly number[]> {
     this.#config = config;
-    await this.#askAll({ type: 'configure', config });
+    const asked = [...this.#threads];
+    const answers = await this.#askAll({ type: 'configure', config }, CONFIGURE_MS);
+    const late = answers.flatMap(([thread, answer]) =>
+      answer === undefined && this.#threads[thread] === asked[thread] ? [thread] : [],
+    );
+    if (late.length > 0) {
+      this.#logger.warn({ threads: late }, 'pooler threads do not answer: they take the configuration when they do');
+    }
+    return late;
   }
 
   /** Tells every thread where the mirror process listens. */
@@ -150,10 +166,19 @@ export class PoolerThreads {
     this.#tellAll({ type, database });
   }
 
-  /** What the threads tell of themselves; a thread that does not answer is left out. */
-  async snapshots(): Promise<ThreadSnapshot[]> {
-    const answers = await this.#askAll({ type: 'snapshot' }, SNAPSHOT_MS);
-    return answers.flatMap((answer) => (answer?.snapshot === undefined ? [] : [answer.snapshot]));
+  /**
+   * What the threads tell of themselves, with `connections` of each client and server connection; a thread that does not
+   * answer is left out.
+   */
+  async snapshots({ connections = false } = {}): Promise<ThreadSnapshot[]> {
+    const answers = await this.#askAll({ type: 'snapshot', connections }, SNAPSHOT_MS);
+    return answers.flatMap(([, answer]) => (answer?.snapshot === undefined ? [] : [answer.snapshot]));
+  }
+
+  /** What was counted for each database since the start: of a thread that does not answer, what it told last. */
+  async statistics(): Promise<ReadonlyMap<string, PoolStatistics>> {
+    await this.snapshots();
+    return this.#statistics.read();
   }
 
   /** Lets nobody in; settles when every client has gone. */
@@ -229,6 +254,7 @@ export class PoolerThreads {
     new Int32Array(this.#memory.logins)[thread] = 0;
     new Float64Array(this.#memory.queueBytes)[thread] = 0;
     this.#counters.threadEnded(thread);
+    this.#statistics.threadEnded(thread);
     for (const question of [...this.#asked.values()]) if (question.thread === thread) question.answered();
     for (const key of this.#budgetRows.keys()) this.#tellAll({ type: 'announce', what: 'room', key });
     if (this.#stopping || !running.isNeeded) return;
@@ -267,7 +293,13 @@ export class PoolerThreads {
       case 'announce':
         for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
         return;
-      case 'cancel':
+      case 'cancel': {
+        const { id, processId, secretKey } = message;
+        void this.#askAll({ type: 'cancel', processId, secretKey }, SNAPSHOT_MS, thread).then(() => {
+          answer({ type: 'cancelTaken', id });
+        });
+        return;
+      }
       case 'loginFailed':
       case 'welcome':
         for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
@@ -291,12 +323,18 @@ export class PoolerThreads {
         });
         return;
       case 'done':
+        if (message.snapshot !== undefined) this.#noted(thread, message.snapshot);
         this.#asked.get(message.id)?.answered(message);
         return;
       case 'listening':
       case 'listenFailed':
         return;
     }
+  }
+
+  #noted(thread: number, { errors, statistics }: ThreadSnapshot): void {
+    this.#counters.errorsTold(thread, errors);
+    this.#statistics.told(thread, statistics);
   }
 
   #tell(thread: number, message: ToThread): void {
@@ -313,10 +351,14 @@ export class PoolerThreads {
     for (let thread = 0; thread < this.#count; thread++) this.#tell(thread, message);
   }
 
-  /** Asks every thread, and collects the answers: none of one that dies (or is late, where there is a time). */
-  #askAll(question: ThreadQuestion, withinMs?: number): Promise<(Answer | undefined)[]> {
-    const asked = this.#threads.flatMap((running, thread) => (running === undefined ? [] : [thread]));
-    return Promise.all(asked.map((thread) => this.#ask(thread, question, withinMs)));
+  /** Asks every thread but one, and collects the answers: none of one that dies (or is late, where there is a time). */
+  #askAll(
+    question: ThreadQuestion,
+    withinMs?: number,
+    but = -1,
+  ): Promise<(readonly [thread: number, Answer | undefined])[]> {
+    const asked = this.#threads.flatMap((running, thread) => (running === undefined || thread === but ? [] : [thread]));
+    return Promise.all(asked.map(async (thread) => [thread, await this.#ask(thread, question, withinMs)] as const));
   }
 
   #ask(thread: number, question: ThreadQuestion, withinMs?: number): Promise<Answer | undefined> {

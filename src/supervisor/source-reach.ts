@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { socketPath } from '../net/server-socket.ts';
+import { sharedLookup } from '../net/shared-lookup.ts';
 
 const CONNECT_MS = 1_000;
 const FRESH_MS = 2_000;
@@ -31,7 +32,9 @@ export class SourceReach {
 
 function accepts(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(host.startsWith('/') ? { path: socketPath({ host, port }) } : { host, port });
+    const socket = connect(
+      host.startsWith('/') ? { path: socketPath({ host, port }) } : { host, port, lookup: sharedLookup },
+    );
     const settle = (reachable: boolean): void => {
       socket.destroy();
       resolve(reachable);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { runAdminCommand } from '../admin/admin-commands.ts';
-import type { AdminHost, MirrorView, Plans } from '../admin/admin-host.ts';
+import type { AdminHost, MirrorView, Plans, Reloaded } from '../admin/admin-host.ts';
 import type { Config } from '../config/config.ts';
 import { differences, keepingWhatNeedsRestart } from '../config/differences.ts';
 import { withSetting, type GeneralSetting } from '../config/set-general.ts';
@@ -11,22 +11,25 @@ import type { QueryReport } from '../mirror/report/query-report.ts';
 import { passedOn } from '../mirror/record/look-name.ts';
 import { leadBack } from '../mirror/replay/circle.ts';
 import type { MirrorTargetStatus } from '../mirror/replay/mirror-process-messages.ts';
-import { socketPath } from '../net/server-socket.ts';
 import { connectServer } from '../pool/connect-server.ts';
+import type { PoolStatistics } from '../pool/pool-statistics.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
+import { settlesWithin } from '../util/settles-within.ts';
 import { CounterBook, NO_COUNTS } from './counter-book.ts';
-import { claimPort, claimSocketPath } from './exclusive-address.ts';
+import { unusable } from './exclusive-address.ts';
 import { FirstDrops } from './first-drops.ts';
+import { listenAddresses, listenAlone } from './listen-addresses.ts';
 import { MirrorChild, type MirrorProcessConfig } from './mirror-child.ts';
 import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from './mirrors.ts';
 import type { MirrorOverrides } from './mirrors.ts';
+import { openFilesLimit, openFilesNeeded } from './open-files.ts';
 import { PassedLooks } from './passed-looks.ts';
 import { PoolerThreads } from './pooler-threads.ts';
 import { PreparedLedger } from './prepared-ledger.ts';
 import { QueryPlans } from './query-plans.ts';
 import { stateOf, TrafficView } from './traffic-view.ts';
 import { poolerOptions } from './thread-config.ts';
-import type { ListenAddress, ThreadConfig } from './thread-messages.ts';
+import type { ThreadConfig } from './thread-messages.ts';
 
 export interface SupervisorOptions {
   readonly config: Config;
@@ -82,7 +85,7 @@ export class Supervisor implements AdminHost {
     const drops = new FirstDrops(options.logger, this.#ids);
     this.#threads = new PoolerThreads({
       count: options.config.general.workers,
-      listen: (thread) => this.#listenAddresses(thread),
+      listen: (thread) => listenAddresses(this.#config.general, this.#listenFds, thread),
       config: this.#threadConfig(),
       mockSecret: options.mockSecret,
       instance: this.#instance,
@@ -122,34 +125,26 @@ export class Supervisor implements AdminHost {
   /** Starts everything, and settles when clients can connect. Rejects where it cannot listen. */
   async start(): Promise<void> {
     const { host, port, workers } = this.#config.general;
-    await this.#claimAddresses();
-    await this.#startHttp();
-    // Clients are let in whether or not there is a mirror process yet: it is what is started last.
-    await Promise.all([this.#threads.start(), this.#startMirrorChild()]);
+    await listenAlone(this.#config.general, this.#listenFds, async () => {
+      await this.#startHttp();
+      // Clients are let in whether or not there is a mirror process yet: it is what is started last.
+      await Promise.all([this.#threads.start(), this.#startMirrorChild()]);
+    });
     this.#state = 'running';
     const where = this.#listenFds.length === 0 ? { host, port } : { sockets: this.#listenFds.length };
     const mirrors = this.#config.mirroring.length;
     this.#logger.info({ processId: process.pid, ...where, workers, mirrors }, 'listening');
-  }
-
-  /** Nothing is started for an instance that cannot listen. */
-  async #claimAddresses(): Promise<void> {
-    const { host, port, reuse_port: reusePort, workers, unix_socket_dir: directory } = this.#config.general;
-    if (this.#listenFds.length > 0) {
-      if (this.#listenFds.length >= workers) return;
-      throw new Error(
-        `${this.#listenFds.length} listening sockets were passed, and workers = ${workers} need one each`,
-      );
-    }
-    if (!reusePort) await claimPort(host, port);
-    if (directory !== undefined) await claimSocketPath(socketPath({ host: directory, port }));
+    const [limit = Infinity, needed] = [openFilesLimit(), openFilesNeeded(this.#config)];
+    // Whoever connects when there are no more is hung up on by Node.js, and nobody is told.
+    if (limit < needed)
+      this.#logger.warn({ limit, needed }, 'too few open files are allowed (ulimit -n, LimitNOFILE=)');
   }
 
   /**
    * Reads the files again and applies the whole, or nothing; what is applied at the next start alone is told. Rejects with
    * the reason why nothing was changed.
    */
-  async reload(): Promise<readonly string[]> {
+  async reload(): Promise<Reloaded> {
     const reloaded = this.#reloading.then(() => this.#reload());
     this.#reloading = reloaded.then(
       () => undefined,
@@ -158,13 +153,13 @@ export class Supervisor implements AdminHost {
     return reloaded;
   }
 
-  async #reload(): Promise<readonly string[]> {
+  async #reload(): Promise<Reloaded> {
     try {
       const after = await this.#load();
       const { needsRestart } = differences(this.#config, after);
       if (needsRestart.length > 0)
         this.#logger.warn({ keys: needsRestart }, 'changed keys take effect at the next start');
-      await this.#change(
+      const late = await this.#change(
         () => {
           this.#config = keepingWhatNeedsRestart(this.#config, after);
           this.#overrides.exposures.clear();
@@ -173,7 +168,7 @@ export class Supervisor implements AdminHost {
         { look: true },
       );
       this.#logger.info('reloaded');
-      return needsRestart;
+      return { atNextStart: needsRestart, late };
     } catch (error) {
       this.#logger.error({ reason: String(error instanceof Error ? error.message : error) }, 'not reloaded');
       throw error;
@@ -234,8 +229,12 @@ export class Supervisor implements AdminHost {
     return this.#plans.of(fingerprint, await this.#view.queries());
   }
 
-  threads(): Promise<readonly ThreadSnapshot[]> {
-    return this.#threads.snapshots();
+  threads(options?: { readonly connections: boolean }): Promise<readonly ThreadSnapshot[]> {
+    return this.#threads.snapshots(options);
+  }
+
+  statistics(): Promise<ReadonlyMap<string, PoolStatistics>> {
+    return this.#threads.statistics();
   }
 
   async mirrors(): Promise<readonly MirrorView[]> {
@@ -268,7 +267,7 @@ export class Supervisor implements AdminHost {
     this.#state = 'draining';
     const timeoutMs = this.#config.general.shutdown_timeout;
     this.#logger.info({ timeoutMs }, 'stopping: no new clients, running transactions finish');
-    const drained = await within(this.#threads.drain(), timeoutMs);
+    const drained = await settlesWithin(this.#threads.drain(), timeoutMs);
     if (!drained) this.#logger.warn('clients were still there after shutdown_timeout: they are cut off');
     await this.#threads.finishMirroring();
     await this.stopNow();
@@ -298,22 +297,15 @@ export class Supervisor implements AdminHost {
     if (wasStarted) this.#logger.info('stopped');
   }
 
-  #listenAddresses(thread: number): readonly ListenAddress[] {
-    const fds = this.#listenFds.filter((_, index) => index % this.#config.general.workers === thread);
-    if (this.#listenFds.length > 0) return fds.map((fd) => ({ fd }));
-    const { host, port, reuse_port: reusePort, workers, unix_socket_dir: directory } = this.#config.general;
-    const addresses: ListenAddress[] = [{ host, port, reusePort: reusePort || workers > 1 }];
-    // A unix socket cannot be shared: one thread has it.
-    if (thread === 0 && directory !== undefined) addresses.push({ path: socketPath({ host: directory, port }) });
-    return addresses;
-  }
-
   async #startHttp(): Promise<void> {
     const { http_host: host, http_port: port } = this.#config.general;
     if (port === undefined) return;
     const { HttpServer } = await import('../http/http-server.ts');
     this.#http = new HttpServer(this.#view, host);
-    this.#logger.info({ host, port: await this.#http.listen({ host, port }) }, 'serving HTTP');
+    const listening = this.#http.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
+      throw unusable(`${host}:${port} (http_port)`, error);
+    });
+    this.#logger.info({ host, port: await listening }, 'serving HTTP');
   }
 
   /** There is no mirror process as long as there are no mirrors. */
@@ -326,15 +318,20 @@ export class Supervisor implements AdminHost {
     });
   }
 
-  /** `look`: the mirrors are looked at anew. */
-  #change(change: () => void, options = { look: false }): Promise<void> {
+  /** `look`: the mirrors are looked at anew. Gives the threads that do not answer. */
+  #change(change: () => void, options = { look: false }): Promise<readonly number[]> {
     const changed = this.#changing.then(() => this.#apply(change, options.look));
-    this.#changing = changed.catch(() => undefined);
+    this.#changing = changed.then(
+      () => undefined,
+      () => undefined,
+    );
     return changed;
   }
 
   /** A mirror is known to the mirror process before, and until after, anybody records for it. */
-  async #apply(change: () => void, look: boolean): Promise<void> {
+  async #apply(change: () => void, look: boolean): Promise<readonly number[]> {
+    // What would be started now, nobody would end.
+    if (this.#stopped !== undefined) throw new Error('pgmirror is stopping');
     const [before, config] = [this.#mirrorConfig(), this.#config];
     change();
     const after = this.#mirrorConfig();
@@ -347,8 +344,9 @@ export class Supervisor implements AdminHost {
     const kept = new Set(after.targets.map(({ id }) => id));
     const removed = before.targets.filter(({ id }) => !kept.has(id));
     await this.#mirrorChild?.configure({ ...after, targets: [...after.targets, ...removed] }, look);
-    await this.#threads.configure(this.#threadConfig());
+    const late = await this.#threads.configure(this.#threadConfig());
     if (removed.length > 0) await this.#mirrorChild?.configure(after);
+    return late;
   }
 
   #threadConfig(): ThreadConfig {
@@ -385,16 +383,4 @@ export class Supervisor implements AdminHost {
 
 function isOff({ state }: MirrorTargetStatus): boolean {
   return state === 'refused' || state === 'disabled';
-}
-
-/** Whether the promise settled within the time. */
-async function within(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), milliseconds)));
-  const settled = promise.then(() => true);
-  try {
-    return await Promise.race([settled, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -66,7 +66,8 @@ export type ToThread =
   | { readonly type: 'budgetRow'; readonly key: string; readonly row: number }
   /** Another thread wants a connection of the pool, or has made room; or idle connections are to leave a server. */
   | { readonly type: 'announce'; readonly what: 'wanted' | 'room' | 'leave'; readonly key: string }
-  | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
+  /** The other threads have taken the CancelRequest with that id. */
+  | { readonly type: 'cancelTaken'; readonly id: number }
   /** A login failed in another thread. */
   | { readonly type: 'loginFailed'; readonly address: string }
   | { readonly type: 'prepared'; readonly news: PreparedNews }
@@ -80,7 +81,10 @@ export type ToThread =
 /** What a pooler thread is asked, and answers when it is done. */
 export type ThreadQuestion =
   | { readonly type: 'configure'; readonly config: ThreadConfig }
-  | { readonly type: 'snapshot' }
+  /** With `connections`, of each client and server connection. */
+  | { readonly type: 'snapshot'; readonly connections: boolean }
+  /** A CancelRequest that came to another thread. */
+  | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
   | { readonly type: 'resetCounters' }
   /** `database` undefined: all. Done when no client of it is in a transaction. */
   | { readonly type: 'pause'; readonly database: string | undefined }
@@ -96,7 +100,8 @@ export type FromThread =
   | { readonly type: 'listenFailed'; readonly message: string; readonly code: string }
   | { readonly type: 'budgetRowWanted'; readonly key: string }
   | { readonly type: 'announce'; readonly what: 'wanted' | 'room' | 'leave'; readonly key: string }
-  | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
+  /** A CancelRequest for a client of another thread. */
+  | { readonly type: 'cancel'; readonly id: number; readonly processId: number; readonly secretKey: Uint8Array }
   | { readonly type: 'loginFailed'; readonly address: string }
   /** A half of a two-phase commit was seen. */
   | { readonly type: 'prepared'; readonly news: PreparedNews }

@@ -51,9 +51,9 @@ export class TrafficView implements HttpHost {
 
   async mirrors(): Promise<readonly MirrorFigures[]> {
     const { ids, counters, overrides } = this.#from;
-    const [told, snapshots] = await Promise.all([this.#from.mirrorChild()?.status(), this.#from.snapshots()]);
+    // With their snapshots the threads tell of the errors that they have counted.
+    const [told] = await Promise.all([this.#from.mirrorChild()?.status(), this.#from.snapshots()]);
     for (const status of told ?? []) this.#statuses.set(status.id, status);
-    for (const { thread, errors } of snapshots) counters.errorsTold(thread, errors);
     const live = new Set(told?.map(({ id }) => id));
     const counts = counters.read();
     const config = this.#from.config();
@@ -90,7 +90,7 @@ export class TrafficView implements HttpHost {
     const sum = (of: (pool: ThreadSnapshot['pools'][number]) => number): number =>
       pools.reduce((total, pool) => total + of(pool), 0);
     return {
-      clientConnections: snapshots.reduce((total, thread) => total + thread.clients.length, 0),
+      clientConnections: snapshots.reduce((total, thread) => total + thread.clientCount, 0),
       clientsWaiting: sum((pool) => pool.clientsWaiting),
       serversActive: sum((pool) => pool.serversActive),
       serversIdle: sum((pool) => pool.serversIdle),

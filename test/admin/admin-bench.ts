@@ -59,9 +59,10 @@ export function fakeHost(t: TestContext, options: Partial<AdminHost> = {}): Admi
     queries: () => Promise.resolve([]),
     explain: () => Promise.resolve({ plans: [] }),
     threads: () => Promise.resolve([]),
+    statistics: () => Promise.resolve(new Map()),
     reload: async () => {
       calls.push('reload');
-      return [];
+      return { atNextStart: [], late: [] };
     },
     shutdown: () => void calls.push('shutdown'),
     setGeneral: async ({ key, value }) => void calls.push(`setGeneral ${key} ${value}`),

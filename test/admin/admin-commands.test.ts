@@ -64,12 +64,24 @@ describe('commands of the admin database', () => {
 
 describe('RELOAD', () => {
   it('names what was changed and is not applied before the next start', async (t) => {
-    const reload = () => Promise.resolve(['general.port', 'admin.password']);
+    const reload = () => Promise.resolve({ atNextStart: ['general.port', 'admin.password'], late: [] });
     assert.deepEqual(await runAdminCommand(fakeHost(t, { reload }), 'RELOAD'), {
       kind: 'done',
       tag: 'RELOAD',
       notice: 'changed, and applied at the next start: general.port, admin.password',
     });
+  });
+
+  it('names the threads that have not applied it yet', async (t) => {
+    const reload = (atNextStart: string[]) => () => Promise.resolve({ atNextStart, late: [0, 2] });
+    const late = 'not applied yet by pooler threads that do not answer: 0, 2';
+    for (const [keys, notice] of [
+      [[], late],
+      [['general.port'], `changed, and applied at the next start: general.port; ${late}`],
+    ] as const) {
+      const answer = await runAdminCommand(fakeHost(t, { reload: reload([...keys]) }), 'RELOAD');
+      assert.deepEqual(answer, { kind: 'done', tag: 'RELOAD', notice });
+    }
   });
 });
 

@@ -58,6 +58,16 @@ describe('saslprep', () => {
     assert.equal(prepared('\ufb01'), 'fi');
   });
 
+  it('keeps as it came what has more marks in a row than a text has, which would take long to put in order', () => {
+    for (const marks of ['\u0301\u0323', '\u0301\uff9e']) {
+      const usual = `a${marks.repeat(50)}b${marks.repeat(50)}`;
+      assert.equal(prepared(usual), usual.normalize('NFKC'));
+      assert.notEqual(prepared(usual), usual);
+      const endless = `${usual}${marks}`;
+      assert.equal(prepared(endless), endless);
+    }
+  });
+
   it('finds the first and last code point of each range, and none beside', () => {
     assert.deepEqual(
       [0x220, 0x221, 0x222, 0x233, 0x234, 0x24f, 0x250].map((codePoint) => contains(unassigned, codePoint)),

@@ -4,11 +4,9 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
+import { mainFile } from '../support/main-file.ts';
 import { skipWithoutProc } from '../support/processes.ts';
-
-const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 describe('Output', () => {
   /** Runs `--help` with this as its standard output. */

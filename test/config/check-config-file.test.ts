@@ -86,6 +86,32 @@ describe('between the keys of pgmirror.toml', () => {
     assert.deepEqual(problemsOf(t, `${TWO_DATABASES}${other}[[mirroring]]\n${PAIR}\ncontrol = "twin"`), []);
   });
 
+  it('clients and HTTP have a port each, where they have an address in common', (t) => {
+    const problems = (lines: string): readonly string[] => problemsOf(t, `[general]\n${lines}\n${DATABASE}`);
+    const found = (port: number): string =>
+      `pgmirror.toml: general.http_port: found ${port}, accepted: another port than that of clients (port)`;
+    assert.deepEqual(problems('http_port = 6432'), [found(6432)]);
+    assert.deepEqual(problems('host = "10.0.0.1"\nport = 9090\nhttp_host = "0.0.0.0"\nhttp_port = 9090'), [
+      found(9090),
+    ]);
+    assert.deepEqual(problems('host = "10.0.0.1"\nhttp_port = 6432'), []);
+    assert.deepEqual(problems('http_port = 9090'), []);
+  });
+
+  it('the path of a unix socket is no longer than paths of those may be', (t) => {
+    const most = process.platform === 'linux' ? 93 : 89;
+    const folder = (length: number): string => `/${'x'.repeat(length - 1)}`;
+    const config = (length: number): string =>
+      `[general]\nunix_socket_dir = "${folder(length)}"\n[[databases]]\nname = "app"\nhost = "${folder(length)}"\n` +
+      `[[databases]]\nname = "far"\nhost = "${'x'.repeat(200)}"\n`;
+    assert.deepEqual(problemsOf(t, config(most)), []);
+    const accepted = `a folder of at most ${most} bytes: more than ${most + 14} has no path of a unix socket`;
+    assert.deepEqual(problemsOf(t, config(most + 1)), [
+      `pgmirror.toml: general.unix_socket_dir: found ${most + 1} bytes, accepted: ${accepted}`,
+      `pgmirror.toml: databases[app].host: found ${most + 1} bytes, accepted: ${accepted}`,
+    ]);
+  });
+
   it('a certificate goes with its key, a required TLS with a certificate, a query for passwords with a user', (t) => {
     const lines = ['tls_certificate = "c"', 'tls_server_private_key = "k"', 'auth_query = "q"'].join('\n');
     assert.deepEqual(problemsOf(t, `[general]\n${lines}\n${DATABASE}`), [

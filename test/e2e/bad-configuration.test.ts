@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { aliceEntry } from '../support/alice.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { within } from '../support/eventually.ts';
 import { LeakWatch } from '../support/leaks.ts';
@@ -11,7 +12,7 @@ const good: PgmirrorFiles = {
     { name: 'app', host: '127.0.0.1' },
     { name: 'shadow', host: '127.0.0.1', port: 5433 },
   ],
-  users: [{ name: 'alice', database: 'app', password: 'alice-password' }],
+  users: [aliceEntry],
 };
 const mirror = { source_db: 'app', destination_db: 'shadow' };
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 
+import { alice } from '../support/alice.ts';
 import { msg, query } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
@@ -15,7 +16,6 @@ import { WireClient } from '../support/wire-client.ts';
 const mebibyte = 1_048_576;
 /** What the pooler may grow by while somebody stands still, or data comes from the source. */
 const allowance = 30 * mebibyte;
-const login = { user: 'alice', database: 'app', password: 'alice-password' };
 const copyOut = (rows: number): string =>
   `COPY (SELECT repeat(md5(i::text), 256) FROM generate_series(1, ${rows}) AS i) TO STDOUT`;
 /** 262 144 rows of 8 KiB. */
@@ -132,7 +132,7 @@ class StreamingClient {
   }
 
   static async login(cleanup: Cleanup, { pgmirror }: Mirrored): Promise<StreamingClient> {
-    const client = await WireClient.login(pgmirror, login);
+    const client = await WireClient.login(pgmirror, alice);
     cleanup.after(async () => client.destroy());
     return new StreamingClient(client, pgmirror);
   }

@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
+import { freePort } from '../../src/cli/embedded/free-port.ts';
+
+import { alice } from '../support/alice.ts';
 import { bind, cstr, execute, msg, parse, query, sync } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
+import { askQueries } from '../support/http.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -11,14 +15,28 @@ import { WireClient } from '../support/wire-client.ts';
 const copy = 'COPY item FROM STDIN';
 const data = (text: string): Buffer => msg('d', Buffer.from(text));
 const done = msg('c');
+/** How a COPY is begun, and what stands behind its data. */
+const manners = [
+  { how: 'by a simple query', command: [query(copy)], ended: [done] },
+  { how: 'by a simple query with a Sync behind it', command: [query(copy), sync], ended: [done] },
+  { how: 'by the extended protocol', command: [parse('', copy), bind('', ''), execute('')], ended: [done, sync] },
+  {
+    how: 'by the extended protocol with a Sync that the server ignores',
+    command: [parse('', copy), bind('', ''), execute(''), sync],
+    ended: [done, sync],
+  },
+] as const;
 
 describe('COPY … FROM STDIN', () => {
   const cleanup = inReverse({ after });
   let mirrored: Mirrored;
+  let httpPort: number;
 
   before(async () => {
+    httpPort = await freePort();
     const schema = 'CREATE TABLE item (id integer PRIMARY KEY, note text)';
-    mirrored = await Mirrored.start(cleanup, { source: await startWatchedPostgres(cleanup) }, { schema });
+    const options = { schema, general: { http_port: httpPort } };
+    mirrored = await Mirrored.start(cleanup, { source: await startWatchedPostgres(cleanup) }, options);
   });
 
   beforeEach(async () => {
@@ -28,10 +46,19 @@ describe('COPY … FROM STDIN', () => {
   });
 
   async function login(test: Cleanup): Promise<WireClient> {
-    const options = { user: 'alice', database: 'app', password: 'alice-password' };
-    const client = await WireClient.login(mirrored.pgmirror, options);
+    const client = await WireClient.login(mirrored.pgmirror, alice);
     test.after(async () => client.destroy());
     return client;
+  }
+
+  /** Behind a COPY of one row the next request of its client is mirrored, too. */
+  async function assertNextMirrored(client: WireClient): Promise<void> {
+    await client.query(`INSERT INTO item VALUES (2, 'two')`);
+    const two = [
+      { id: 1, note: 'one' },
+      { id: 2, note: 'two' },
+    ];
+    await assertMirrored(two, 2);
   }
 
   async function assertMirrored(rows: readonly { id: number; note: string }[], transactions: number): Promise<void> {
@@ -114,6 +141,31 @@ describe('COPY … FROM STDIN', () => {
     await assertMirrored([{ id: 4, note: 'four' }], 3);
   });
 
+  for (const { how, command, ended } of manners) {
+    it(`${how} is refused by the mirror as it was by the source, whether its data end or not`, async (t) => {
+      const client = await login(inReverse(t));
+      for (const end of [ended, ended.filter((message) => message !== done)]) {
+        client.send(...command);
+        await client.readUntil('G');
+        client.send(data('1\tone\n'), data('not a number\ttwo\n'), ...end);
+        await client.expect('E', 'Z');
+        await client.query(`INSERT INTO item VALUES (4, 'four') ON CONFLICT DO NOTHING`);
+      }
+      await assertMirrored([{ id: 4, note: 'four' }], 4);
+      const told = (await askQueries(httpPort)).find((one) => one.query.startsWith('COPY'));
+      assert.deepEqual(told?.errors, { source: { '22P02': 2 }, mirror: { '22P02': 2 } });
+    });
+
+    it(`${how} serves the next request on the mirror`, async (t) => {
+      const client = await login(inReverse(t));
+      client.send(...command);
+      await client.readUntil('G');
+      client.send(data('1\tone\n'), ...ended);
+      await client.expect('C', 'Z');
+      await assertNextMirrored(client);
+    });
+  }
+
   it('whose client vanished brings nothing, and the connection serves the next', async (t) => {
     const client = await login(inReverse(t));
     client.send(query(copy));
@@ -140,12 +192,7 @@ describe('COPY … FROM STDIN', () => {
       await client.expect('1', '2', 'G');
       if (!early) client.send(...rows);
       await client.expect('C', 'Z');
-      await client.query(`INSERT INTO item VALUES (2, 'two')`);
-      const two = [
-        { id: 1, note: 'one' },
-        { id: 2, note: 'two' },
-      ];
-      await assertMirrored(two, 2);
+      await assertNextMirrored(client);
     });
   }
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { alice } from '../support/alice.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { Mirrored, type MirroredOptions } from '../support/mirrored.ts';
@@ -31,10 +32,9 @@ describe('A random workload of every kind of transaction', () => {
   /** At least so many transactions, from all clients at once; resolves when pgmirror is done with all of them. */
   async function work(mirrored: Mirrored, transactions: number, seed: number): Promise<Tally> {
     const { host, port } = mirrored.pgmirror;
-    const login = { user: 'alice', password: 'alice-password', database: 'app' };
     const clients = Array.from(
       { length: clientCount },
-      (_, number) => new RandomClient({ number, seed, address: { host, port }, login }),
+      (_, number) => new RandomClient({ number, seed, address: { host, port }, login: alice }),
     );
     await Promise.all(
       clients.map(async (client) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { aliceEntry } from '../support/alice.ts';
 import { bind, cstr, errorFields, int32, msg, query, splitMessages, startup, sync, untyped } from '../support/bytes.ts';
 import { ClientLoad } from '../support/client-load.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
@@ -28,7 +29,7 @@ describe('A client that does not keep to the protocol', () => {
         log_connections: false,
       },
       databases: [{ ...databaseEntry('app', source, database), pool_size: 1 }],
-      users: [{ name: 'alice', database: 'app', password: 'alice-password' }],
+      users: [aliceEntry],
     });
     // All the while others are served, on the one connection that there is.
     others = ClientLoad.start(cleanup, pgmirror.url('app'), {

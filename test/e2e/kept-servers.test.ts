@@ -152,4 +152,20 @@ describe('A server connection', () => {
       await next.end();
     }
   });
+
+  it('is kept because of setseed, and what was seeded is nobody else’s', async (t) => {
+    const pgmirror = await start(t, { default_pool_size: 1 });
+    const [one, other] = [await login(t, pgmirror), await login(t, pgmirror)];
+    const seed = 'SELECT setseed(0.5)';
+    await one.query(seed);
+    const first = value(await one.query('SELECT random()'));
+    await one.query(seed);
+    assert.notEqual(value(await other.query('SELECT random()')), first);
+    assert.equal(value(await one.query('SELECT random()')), first);
+    await one.query(seed);
+    await one.end();
+    const next = await login(t, pgmirror);
+    assert.notEqual(value(await next.query('SELECT random()')), first);
+    await next.end();
+  });
 });

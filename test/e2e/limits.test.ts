@@ -318,6 +318,25 @@ describe('A limit', () => {
       await (await login(t, pgmirror, 'bob')).query('SELECT 1');
     });
 
+    it('PAUSE keeps no place for who was to be let in behind it and has gone', async (t) => {
+      const pgmirror = await start(t, { max_client_connections: 1 });
+      const waiting = async (count: number): Promise<unknown> =>
+        eventually(async () => {
+          const pools = await pgmirror.admin<{ user: string; cl_waiting: number }>('SHOW POOLS');
+          return (pools.find(({ user }) => user === 'alice')?.cl_waiting ?? 0) === count;
+        });
+      await pgmirror.admin('PAUSE');
+      const impatient = await WireClient.connect(pgmirror);
+      void impatient.logIn({ user: 'alice', database: 'app', password: 'alice-password' }).catch(() => undefined);
+      await waiting(1);
+      await impatient.destroy();
+      await waiting(0);
+      const coming = login(t, pgmirror);
+      await waiting(1);
+      await pgmirror.admin('RESUME');
+      await (await within(coming, 10_000, 'the login')).query('SELECT 1');
+    });
+
     it('RECONNECT replaces connections, also one that is in use, when it comes free', async (t) => {
       const pgmirror = await start(t, {});
       const client = await login(t, pgmirror);

@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
+import { alice } from '../support/alice.ts';
 import { query } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { Mirrored } from '../support/mirrored.ts';
@@ -145,10 +146,7 @@ describe('Where a mirror has other defaults than its source', () => {
 
   it('a setting counts for what was sent behind it', async (t) => {
     const { host, port } = mirrored.pgmirror;
-    const client = await WireClient.login(
-      { host, port },
-      { user: 'alice', password: 'alice-password', database: 'app' },
-    );
+    const client = await WireClient.login({ host, port }, alice);
     inReverse(t).after(async () => client.end());
     client.send(query(SET), query(`INSERT INTO seen (label) VALUES ('behind')`));
     for (let answers = 0; answers < 2; answers++) await client.readUntil('Z');

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
+import { aliceEntry } from '../support/alice.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { Mirrored, type MirroredOptions } from '../support/mirrored.ts';
@@ -196,7 +197,7 @@ describe('What other mirrors get wrong is right here:', () => {
   it('8. other users on the mirror turn nothing off but themselves; one database for both is refused', async (t) => {
     const mirrored = await start(inReverse(t), {
       users: [
-        { name: 'alice', database: 'app', password: 'alice-password' },
+        aliceEntry,
         {
           name: 'bob',
           database: 'app',

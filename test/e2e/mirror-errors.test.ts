@@ -3,6 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { freePort } from '../../src/cli/embedded/free-port.ts';
 
+import { alice } from '../support/alice.ts';
 import { query } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
@@ -66,7 +67,6 @@ describe('What fails on the mirror alone', () => {
   });
 
   it('holds up nobody, however much of its block comes behind', async (t) => {
-    const alice = { user: 'alice', database: 'app', password: 'alice-password' };
     const client = await WireClient.login(mirrored.pgmirror, alice);
     inReverse(t).after(async () => client.destroy());
     for (const text of ['BEGIN', 'INSERT INTO item VALUES (1)', 'INSERT INTO missing VALUES (1)'])

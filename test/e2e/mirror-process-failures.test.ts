@@ -10,6 +10,9 @@ import type { RunningPostgres } from '../support/postgres.ts';
 import { isAlive } from '../support/processes.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
+/** Ends a mirror process: by its inspector, which is opened where it is needed, or otherwise. */
+type End = (inspect: () => Promise<Inspector>, id: number) => unknown;
+
 const throws = `throw new Error('provoked')`;
 const rejects = `void Promise.reject(new Error('provoked'))`;
 const hangs = `for (;;);`;
@@ -17,7 +20,8 @@ const hangs = `for (;;);`;
 const breaksRecordStreams = `for (const one of process._getActiveHandles()) if (one.server && one.destroy) one.destroy()`;
 const runsOutOfMemory = `const all = []; for (;;) all.push(new Array(1_000_000).fill(0.5))`;
 
-describe('The mirror process', () => {
+// One that hangs is waited for, which takes longer than all else here.
+describe('The mirror process', { concurrency: 2 }, () => {
   const cleanup = inReverse({ after });
   let source: RunningPostgres;
 
@@ -37,7 +41,37 @@ describe('The mirror process', () => {
     );
   }
 
-  describe('is started again, and clients notice nothing,', () => {
+  /** Ends it, and sees that clients go on meanwhile, and that another mirrors what they do. */
+  async function isStartedAgain(test: Cleanup, mirrored: Mirrored, end: End): Promise<void> {
+    const { pgmirror } = mirrored;
+    const load = ClientLoad.start(test, mirrored.url, {
+      pauseMs: 2,
+      transaction: async (client) => client.query('SELECT count(*) FROM load'),
+    });
+    await load.advance(50);
+    const failing = mirrorProcessOf(mirrored);
+    const from = pgmirror.log.lines.length;
+
+    await end(async () => Inspector.open(test, pgmirror, failing), failing);
+
+    // One that hangs is given the time for which others had the processors.
+    await pgmirror.waitForLog((line) => line.msg === 'mirror process ended', { from, timeoutMs: 90_000 });
+    await pgmirror.waitForLog((line) => line.msg === 'mirror process started', { from, timeoutMs: 30_000 });
+    await eventually(() => !isAlive(failing));
+    await load.advance(50);
+    const { mirrored: soFar } = await mirrored.counts();
+    await eventually(async () => (await mirrored.counts()).mirrored > soFar + 20, { timeoutMs: 20_000 });
+    await load.stop();
+    assert.deepEqual(load.errors, []);
+    assert.equal((await mirrored.drained()).errors, 0);
+  }
+
+  it('is started again, and clients notice nothing, when it hangs', async (t) => {
+    const test = inReverse(t);
+    await isStartedAgain(test, await start(test), async (inspect) => (await inspect()).run(hangs));
+  });
+
+  describe('is started again, and clients notice nothing,', { concurrency: false }, () => {
     let mirrored: Mirrored;
     const shared = inReverse({ after });
 
@@ -45,42 +79,15 @@ describe('The mirror process', () => {
       mirrored = await start(shared);
     });
 
-    const failures: readonly (readonly [
-      what: string,
-      end: (inspect: () => Promise<Inspector>, id: number) => unknown,
-    ])[] = [
+    const failures: readonly (readonly [what: string, end: End])[] = [
       ['when it throws', async (inspect) => (await inspect()).run(throws)],
       ['when it leaves a rejection unhandled', async (inspect) => (await inspect()).run(rejects)],
       ['when it runs out of memory', async (inspect) => (await inspect()).run(runsOutOfMemory)],
-      ['when it hangs', async (inspect) => (await inspect()).run(hangs)],
       ['when it is killed', (_, id) => process.kill(id, 'SIGKILL')],
     ];
 
     for (const [what, end] of failures) {
-      it(what, async (t) => {
-        const test = inReverse(t);
-        const { pgmirror } = mirrored;
-        const load = ClientLoad.start(test, mirrored.url, {
-          pauseMs: 2,
-          transaction: async (client) => client.query('SELECT count(*) FROM load'),
-        });
-        await load.advance(50);
-        const failing = mirrorProcessOf(mirrored);
-        const from = pgmirror.log.lines.length;
-
-        await end(async () => Inspector.open(test, pgmirror, failing), failing);
-
-        // One that hangs is given the time for which others had the processors.
-        await pgmirror.waitForLog((line) => line.msg === 'mirror process ended', { from, timeoutMs: 90_000 });
-        await pgmirror.waitForLog((line) => line.msg === 'mirror process started', { from, timeoutMs: 30_000 });
-        await eventually(() => !isAlive(failing));
-        await load.advance(50);
-        const { mirrored: soFar } = await mirrored.counts();
-        await eventually(async () => (await mirrored.counts()).mirrored > soFar + 20, { timeoutMs: 20_000 });
-        await load.stop();
-        assert.deepEqual(load.errors, []);
-        assert.equal((await mirrored.drained()).errors, 0);
-      });
+      it(what, async (t) => isStartedAgain(inReverse(t), mirrored, end));
     }
   });
 

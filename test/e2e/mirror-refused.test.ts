@@ -196,7 +196,7 @@ describe('A mirror is refused, and production runs,', () => {
   });
 
   it(
-    'where it is a control of another version than the source, while what it is to control is compared without it',
+    'where it is a control of another version than the source, while what it is to control is not',
     { skip: machinePostgres() === undefined && 'needs another PostgreSQL than the embedded one' },
     async (t) => {
       const test = inReverse(t);

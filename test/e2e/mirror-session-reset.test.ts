@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
+import { alice } from '../support/alice.ts';
 import { query } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { Mirrored } from '../support/mirrored.ts';
@@ -86,10 +87,7 @@ describe('With server_reset = "always", what functions did to a session', () => 
 
   it('is there for what was sent right behind, since the source had not reset its session either', async (t) => {
     const { host, port } = mirrored.pgmirror;
-    const client = await WireClient.login(
-      { host, port },
-      { user: 'alice', password: 'alice-password', database: 'app' },
-    );
+    const client = await WireClient.login({ host, port }, alice);
     inReverse(t).after(async () => client.end());
     client.send(query('SELECT configure()'), query(`INSERT INTO seen (label) VALUES ('behind')`));
     for (let answers = 0; answers < 2; answers++) await client.readUntil('Z');

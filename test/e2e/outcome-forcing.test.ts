@@ -3,6 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
+import { alice } from '../support/alice.ts';
 import { bind, execute, flush, msg, parse, query as queryMessage, sync, terminate } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
@@ -427,7 +428,6 @@ describe('What the source did not commit is not committed on the mirror:', () =>
   }
 
   async function login(test: Cleanup): Promise<WireClient> {
-    const alice = { user: 'alice', database: 'app', password: 'alice-password' };
     const client = await WireClient.login(mirrored.pgmirror, alice);
     test.after(async () => client.destroy());
     return client;

@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 
 import type { Client } from 'pg';
 
+import { alice } from '../support/alice.ts';
 import { query } from '../support/bytes.ts';
 import { eventually } from '../support/eventually.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -117,8 +118,7 @@ describe('A client that keeps its session has it on the mirror, too:', () => {
     const test = inReverse(t);
     const mirrored = await start(test);
     const { host, port } = mirrored.pgmirror;
-    const login = { user: 'alice', password: 'alice-password', database: 'app' };
-    const client = await WireClient.login({ host, port }, login);
+    const client = await WireClient.login({ host, port }, alice);
     client.send(query('CREATE TEMP TABLE item AS SELECT 1 AS id, pg_sleep(0.3)::text AS note'));
     const sleeps = `SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`;
     await eventually(async () => (await mirrored.onSource(sleeps)).length === 1);

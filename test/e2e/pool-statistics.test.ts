@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 
 import { inReverse } from '../support/cleanup.ts';
+import { eventually } from '../support/eventually.ts';
+import { inspectable, Inspector } from '../support/inspector.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
 import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
@@ -50,6 +52,29 @@ describe('SHOW STATS', () => {
       assert.ok(thinking > 900_000, `the second in a block is missing: ${thinking} us`);
       assert.ok(thinking < block + 500_000, `the second outside is in it: ${thinking} us, the block took ${block}`);
     });
+  });
+
+  it('has totals that never go back, where a user goes and where a thread ends', async (t) => {
+    const test = inReverse(t);
+    const files = { databases: [databaseEntry('app', server, 'postgres')] };
+    const users = ['alice', 'bob'].map((name) => ({ name, database: 'app' }));
+    const general = { auth_type: 'trust' };
+    const pgmirror = await Pgmirror.start(test, { ...files, general, users }, { env: inspectable });
+    for (const { name } of users) {
+      await withClient(pgmirror.url('app', name, ''), async (client) => {
+        for (let turn = 0; turn < 3; turn++) await client.query('SELECT 1');
+      });
+    }
+    const transactions = async (): Promise<number | undefined> => (await totals(pgmirror)).xact_count;
+    assert.equal(await transactions(), 6);
+    await pgmirror.reload({ users: users.slice(0, 1) });
+    assert.equal(await transactions(), 6, 'of a user that was removed as well');
+
+    const inspector = await Inspector.open(test, pgmirror, pgmirror.processId);
+    await inspector.runInThread('pooler 0', `throw new Error('provoked')`);
+    await pgmirror.waitForLog((line) => line.msg === 'pooler thread failed');
+    const counted = await eventually(async () => transactions().catch(() => undefined));
+    assert.equal(counted, 6, 'of a thread that has ended as well');
   });
 
   it('counts a server once for each time a client gets one, however much it has to be prepared', async (t) => {

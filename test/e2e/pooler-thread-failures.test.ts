@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 
 import type { TomlTable } from 'smol-toml';
 
+import { alice, aliceEntry } from '../support/alice.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
 import { inspectable, Inspector } from '../support/inspector.ts';
@@ -14,8 +15,6 @@ import { query, type RunningPostgres } from '../support/postgres.ts';
 import { TemporaryFiles } from '../support/temporary-files.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
-
-const login = { user: 'alice', database: 'app', password: 'alice-password' };
 
 /** The clients of a thread: the upper bits of a client's process id are its thread's. */
 const threadOf = (client: WireClient): number => client.processId >>> 22;
@@ -42,7 +41,7 @@ describe('A pooler thread that fails', () => {
     const files = {
       general,
       databases: [databaseEntry('app', source, 'postgres')],
-      users: [{ name: login.user, database: login.database, password: login.password }],
+      users: [aliceEntry],
     };
     return Pgmirror.start(test, files, { env: inspectable });
   }
@@ -52,7 +51,7 @@ describe('A pooler thread that fails', () => {
     const { pgmirror } = mirrored;
     const clients: WireClient[] = [];
     test.after(async () => void (await Promise.all(clients.map(async (client) => client.destroy()))));
-    const connect = async (): Promise<void> => void clients.push(await WireClient.login(pgmirror, login));
+    const connect = async (): Promise<void> => void clients.push(await WireClient.login(pgmirror, alice));
     // The kernel spreads them by chance.
     await eventually(
       async () => {
@@ -93,7 +92,7 @@ describe('A pooler thread that fails', () => {
     const clients: WireClient[] = [];
     test.after(async () => void (await Promise.all(clients.map(async (client) => client.destroy()))));
     const of = (thread: number): WireClient | undefined => clients.find((client) => threadOf(client) === thread);
-    while (of(0) === undefined || of(1) === undefined) clients.push(await WireClient.login(pgmirror, login));
+    while (of(0) === undefined || of(1) === undefined) clients.push(await WireClient.login(pgmirror, alice));
     await of(0)?.query('BEGIN');
     const answer = of(1)?.query('SELECT 1');
     await eventually(async () => {
@@ -108,6 +107,22 @@ describe('A pooler thread that fails', () => {
     assert.equal((await within(answer, 10_000, 'the answer')).at(-1)?.body.toString(), 'I');
   });
 
+  it('keeps no reload from the others, where it hangs, and is named', async (t) => {
+    const test = inReverse(t);
+    const pgmirror = await start(test, { workers: 2, max_client_connections: 9 });
+    const inspector = await Inspector.open(test, pgmirror, pgmirror.processId);
+    const tell = `process.getBuiltinModule('node:fs').writeSync(1, '{"msg":"hangs"}\\n')`;
+    await inspector.runInThread('pooler 1', `${tell}; for (;;);`);
+    await pgmirror.waitForLog(({ msg }) => msg === 'hangs');
+    await pgmirror.writeFiles({ general: { max_client_connections: 7 } });
+    pgmirror.kill('SIGHUP');
+    await pgmirror.waitForLog(({ msg }) => msg === 'reloaded', { timeoutMs: 30_000 });
+    const line = await pgmirror.waitForLog(({ msg }) => /do not answer/.test(msg));
+    assert.deepEqual(line['threads'], [1]);
+    pgmirror.kill('SIGKILL');
+    await pgmirror.exited;
+  });
+
   it('is started again as often as it fails, and lets clients in where it still can', async (t) => {
     const test = inReverse(t);
     const { folder } = await TemporaryFiles.start(test);
@@ -120,7 +135,7 @@ describe('A pooler thread that fails', () => {
       const inspector = await Inspector.open(test, pgmirror, pgmirror.processId);
       await inspector.runInThread('pooler 0', `throw new Error('provoked')`);
       await pgmirror.waitForLog((line) => line.msg === 'cannot listen there any more', { from });
-      const client = await eventually(async () => WireClient.login(pgmirror, login));
+      const client = await eventually(async () => WireClient.login(pgmirror, alice));
       test.after(async () => client.destroy());
       assert.equal((await client.query('SELECT 1')).at(-1)?.body.toString(), 'I');
     }
@@ -133,7 +148,7 @@ describe('A pooler thread that fails', () => {
     const inspector = await Inspector.open(test, pgmirror, pgmirror.processId);
     await inspector.runInThread('pooler 0', `throw new Error('provoked')`);
     await pgmirror.waitForLog((line) => line.msg === 'pooler thread ended');
-    const held = eventually(async () => WireClient.login(pgmirror, login), { timeoutMs: 20_000 });
+    const held = eventually(async () => WireClient.login(pgmirror, alice), { timeoutMs: 20_000 });
     await eventually(async () => {
       const pools = await pgmirror.admin<{ user: string; maxwait_us: number }>('SHOW POOLS');
       return pools.some(({ user, maxwait_us: waits }) => user === 'alice' && waits > 0);

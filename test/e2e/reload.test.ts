@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
+import { alice, aliceEntry } from '../support/alice.ts';
 import { ClientLoad } from '../support/client-load.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
@@ -17,7 +18,6 @@ import { commandComplete, errorFields, readyForQuery } from '../support/bytes.ts
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const schema = 'CREATE TABLE load (id integer PRIMARY KEY)';
-const alice = { name: 'alice', database: 'app', password: 'alice-password' };
 
 describe('A reload', () => {
   const cleanup = inReverse({ after });
@@ -77,7 +77,7 @@ describe('A reload', () => {
         databaseEntry('extra', source, extra),
       ],
       mirroring: [...(files.mirroring ?? []), { source_db: 'app', destination_db: 'second' }],
-      users: [alice, { name: 'bob', databases: ['app', 'extra'], password: 'bob-password' }],
+      users: [aliceEntry, { name: 'bob', databases: ['app', 'extra'], password: 'bob-password' }],
     });
     assert.deepEqual(await query(pgmirror.url('extra', 'bob'), 'SELECT current_database() AS name'), [{ name: extra }]);
     await mirrored.whenMirroring('second');
@@ -126,7 +126,7 @@ describe('A reload', () => {
     const { pgmirror, files } = mirrored;
     const extra = databaseEntry('extra', source, await createDatabase(source, 'extra'));
     const bob = { name: 'bob', databases: ['app', 'extra'], password: 'bob-password' };
-    await pgmirror.reload({ databases: [...(files.databases ?? []), extra], users: [alice, bob] });
+    await pgmirror.reload({ databases: [...(files.databases ?? []), extra], users: [aliceEntry, bob] });
     const login = async (user: string, database: string): Promise<WireClient> => {
       const client = await WireClient.login(pgmirror, { user, database, password: `${user}-password` });
       test.after(async () => client.destroy());
@@ -139,7 +139,7 @@ describe('A reload', () => {
     await kept.query('BEGIN');
     await kept.query('INSERT INTO load VALUES (2)');
 
-    await pgmirror.reload({ databases: files.databases ?? [], mirroring: [], users: [alice] });
+    await pgmirror.reload({ databases: files.databases ?? [], mirroring: [], users: [aliceEntry] });
 
     const [fatal] = await idle.expect('E');
     assert.equal(fatal && errorFields(fatal).C, '57P01');
@@ -169,17 +169,17 @@ describe('A reload', () => {
     const { host, port } = server;
     const pgmirror = await Pgmirror.start(test, {
       databases: [{ name: 'app', host, port, user: 'alice', password: 'any' }],
-      users: [alice],
+      users: [aliceEntry],
     });
     const login = WireClient.login(pgmirror, {
       user: 'alice',
       database: 'app',
-      password: alice.password,
+      password: aliceEntry.password,
       parameters: { datestyle: 'German' },
     });
     login.catch(() => undefined);
     await asked.promise;
-    await pgmirror.reload({ users: [{ ...alice, name: 'bob' }] });
+    await pgmirror.reload({ users: [{ ...aliceEntry, name: 'bob' }] });
     removed.resolve();
     await assert.rejects(login, /3D000/);
     assert.deepEqual(await pgmirror.admin('SHOW CLIENTS'), []);
@@ -190,7 +190,7 @@ describe('A reload', () => {
     const { pgmirror } = mirrored;
     const bad: PgmirrorFiles = {
       general: { mirror_exposure: 0.1, default_pool_size: -1 },
-      users: [alice, { name: 'bob', database: 'app', password: 'bob-password' }],
+      users: [aliceEntry, { name: 'bob', database: 'app', password: 'bob-password' }],
     };
     await assert.rejects(pgmirror.reload(bad), /not reloaded: pgmirror\.toml: general\.default_pool_size: found -1/);
     const line = await hangUp(mirrored, bad);
@@ -210,10 +210,10 @@ describe('A reload', () => {
     const test = inReverse(t);
     const { folder } = await TemporaryFiles.start(test);
     const { pgmirror } = await Mirrored.start(test, { source }, { schema, general: { unix_socket_dir: folder } });
-    const client = await WireClient.login(pgmirror, { user: 'alice', database: 'app', password: 'alice-password' });
+    const client = await WireClient.login(pgmirror, alice);
     test.after(async () => client.destroy());
     await rm(join(folder, `.s.PGSQL.${pgmirror.port}`));
-    await pgmirror.reload({ users: [{ ...alice, pool_size: 2 }] });
+    await pgmirror.reload({ users: [{ ...aliceEntry, pool_size: 2 }] });
     assert.equal((await client.query('SELECT 1')).at(-1)?.body.toString(), 'I');
   });
 
@@ -223,7 +223,7 @@ describe('A reload', () => {
     const databases = [databaseEntry('app', source, 'postgres'), databaseEntry('shadow', source, 'template1')];
     const pgmirror = await Pgmirror.start(
       test,
-      { databases, users: [alice] },
+      { databases, users: [aliceEntry] },
       { env: { TMPDIR: join(folder, 'gone') } },
     );
     const mirroring = [{ source_db: 'app', destination_db: 'shadow' }];

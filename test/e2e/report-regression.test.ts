@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { stringify } from 'smol-toml';
 
@@ -11,11 +10,11 @@ import { freePort } from '../../src/cli/embedded/free-port.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { askQueries } from '../support/http.ts';
+import { mainFile } from '../support/main-file.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { startTestPostgres, withClient } from '../support/postgres.ts';
 import { runProgram } from '../support/programs.ts';
 
-const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 /** So many rows that reading them all is slow on any machine, however busy. */
 const schema = `CREATE TABLE item (id integer PRIMARY KEY, owner integer, note text) WITH (parallel_workers = 0);
   INSERT INTO item SELECT n, n % 5000, repeat('x', 50) FROM generate_series(1, 200000) n;

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 
+import { alice } from '../support/alice.ts';
 import { cancelRequest, errorFields, query, sslRequest, startup, untyped, int32 } from '../support/bytes.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { inReverse } from '../support/cleanup.ts';
@@ -24,8 +25,7 @@ const clientCertificate = makeCertificate({ name: 'client', issuer: authority })
 const expiredClient = makeCertificate({ name: 'late', issuer: authority, notAfter: Date.now() - 60_000 });
 const strangersClient = makeCertificate({ name: 'client', issuer: stranger });
 
-const login = { user: 'alice', database: 'app', password: 'alice-password' };
-const users = [{ name: 'alice', databases: ['app'], password: login.password }];
+const users = [{ name: 'alice', databases: ['app'], password: alice.password }];
 const gssRequest = untyped(int32(80_877_104));
 
 describe('TLS towards clients', () => {
@@ -52,7 +52,7 @@ describe('TLS towards clients', () => {
   });
 
   async function psql(settings: string, sql = 'SELECT 1'): Promise<string> {
-    const where = `host=localhost port=${pgmirror.port} dbname=app user=alice password=${login.password}`;
+    const where = `host=localhost port=${pgmirror.port} dbname=app user=alice password=${alice.password}`;
     const root = `sslrootcert=${files.path('root.crt')}`;
     const result = await runProgram('psql', ['-XAt', '-d', `${where} ${root} ${settings}`, '-c', sql]);
     return result.stdout + result.stderr;
@@ -273,7 +273,7 @@ describe('TLS towards clients', () => {
       const local = await connected(inReverse(t), { host: files.folder, port: required.port });
       local.send(sslRequest);
       assert.equal((await local.readBytes(1)).toString(), 'N');
-      await local.logIn(login);
+      await local.logIn(alice);
       await local.query('SELECT 1');
     });
   });
@@ -316,7 +316,7 @@ describe('TLS towards clients', () => {
 
   async function loggedIn(own: Parameters<typeof inReverse>[0], address: WireAddress): Promise<WireClient> {
     const client = await connected(own, address);
-    await client.logIn(login);
+    await client.logIn(alice);
     return client;
   }
 

@@ -195,6 +195,24 @@ describe('Logins', () => {
       await Promise.all(clients.map(async (client) => client.destroy()));
     });
 
+    it('count as failed where the source was asked for nothing, and not where what is known was enough', async (t) => {
+      const general = { auth_user: 'asker', login_failures_per_minute: 3 };
+      const limited = await started(t, { users: [asker], general });
+      const look = async (user: string): Promise<string | undefined> => {
+        const client = await connected(limited, t);
+        client.send(startup({ user, database: 'app' }));
+        const answer = await client.read();
+        await client.destroy();
+        return answer.type === 'E' ? errorFields(answer).C : undefined;
+      };
+      for (let probe = 0; probe < 8; probe++) assert.equal(await look('found'), undefined, 'as pg_isready does');
+      assert.equal(await currentUser(limited, 'found', 'found-password'), 'found');
+      let guesses = 0;
+      await eventually(async () => (await look(`guess${++guesses}`)) === '28000', { intervalMs: 10 });
+      assert.ok(guesses >= 2, `refused at guess ${guesses}`);
+      await limited.waitForLog(({ msg: text }) => /too many failed logins/.test(text));
+    });
+
     it('do not show the client why they cannot be looked up', async (t) => {
       const broken = await started(t, {
         users: [asker],
@@ -466,6 +484,17 @@ describe('Logins', () => {
       code: '28P01',
     });
     await query(pgmirror.url('pgmirror', 'admin', 'admin-password'), 'SHOW VERSION');
+    for (const [auth_type, asked] of Object.entries({ trust: 10, plain: 10, scram: 10, md5: 5 })) {
+      await pgmirror.reload({
+        general: { auth_type },
+        users: [{ name: 'admin', databases: ['app'], password: 'of-app' }],
+      });
+      const client = await connected(pgmirror, t);
+      client.send(startup({ user: 'admin', database: 'pgmirror' }));
+      const [request] = await client.expect('R');
+      assert.equal(request?.body.readInt32BE(), asked, auth_type);
+      await query(pgmirror.url('pgmirror', 'admin', 'admin-password'), 'SHOW VERSION');
+    }
   });
 
   it('come over a unix socket that everybody may use where all are asked, and nobody else where none is', async (t) => {

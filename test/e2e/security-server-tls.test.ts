@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { alice } from '../support/alice.ts';
 import { cancelRequest, query as queryMessage } from '../support/bytes.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { inReverse } from '../support/cleanup.ts';
@@ -143,7 +144,7 @@ describe('TLS towards servers', () => {
     });
     const pgmirror = await started(t, { tls_verify: 'require' }, { port: proxy.port });
     const address = { host: '127.0.0.1', port: pgmirror.port };
-    const client = await WireClient.login(address, { user: 'alice', database: 'app', password: 'alice-password' });
+    const client = await WireClient.login(address, alice);
     t.after(async () => client.destroy());
     await client.query('SELECT 1');
     const connections = proxy.connections;
@@ -157,10 +158,7 @@ describe('TLS towards servers', () => {
 
   it('carries large answers and requests whole', async (t) => {
     const pgmirror = await started(t, { tls_verify: 'require' });
-    const client = await WireClient.login(
-      { host: '127.0.0.1', port: pgmirror.port },
-      { user: 'alice', database: 'app', password: 'alice-password' },
-    );
+    const client = await WireClient.login({ host: '127.0.0.1', port: pgmirror.port }, alice);
     t.after(async () => client.destroy());
     client.socket.pause();
     client.send(queryMessage(`SELECT repeat('x', 1048576) FROM generate_series(1, 24)`));
@@ -199,12 +197,11 @@ describe('TLS towards servers', () => {
       port,
       database_name: 'postgres',
     });
-    const [alice] = users.map((user) => ({ ...user, databases: ['app', 'copy'] }));
-    assert.ok(alice !== undefined);
+    const both = users.filter(({ name }) => name === 'alice').map((user) => ({ ...user, databases: ['app', 'copy'] }));
     const pgmirror = await Pgmirror.start(inReverse(t), {
       databases: [database('app', source), database('copy', mirror)],
       mirroring: [{ source_db: 'app', destination_db: 'copy' }],
-      users: [alice],
+      users: both,
     });
     const fingerprint = await eventually(async () => {
       await query(pgmirror.url('app'), 'SELECT * FROM noted WHERE id = 7');

@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
+import { alice } from '../support/alice.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { query } from '../support/bytes.ts';
@@ -124,8 +125,7 @@ describe('A client’s settings', () => {
 
   it('count for what was sent behind them, before they were answered', async (t) => {
     const { host, port } = mirrored.pgmirror;
-    const login = { user: 'alice', password: 'alice-password', database: 'app' };
-    const client = await WireClient.login({ host, port }, login);
+    const client = await WireClient.login({ host, port }, alice);
     inReverse(t).after(async () => client.end());
     const texts = [
       `SET statement_timeout = '8s'`,

@@ -13,6 +13,7 @@ import { stringify } from 'smol-toml';
 
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
+import { mainFile } from '../support/main-file.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
 import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { isAlive } from '../support/processes.ts';
@@ -20,7 +21,6 @@ import { skipWithout } from '../support/programs.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 
 const holderFile = fileURLToPath(new URL('../support/socket-holder.py', import.meta.url));
-const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const hasPython = spawnSync('python3', ['-c', '']).status === 0;
 
 /** Of a client, between two connections. */

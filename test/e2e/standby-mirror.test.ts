@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 
 import type { QueryResultRow } from 'pg';
 
+import { aliceEntry } from '../support/alice.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
@@ -35,7 +36,7 @@ describe('A mirror that is a hot standby of the source', () => {
     return Pgmirror.start(test, {
       databases: [databaseEntry('app', primary, database), databaseEntry('shadow', standby, database)],
       mirroring: [{ source_db: 'app', destination_db: 'shadow', level }],
-      users: [{ name: 'alice', database: 'app', password: 'alice-password' }],
+      users: [aliceEntry],
     });
   }
 

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 
 import type { TomlTable } from 'smol-toml';
 
+import { alice, aliceEntry } from '../support/alice.ts';
 import { errorFields } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
@@ -33,7 +34,7 @@ describe('Stopping', () => {
   }
 
   async function login(test: Cleanup, { pgmirror }: Mirrored): Promise<WireClient> {
-    const client = await WireClient.login(pgmirror, { user: 'alice', database: 'app', password: 'alice-password' });
+    const client = await WireClient.login(pgmirror, alice);
     test.after(async () => client.destroy());
     return client;
   }
@@ -88,7 +89,7 @@ describe('Stopping', () => {
       {
         general: { shutdown_timeout: 100 },
         databases: [databaseEntry('app', source, 'postgres')],
-        users: [{ name: 'alice', database: 'app', password: 'alice-password' }],
+        users: [aliceEntry],
       },
       { env: inspectable },
     );
@@ -169,10 +170,7 @@ describe('Stopping', () => {
     const { pgmirror } = mirrored;
     const file = join(directory, `.s.PGSQL.${pgmirror.port}`);
     assert.ok(existsSync(file));
-    const local = await WireClient.login(
-      { host: directory, port: pgmirror.port },
-      { user: 'alice', database: 'app', password: 'alice-password' },
-    );
+    const local = await WireClient.login({ host: directory, port: pgmirror.port }, alice);
     test.after(async () => local.destroy());
     assert.equal((await local.query('SELECT 1')).at(-1)?.body.toString(), 'I');
     const processes = familyOf(pgmirror.processId);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import { freePort } from '../../src/cli/embedded/free-port.ts';
+import { alice } from '../support/alice.ts';
 import { bind, execute, flush, parse, query as queryMessage, sync } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
@@ -82,10 +83,7 @@ describe('A two-phase commit', () => {
   it('has the fate of its first half, sent together with it, too', async (t) => {
     const mirrored = await start(inReverse(t), { exposure: 0.5 });
     const { host, port } = mirrored.pgmirror;
-    const client = await WireClient.login(
-      { host, port },
-      { user: 'alice', password: 'alice-password', database: 'app' },
-    );
+    const client = await WireClient.login({ host, port }, alice);
     const rounds = 24;
     for (let id = 1; id <= rounds; id++) {
       const texts = [
@@ -182,10 +180,7 @@ describe('A two-phase commit', () => {
     const test = inReverse(t);
     const mirrored = await start(test);
     const { host, port } = mirrored.pgmirror;
-    const client = await WireClient.login(
-      { host, port },
-      { user: 'alice', password: 'alice-password', database: 'app' },
-    );
+    const client = await WireClient.login({ host, port }, alice);
     test.after(async () => client.destroy());
     for (const [end, behind] of [
       ['a', [parse('', 'SELECT FROM nowhere'), sync]],

@@ -95,6 +95,33 @@ describe('Clients that need a server connection', () => {
     assert.deepEqual(await served(), ['first', 'last']);
   });
 
+  it('leave the queue when their connections break, and the others move up', async (t) => {
+    const pgmirror = await start(t);
+    const holder = await login(t, pgmirror);
+    await holder.query('BEGIN');
+    const [, broken, last] = await queueUp(t, pgmirror, ['a', 'b', 'c']);
+    broken?.socket.resetAndDestroy();
+    await untilWaiting(pgmirror, 2);
+    await holder.query('COMMIT');
+    await last?.expect('C', 'Z');
+    assert.deepEqual(await served(), ['a', 'c']);
+  });
+
+  it('are served with all that they sent meanwhile, also where they send no more', async (t) => {
+    const pgmirror = await start(t);
+    const holder = await login(t, pgmirror);
+    await holder.query('BEGIN');
+    const [first, second] = await queueUp(t, pgmirror, ['a', 'b']);
+    for (const client of [first, second]) {
+      for (const who of ['c', 'd']) client?.send(queryMessage(`INSERT INTO served (who) VALUES ('${who}')`));
+    }
+    second?.socket.end();
+    await holder.query('COMMIT');
+    for (const client of [first, second]) await client?.expect('C', 'Z', 'C', 'Z', 'C', 'Z');
+    await second?.closed;
+    assert.deepEqual((await served()).toSorted(), ['a', 'b', 'c', 'c', 'd', 'd']);
+  });
+
   it('get one that is idle in another thread', async (t) => {
     const pgmirror = await start(t, { general: { workers: 2 } });
     const clients: WireClient[] = [];

@@ -9,6 +9,7 @@ import { WireClient } from '../support/wire-client.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
 import { describeMessage } from './wire/dialogue.ts';
+import { cancelAsTheyEnd } from './wire/late-cancels.ts';
 
 describe('A CancelRequest', () => {
   const cleanup = inReverse({ after });
@@ -108,6 +109,12 @@ describe('A CancelRequest', () => {
       await Promise.all(cancelling);
     }
     await Promise.all([a.end(), b.end()]);
+  });
+
+  it('that comes as its query ends never hits the next one of its own block, a hundred times', async () => {
+    const client = await comparison.pooled();
+    await cancelAsTheyEnd(client, comparison.pgmirror, 100);
+    await client.end();
   });
 
   it('a hundred at once, of clients that share a connection, hit only those that asked', async () => {

@@ -3,6 +3,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 
 import type { TomlTable } from 'smol-toml';
 
+import { alice, aliceEntry } from '../support/alice.ts';
 import { bind, errorFields, execute, flush, parse, query, rowValues, sync, type Message } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
@@ -110,8 +111,6 @@ describe('When a server connection is killed', () => {
     });
   }
 
-  const login = { user: 'alice', password: 'alice-password', database: 'app' };
-
   /** A pgmirror with a proxy between it and the server. */
   async function startBehindProxy(
     t: TestContext,
@@ -121,7 +120,7 @@ describe('When a server connection is killed', () => {
     const database = await createDatabase(server);
     const proxy = await MeddlingProxy.start(undo, server);
     const entry = { ...databaseEntry('app', server, database), port: proxy.port };
-    const users = [{ name: login.user, database: login.database, password: login.password }];
+    const users = [aliceEntry];
     const { host, port } = await Pgmirror.start(undo, {
       general: { default_pool_size: 1, ...general },
       databases: [entry],
@@ -134,7 +133,7 @@ describe('When a server connection is killed', () => {
     /** What a client gets whose server has sent half of a row and says no more. */
     async function halfARow(t: TestContext, general: TomlTable, then: (proxy: MeddlingProxy) => void): Promise<Buffer> {
       const { address, proxy } = await startBehindProxy(t, general);
-      const client = await WireClient.login(address, login);
+      const client = await WireClient.login(address, alice);
       proxy.corrupt((chunk, direction) => {
         if (direction === 'toServer' || !chunk.includes('xxxx')) return chunk;
         proxy.stall('toClient');
@@ -177,7 +176,7 @@ describe('When a server connection is killed', () => {
 
     it('which it keeps for something else, too: it goes with it', async (t) => {
       const { address, arm } = await start(t);
-      const client = await WireClient.login(address, { ...login, parameters: { TimeZone: 'Asia/Tokyo' } });
+      const client = await WireClient.login(address, { ...alice, parameters: { TimeZone: 'Asia/Tokyo' } });
       await client.query('CREATE TEMP TABLE mine (id int)');
       arm();
       client.send(query('RESET TimeZone'));
@@ -190,8 +189,8 @@ describe('When a server connection is killed', () => {
 
     it('for a request: that gets another', async (t) => {
       const { address, arm } = await start(t);
-      const client = await WireClient.login(address, { ...login, parameters: { TimeZone: 'Asia/Tokyo' } });
-      const other = await WireClient.login(address, login);
+      const client = await WireClient.login(address, { ...alice, parameters: { TimeZone: 'Asia/Tokyo' } });
+      const other = await WireClient.login(address, alice);
       await other.query('SELECT 1');
       arm();
       client.send(query('SHOW TimeZone'));

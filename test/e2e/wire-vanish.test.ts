@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe as suite, it } from 'node:test';
 
+import { alice, aliceEntry } from '../support/alice.ts';
 import { bind, describe, execute, flush, parse, query, rowValues, startup, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
@@ -323,7 +324,7 @@ suite('When a client vanishes, what it left is undone and the next client is ser
     const database = await createDatabase(server);
     const proxy = await MeddlingProxy.start(cleaning, server);
     const entry = { ...databaseEntry('app', server, database), port: proxy.port };
-    const users = [{ name: 'alice', database: 'app', password: 'alice-password' }];
+    const users = [aliceEntry];
     const { host, port } = await Pgmirror.start(cleaning, { databases: [entry], users });
     let requests = 0;
     proxy.corrupt((chunk, direction) => {
@@ -333,10 +334,7 @@ suite('When a client vanishes, what it left is undone and the next client is ser
       // As ineffective as one that comes before its query: the secret is another.
       return Buffer.concat([chunk.subarray(0, -1), Buffer.from([(chunk.at(-1) ?? 0) ^ 1])]);
     });
-    const client = await WireClient.login(
-      { host, port },
-      { user: 'alice', password: 'alice-password', database: 'app' },
-    );
+    const client = await WireClient.login({ host, port }, alice);
     await client.query('BEGIN');
     client.send(query('SELECT pg_sleep(60)'));
     const states = async (): Promise<unknown> =>
@@ -354,13 +352,12 @@ suite('When a client vanishes, what it left is undone and the next client is ser
     const database = await createDatabase(server);
     const proxy = await MeddlingProxy.start(cleaning, server);
     const entry = { ...databaseEntry('app', server, database), port: proxy.port };
-    const users = [{ name: 'alice', database: 'app', password: 'alice-password' }];
+    const users = [aliceEntry];
     const general = { default_pool_size: 1 };
     const pgmirror = await Pgmirror.start(cleaning, { general, databases: [entry], users });
     const { host, port } = pgmirror;
-    const login = { user: 'alice', password: 'alice-password', database: 'app' };
-    const client = await WireClient.login({ host, port }, { ...login, parameters: { DateStyle: 'SQL, DMY' } });
-    const next = await WireClient.login({ host, port }, login);
+    const client = await WireClient.login({ host, port }, { ...alice, parameters: { DateStyle: 'SQL, DMY' } });
+    const next = await WireClient.login({ host, port }, alice);
     await client.query('SELECT 1');
     const settings = Promise.withResolvers<void>();
     proxy.corrupt((chunk, direction) => {

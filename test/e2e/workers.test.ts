@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { freePort } from '../../src/cli/embedded/free-port.ts';
+import { alice, aliceEntry } from '../support/alice.ts';
 import { errorFields, query as queryMessage } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
@@ -9,10 +11,10 @@ import { databaseEntry, Pgmirror, type PgmirrorFiles } from '../support/pgmirror
 import { createDatabase, query, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
+import { cancelAsTheyEnd } from './wire/late-cancels.ts';
 
 const poolSize = 3;
 const maxClients = 24;
-const login = { user: 'alice', database: 'app', password: 'alice-password' };
 
 /** The upper bits of a client's process id are its thread's number. */
 const threadOf = (client: WireClient): number => client.processId >>> 22;
@@ -30,7 +32,7 @@ describe('Two pooler threads', () => {
     files = {
       general: { workers: 2, max_client_connections: maxClients, checkout_timeout: 20_000, log_connections: false },
       databases: [{ ...databaseEntry('app', source, database), pool_size: poolSize }],
-      users: [{ name: 'alice', database: 'app', password: 'alice-password' }],
+      users: [aliceEntry],
     };
     pgmirror = await Pgmirror.start(cleanup, files);
   });
@@ -45,7 +47,7 @@ describe('Two pooler threads', () => {
     const of = (thread: number): number => clients.filter((client) => threadOf(client) === thread).length;
     while (clients.length < count || of(0) < each || of(1) < each) {
       assert.ok(clients.length < maxClients, `${of(0)} clients of one thread and ${of(1)} of the other`);
-      clients.push(await WireClient.login(pgmirror, login));
+      clients.push(await WireClient.login(pgmirror, alice));
     }
     return clients;
   }
@@ -69,9 +71,9 @@ describe('Two pooler threads', () => {
   it('let in no more clients than one would', async (t) => {
     const test = inReverse(t);
     const clients = await connect(test, maxClients, 1);
-    await assert.rejects(WireClient.login(pgmirror, login), /53300 .*too many clients/);
+    await assert.rejects(WireClient.login(pgmirror, alice), /53300 .*too many clients/);
     await clients.pop()?.end();
-    const next = await eventually(async () => WireClient.login(pgmirror, login));
+    const next = await eventually(async () => WireClient.login(pgmirror, alice));
     test.after(async () => next.end());
     assert.equal((await next.query('SELECT 1')).at(-1)?.body.toString(), 'I');
   });
@@ -81,7 +83,7 @@ describe('Two pooler threads', () => {
     const mirrored = await Mirrored.start(test, { source }, { general: { workers: 2 } });
     const clients: WireClient[] = [];
     test.after(async () => Promise.all(clients.map(async (client) => client.end())).then(() => undefined));
-    while (new Set(clients.map(threadOf)).size < 2) clients.push(await WireClient.login(mirrored.pgmirror, login));
+    while (new Set(clients.map(threadOf)).size < 2) clients.push(await WireClient.login(mirrored.pgmirror, alice));
     for (let round = 0; round < 20; round++) {
       await mirrored.pgmirror.admin('RESET STATS');
       for (const client of clients) await client.query('SELECT 1');
@@ -117,6 +119,12 @@ describe('Two pooler threads', () => {
     assert.ok(answer.some(({ type }) => type === 'E'));
   });
 
+  it('have taken a CancelRequest when its connection ends: what its client asks then is not hit', async (t) => {
+    const clients = await connect(inReverse(t), 2, 1);
+    const threads = [0, 1].map((thread) => clients.find((client) => threadOf(client) === thread));
+    for (const client of threads) if (client !== undefined) await cancelAsTheyEnd(client, pgmirror, 60);
+  });
+
   for (const workers of [1, 2]) {
     it(`keep a second instance with ${workers === 1 ? 'one thread' : 'two'} off their port`, async (t) => {
       const second = await Pgmirror.launch(inReverse(t), {
@@ -130,6 +138,19 @@ describe('Two pooler threads', () => {
       assert.deepEqual(await query(pgmirror.url('app'), 'SELECT 1 AS one'), [{ one: 1 }]);
     });
   }
+
+  it('are those of one instance, where two are started at the same moment', async (t) => {
+    const test = inReverse(t);
+    const general = { ...files.general, workers: 2, port: await freePort() };
+    const both = await Promise.all([1, 2].map(async () => Pgmirror.launch(test, { ...files, general })));
+    const outcomes = both.map(async (one) =>
+      one.waitForLog(({ msg }) => msg === 'listening' || msg === 'cannot run', { timeoutMs: 20_000 }),
+    );
+    const told = (await Promise.all(outcomes)).map(({ msg, reason }) => ({ msg, reason }));
+    const [loser, winner] = told.toSorted((one, other) => one.msg.localeCompare(other.msg));
+    const reason = `cannot listen on 127.0.0.1:${general.port}: the address is in use`;
+    assert.deepEqual([loser, winner?.msg], [{ msg: 'cannot run', reason }, 'listening']);
+  });
 
   it('share it with another instance where both say reuse_port', async (t) => {
     const test = inReverse(t);

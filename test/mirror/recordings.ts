@@ -1,12 +1,21 @@
-import { writeRequestHeader, REQUEST_HEADER_LENGTH, RequestFlag } from '../../src/mirror/record/record-stream.ts';
-import type { RequestHeader } from '../../src/mirror/record/record-stream.ts';
+import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from '../../src/mirror/record/record-stream.ts';
 import { query, splitMessages } from '../support/bytes.ts';
 
-/** One request as a recorder would have written it, with defaults for an autocommit request that went well. */
-export interface RequestSketch extends Partial<Omit<RequestHeader, 'bytes' | 'statusBefore' | 'statusAfter'>> {
+/** One request as a recorder would have written it, with defaults for an autocommit request that went well; times in microseconds. */
+export interface RequestSketch {
   readonly messages: readonly Buffer[];
   /** Statuses before and after: `II`, `IT`, `TE` … */
   readonly statuses?: string;
+  readonly thinkTime?: number;
+  readonly sourceTime?: number;
+  readonly sentSequence?: number;
+  readonly doneSequence?: number;
+  readonly flags?: number;
+  /** Five characters. */
+  readonly sqlstate?: string;
+  readonly skipFrom?: number;
+  readonly skipTo?: number;
+  readonly cancelAfter?: number;
 }
 
 /** A request with its fixed header. */
@@ -19,21 +28,17 @@ export function request(sketch: RequestSketch): Buffer {
   if (types.length === 1 && types[0] === 'Q') flags |= RequestFlag.Simple;
   if (types.some((type) => 'dcf'.includes(type))) flags |= RequestFlag.CopyIn;
   const header = Buffer.alloc(REQUEST_HEADER_LENGTH);
-  writeRequestHeader(header, 0, {
-    bytes: bytes.length,
-    thinkTime: 0,
-    sourceTime: 500,
-    sentSequence: 1,
-    doneSequence: 2,
-    sqlstate: '',
-    skipFrom: 0,
-    skipTo: 0,
-    cancelAfter: 0,
-    ...sketch,
-    statusBefore: statuses.charCodeAt(0),
-    statusAfter: statuses.charCodeAt(1),
-    flags,
-  });
+  header.writeUInt32LE(bytes.length, RequestOffset.Bytes);
+  header.writeUInt32LE(sketch.thinkTime ?? 0, RequestOffset.ThinkTime);
+  header.writeUInt32LE(sketch.sourceTime ?? 500, RequestOffset.SourceTime);
+  header.writeDoubleLE(sketch.sentSequence ?? 1, RequestOffset.SentSequence);
+  header.writeDoubleLE(sketch.doneSequence ?? 2, RequestOffset.DoneSequence);
+  header.write(statuses, RequestOffset.StatusBefore, 'latin1');
+  header.writeUInt16LE(flags, RequestOffset.Flags);
+  header.write(sketch.sqlstate ?? '', RequestOffset.Sqlstate, 'latin1');
+  header.writeUInt32LE(sketch.skipFrom ?? 0, RequestOffset.SkipFrom);
+  header.writeUInt32LE(sketch.skipTo ?? 0, RequestOffset.SkipTo);
+  header.writeUInt32LE(sketch.cancelAfter ?? 0, RequestOffset.CancelAfter);
   return Buffer.concat([header, bytes]);
 }
 

@@ -10,6 +10,7 @@ import type { ServerTlsOptions, TlsVerify } from '../../src/net/server-tls.ts';
 import { tlsServerEndPoint } from '../../src/net/tls-server-end-point.ts';
 import { ProtocolError } from '../../src/protocol/protocol-error.ts';
 import { makeCertificate, type Certificate } from '../support/certificates.ts';
+import { within } from '../support/eventually.ts';
 import { listening } from './sockets.ts';
 
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
@@ -201,11 +202,8 @@ describe('openServerSocket', () => {
     for (const conduct of [() => undefined, answers('S')]) {
       const { port } = await serving(t, conduct);
       for (const verify of ['prefer', 'require'] as const) {
-        const begun = performance.now();
-        await assert.rejects(openServerSocket({ host: 'localhost', port }, { tls: tls(verify), timeoutMs: 100 }), {
-          code: 'ETIMEDOUT',
-        });
-        assert.ok(performance.now() - begun < 2_000);
+        const opening = openServerSocket({ host: 'localhost', port }, { tls: tls(verify), timeoutMs: 100 });
+        await within(assert.rejects(opening, { code: 'ETIMEDOUT' }), 20_000, 'it to give up');
       }
     }
   });

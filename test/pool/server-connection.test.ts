@@ -182,4 +182,17 @@ describe('cancels on their way to a server connection', () => {
     server.countCancel(-1);
     assert.deepEqual([told, server.cancels], [1, 0]);
   });
+
+  it('are waited for with what the server says taken in: the next user gets whole messages', async (t) => {
+    const { server, peer, parameters } = await connection(t);
+    const one = user();
+    server.countCancel(1);
+    server.awaitCancels(() => server.setUser(one));
+    const message = parameterStatus('TimeZone', 'Asia/Tokyo');
+    peer.send(parameterStatus('x', 'y'), message.subarray(0, 9));
+    await eventually(() => parameters.length === 1);
+    server.countCancel(-1);
+    peer.send(message.subarray(9));
+    await eventually(() => one.received().equals(message));
+  });
 });

@@ -91,7 +91,7 @@ describe('what another thread has found out for clients that log in', () => {
     const named = await pools.get('anna', 'app', () => wayTo(1));
     assert.ok(named !== undefined);
     void named.pool.pause();
-    const welcome = named.desk.welcome(new Map([['datestyle', 'dmy']]));
+    const welcome = named.desk.welcome(new Map([['datestyle', 'dmy']]), new AbortController().signal);
     assert.equal(named.pool.waitingCount, 1);
     pools.welcomeHeard(news);
     assert.deepEqual((await within(welcome, 5_000, 'the welcome')).settings.entries, settings);
@@ -109,7 +109,7 @@ describe('what another thread has found out for clients that log in', () => {
       ['datestyle', 'dmy'],
       ['application_name', 'mine'],
     ]);
-    const welcome = await within(named!.desk.welcome(asked), 5_000, 'the welcome');
+    const welcome = await within(named!.desk.welcome(asked, new AbortController().signal), 5_000, 'the welcome');
     assert.equal(welcome.reported.entries.get('DateStyle'), 'ISO, DMY');
     assert.equal(welcome.settings.entries.get('application_name'), 'mine');
     assert.deepEqual(welcome.notices, Buffer.from([1]));

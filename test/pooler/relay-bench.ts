@@ -55,7 +55,8 @@ export async function openBackend(cleanup: Cleanup): Promise<Backend> {
   return { server, peer: await peers.promise };
 }
 
-async function clientPair(cleanup: Cleanup): Promise<{ near: Socket; far: Socket }> {
+/** A connection: pgmirror’s end, and the client’s. */
+export async function clientPair(cleanup: Cleanup): Promise<{ near: Socket; far: Socket }> {
   const listener = createServer({ noDelay: true });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');

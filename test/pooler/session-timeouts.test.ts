@@ -53,4 +53,14 @@ describe('what a session waits for', () => {
     assert.equal(whatIsWaitedFor(server, halfSent as ClientInput), 'transaction');
     assert.equal(whatIsWaitedFor(server, { ...halfSent, blocked: true } as ClientInput), undefined);
   });
+
+  it('is the client where a server has half of its message, unless that owes an answer from before', () => {
+    const streaming = { pending: false, blocked: false, streaming: true } as ClientInput;
+    const answers = new AnswerQueue();
+    const server = { status: TransactionStatus.Idle, state: { answers } } as Server;
+    answers.push(Owed.Query);
+    assert.equal(whatIsWaitedFor(server, streaming), 'transaction');
+    answers.push(Owed.Query);
+    assert.equal(whatIsWaitedFor(server, streaming), 'answer');
+  });
 });

@@ -36,8 +36,11 @@ class StartupBench implements StartupHost {
   readonly backlogs: string[] = [];
   readonly cancels: string[] = [];
   readonly failures: (StartupFailure | undefined)[] = [];
+  /** When others have taken a CancelRequest. */
+  taken: Promise<void> | undefined;
   lookedUp: LookedUp | Promise<LookedUp> = TRUST;
   asked = 0;
+  inVain = 0;
   failuresBefore = false;
   startup: Startup | undefined;
 
@@ -50,13 +53,18 @@ class StartupBench implements StartupHost {
     return this.failuresBefore;
   }
 
-  cancel(processId: number, secretKey: Buffer): void {
+  cancel(processId: number, secretKey: Buffer): Promise<void> | undefined {
     this.cancels.push(`${processId} ${secretKey.toString('hex')}`);
+    return this.taken;
   }
 
   loggedIn(_client: ClientSocket, request: LoginRequest, backlog: Buffer): void {
     this.logins.push(request);
     this.backlogs.push(backlog.toString('latin1'));
+  }
+
+  askedInVain(): void {
+    this.inVain++;
   }
 
   over(failure?: StartupFailure): void {
@@ -132,6 +140,19 @@ describe('a CancelRequest', () => {
     client.send(cancelRequest(4711, Buffer.from([0xca, 0xfe, 0, 1])));
     await client.waitForClose();
     assert.deepEqual([bench.cancels, bench.failures, client.unread.length], [['4711 cafe0001'], [undefined], 0]);
+  });
+
+  it('is closed when the CancelRequest that it brought has been taken by all', async (t) => {
+    const bench = new StartupBench();
+    const taken = Promise.withResolvers<void>();
+    bench.taken = taken.promise;
+    const client = await bench.connect(t);
+    client.send(cancelRequest(4711, Buffer.from([0xca, 0xfe, 0, 1])));
+    await eventually(() => bench.cancels.length === 1);
+    assert.deepEqual(bench.failures, []);
+    taken.resolve();
+    await client.waitForClose();
+    assert.deepEqual(bench.failures, [undefined]);
   });
 });
 
@@ -310,6 +331,43 @@ describe('proving who it is', () => {
     client.send(startup({ user: 'anna' }));
     assert.equal((await refusal(client)).code, '28000');
     assert.equal(bench.failures[0]?.unproven, false);
+  });
+});
+
+describe('whoever makes a database be asked', () => {
+  const ways: readonly [string, (client: WireClient) => void][] = [
+    ['leaves', (client) => client.socket.destroy()],
+    ['ends what it sends', (client) => client.socket.end()],
+    ['sends something else than a password', (client) => client.send(query('SELECT 1'))],
+    ['lets the time pass', () => undefined],
+  ];
+  for (const [what, leave] of ways) {
+    it(`and ${what}, instead of proving who it is, has asked in vain`, async (t) => {
+      for (const asked of [true, false]) {
+        const bench = new StartupBench();
+        bench.lookedUp = Promise.resolve({ authType: 'scram', secret: SECRET, asked });
+        const client = await bench.connect(t, what === 'lets the time pass' ? 100 : 10_000);
+        client.send(startup({ user: 'anna' }));
+        await client.expect('R');
+        leave(client);
+        await eventually(() => bench.failures.length > 0);
+        assert.deepEqual([bench.inVain, bench.failures], [asked ? 1 : 0, [undefined]]);
+      }
+    });
+  }
+
+  it('and then proves who it is, or fails to, has not', async (t) => {
+    for (const password of ['pencil', 'wrong']) {
+      const bench = new StartupBench();
+      bench.lookedUp = Promise.resolve({ authType: 'plain', secret: SECRET, asked: true });
+      const client = await bench.connect(t);
+      client.send(startup({ user: 'anna' }));
+      await client.expect('R');
+      client.send(msg('p', cstr(password)));
+      await eventually(() => bench.logins.length + bench.failures.length > 0);
+      await client.destroy();
+      assert.deepEqual([bench.inVain, bench.logins.length], [0, password === 'pencil' ? 1 : 0]);
+    }
   });
 });
 

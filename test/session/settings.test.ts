@@ -38,6 +38,15 @@ describe('the statement that gives a session its settings', () => {
     );
   });
 
+  it('sets more than a result may have columns in several of them', () => {
+    const names = Array.from({ length: 2_500 }, (_, at) => [`my.p${at}`, '1'] as const);
+    const selects = settingsStatement(ParameterSet.empty, setOf(Object.fromEntries(names))).split('; ');
+    assert.deepEqual(
+      selects.map((select) => select.split('set_config').length - 1),
+      [1_000, 1_000, 500],
+    );
+  });
+
   it('sets an empty value', () => {
     assert.equal(
       settingsStatement(ParameterSet.empty, setOf({ application_name: '' })),

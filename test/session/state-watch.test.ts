@@ -152,10 +152,27 @@ describe('the watch over a transaction', () => {
   });
 
   it('remembers parameters with a dot, which no list of the server shows', () => {
-    const watch = watching("select set_config('app.tenant', '1', true), set_config('work_mem', '1MB', true)");
+    const watch = watching("select set_config('app.tenant', '1', false), set_config('work_mem', '1MB', true)");
     watch.set({ text: "SET my.setting = '2'" }, true, nothingReported);
     watch.set({ text: 'RESET other.one' }, true, nothingReported);
     assert.deepEqual([...watch.parameters].sort(), ['app.tenant', 'my.setting', 'other.one']);
+  });
+
+  it('but for those that are set for the transaction alone: their names may come from anywhere', () => {
+    const watch = watching("select set_config('request.header.x', '1', true), set_config('request.jwt', '2', true)");
+    assert.deepEqual([...watch.parameters], []);
+  });
+
+  it('says when they are more than it remembers', () => {
+    const several = (prefix: string, count: number): string =>
+      Array.from({ length: count }, (_, at) => `SET ${prefix}${at} = 1`).join('; ');
+    const [named, spoken] = [new StateWatch(), new StateWatch()];
+    named.set({ text: several('my.p', 10_000) }, true, nothingReported);
+    assert.equal(named.isOverfull, false);
+    for (let round = 0; round < 10; round++) named.set({ text: `SET more.p${round} = 1` }, true, nothingReported);
+    assert.deepEqual([named.isOverfull, named.parameters.size], [true, 10_001]);
+    spoken.set({ text: several('p', 10_001) }, false, nothingReported);
+    assert.equal(spoken.isOverfull, true);
   });
 });
 

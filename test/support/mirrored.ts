@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { QueryResultRow } from 'pg';
 import type { TomlTable } from 'smol-toml';
 
+import { aliceEntry } from './alice.ts';
 import type { Cleanup } from './cleanup.ts';
 import { eventually } from './eventually.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles, type PgmirrorOptions } from './pgmirror.ts';
@@ -81,7 +82,7 @@ export class Mirrored {
         { ...databaseEntry('shadow', mirror, names.mirror), ...options.mirror },
       ],
       mirroring: [{ source_db: 'app', destination_db: 'shadow', ...options.mirroring }],
-      users: options.users ?? [{ name: 'alice', database: 'app', password: 'alice-password' }],
+      users: options.users ?? [aliceEntry],
     };
     const mirrored = new Mirrored(await Pgmirror.start(cleanup, files, options.process), files, urls);
     try {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { aliceEntry } from './alice.ts';
 import { inReverse } from './cleanup.ts';
 import { eventually } from './eventually.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles } from './pgmirror.ts';
@@ -15,7 +16,7 @@ describe('Pgmirror', () => {
     const server = await startWatchedPostgres(cleanup);
     files = {
       databases: [databaseEntry('app', server, await createDatabase(server))],
-      users: [{ name: 'alice', database: 'app', password: 'alice-password' }],
+      users: [aliceEntry],
     };
   });
 

@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import type { QueryResultRow } from 'pg';
 import { stringify, type TomlTable } from 'smol-toml';
@@ -12,9 +11,8 @@ import { Janitor } from '../../src/cli/embedded/janitor.ts';
 import type { Cleanup } from './cleanup.ts';
 import { within } from './eventually.ts';
 import { LogLines, type LogLine } from './log-lines.ts';
+import { mainFile } from './main-file.ts';
 import { query, type RunningPostgres } from './postgres.ts';
-
-const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** What goes into pgmirror.toml, table by table, and (`users`) into users.toml. Keys are the files' own. */
 export interface PgmirrorFiles {
@@ -31,7 +29,7 @@ export interface PgmirrorOptions {
   /** Flags of Node, for example `--max-old-space-size=64`. */
   readonly nodeFlags?: readonly string[];
   readonly timeoutMs?: number;
-  /** What is run instead of the TypeScript sources: what was built of them. */
+  /** What is run instead of {@link mainFile}. */
   readonly mainFile?: string | undefined;
 }
 

@@ -23,10 +23,14 @@ export function machinePostgres(root = '/usr/lib/postgresql'): string | undefine
   return versions.map((version) => join(root, version, 'bin')).find((bin) => existsSync(join(bin, 'initdb')));
 }
 
-/** Creates an empty database with a name of its own, and returns that name. It goes with its server. */
-export async function createDatabase(server: RunningPostgres, prefix = 'test'): Promise<string> {
+/** Creates a database with a name of its own, empty or a copy of another, and returns that name. It goes with its server. */
+export async function createDatabase(
+  server: RunningPostgres,
+  prefix = 'test',
+  template = 'template1',
+): Promise<string> {
   const name = `${prefix}_${randomBytes(4).toString('hex')}`;
-  await query(server.url('postgres'), `CREATE DATABASE ${name}`);
+  await query(server.url('postgres'), `CREATE DATABASE ${name} TEMPLATE ${template}`);
   return name;
 }
 

@@ -6,6 +6,7 @@ import type { ControlNotes } from './control-notes.ts';
 import { differenceOf } from './difference.ts';
 import type { Difference } from './difference.ts';
 import { constrainedBy, excuseOf } from './excuse.ts';
+import type { Excuse } from './excuse.ts';
 import type { MirrorKnowledge } from './mirror-knowledge.ts';
 import { factsOf } from './statement-facts.ts';
 import type { StatementFacts } from './statement-facts.ts';
@@ -62,7 +63,8 @@ interface Pending {
  * Compares the answers of one mirror with those of its source. Answers that are the same are the same, whatever happened
  * meanwhile. Those that are not are held back until the writes that were under way are known, and are the mirror's doing
  * only where nothing else explains them: values that servers make for themselves, rows that come in any order, locks, errors
- * of the moment (`excuse.ts`), another order of writes (`WriteLog`), or noise, which the control mirror shows as well.
+ * of the moment (`excuse.ts`), another order of writes (`WriteLog`), or noise, which the control mirror shows as well; where
+ * there is a control mirror, which missed the request, nobody knows.
  */
 export class Comparison {
   readonly #knowledge: MirrorKnowledge;
@@ -106,7 +108,7 @@ export class Comparison {
       const noise = request.control?.differed(request.index);
       if (isTired) this.#judge(request, { judged: false, answerClass: 'unverified' });
       else if (!isKnown || noise === 'unknown') return true;
-      else this.#settle(pending, noise === 'yes');
+      else this.#settle(pending, noise);
       return false;
     });
   }
@@ -117,10 +119,10 @@ export class Comparison {
     this.#classes = {};
   }
 
-  #settle({ request, difference, facts }: Pending, isNoise: boolean): void {
+  /** `noise`: whether the control mirror shows it as well, where there is one. */
+  #settle({ request, difference, facts }: Pending, noise: 'yes' | 'no' | 'never' | undefined): void {
     const { answerClass } = difference;
-    const noise = isNoise ? { answerClass: noiseOf(answerClass), judged: false, spoils: true } : undefined;
-    const excuse = excuseOf(request, difference, facts, this.#knowledge) ?? noise;
+    const excuse = excuseOf(request, difference, facts, this.#knowledge) ?? excuseOfNoise(answerClass, noise);
     const order = excuse?.judged === true ? 'clear' : this.#orderOf(request, answerClass, facts);
     // From here on its relations are known not to be alike: what follows from that is no finding of its own.
     if (excuse?.spoils !== false) this.#knowledge.spoilt(facts, request.sentAt);
@@ -179,6 +181,9 @@ export function differenceBetween(answers: {
   return { answerClass, columns: undefined };
 }
 
-function noiseOf(answerClass: AnswerClass): AnswerClass {
-  return answerClass === 'row_content' ? 'generated' : 'ambiguous';
+/** What the control mirror was not asked might be noise. */
+function excuseOfNoise(answerClass: AnswerClass, noise: 'yes' | 'no' | 'never' | undefined): Excuse | undefined {
+  if (noise === 'never') return { answerClass: 'unverified', judged: false, spoils: true };
+  if (noise !== 'yes') return undefined;
+  return { answerClass: answerClass === 'row_content' ? 'generated' : 'ambiguous', judged: false, spoils: true };
 }

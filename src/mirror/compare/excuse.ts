@@ -28,7 +28,7 @@ const FLOATS: ReadonlySet<number> = new Set([700, 701]);
 /** OIDs of oid, xid, cid, tid, xid8, pg_lsn, pg_snapshot and txid_snapshot (pg_type.dat): each server has its own of these. */
 const OWN_TO_SERVERS: ReadonlySet<number> = new Set([26, 27, 28, 29, 5069, 3220, 5038, 2970]);
 
-interface Excuse {
+export interface Excuse {
   readonly answerClass: AnswerClass;
   readonly judged: boolean;
   readonly spoils: boolean;

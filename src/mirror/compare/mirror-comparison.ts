@@ -1,3 +1,4 @@
+import { Change } from '../record/change-notes.ts';
 import { Outcome, TransactionFlag } from '../record/record-stream.ts';
 import type { MirroredTransaction } from '../replay/mirrored-transaction.ts';
 import type { AnsweredRequest } from '../replay/replay-options.ts';
@@ -55,9 +56,13 @@ export class MirrorComparison {
     this.comparison = new Comparison(this.#knowledge);
   }
 
-  /** The mirror process has it; what becomes of it will be told. `hasControl`: so has the control mirror. */
-  arrived(transaction: MirroredTransaction, hasControl: boolean): void {
-    if (hasControl) this.#controls.set(transaction, new ControlNotes());
+  /**
+   * The mirror process has it; what becomes of it will be told. `hasControl`: the control mirror gets it, too; undefined:
+   * there is none.
+   */
+  arrived(transaction: MirroredTransaction, hasControl: boolean | undefined): void {
+    if (hasControl !== undefined) this.#controls.set(transaction, new ControlNotes());
+    if (hasControl === false) this.control(transaction, undefined);
     const open = this.#lookAt(transaction);
     if (open.write !== undefined) this.#knowledge.writes.add(open.write);
     this.#order.add(open.underway);
@@ -80,8 +85,9 @@ export class MirrorComparison {
       write.mirrorBegunAt = Math.min(write.mirrorBegunAt, request.mirrorSentAt);
       write.mirrorSentAt = request.mirrorSentAt;
     }
-    const { digests, timedOut, isTainted, isForced, isInBlock, isCancelled } = request;
-    if (digests === undefined || timedOut || isTainted) return false;
+    const { digests, timedOut, endedConnection, isTainted, isForced, isInBlock, isCancelled } = request;
+    // A server that ends its connection did so itself, whatever else was other there.
+    if (digests === undefined || timedOut || endedConnection || isTainted) return false;
     if (isCancelled || (isForced && isInBlock)) {
       if (request.sourceError === request.mirrorError) return false;
       this.comparison.leave(isCancelled ? 'ambiguous' : 'unverified', judge);
@@ -140,14 +146,12 @@ export class MirrorComparison {
     notes?.note(request.index, differenceBetween({ ...digests, sourceError, mirrorError }) !== undefined);
   }
 
-  /**
-   * A transaction ended on the source and did not come: whatever it wrote, the mirror lacks it. `defines`: it changed
-   * definitions.
-   */
-  missed(defines: boolean): void {
+  /** A transaction ended on the source and did not come: whatever it changed, the mirror lacks it. */
+  missed(change: Change): void {
     const { taints } = this.#knowledge.writes;
-    taints.add(undefined, -Infinity);
-    if (defines) taints.addDefinitions(-Infinity);
+    if (change === Change.Numbers) this.#knowledge.missNumbers();
+    if (change >= Change.Rows) taints.add(undefined, -Infinity);
+    if (change >= Change.Definitions) taints.addDefinitions(-Infinity);
   }
 
   /** RESET MIRROR: it is freshly synced. */

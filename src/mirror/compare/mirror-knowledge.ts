@@ -146,6 +146,15 @@ export class MirrorKnowledge {
     for (const relation of facts.written) this.#inStep.delete(relation);
   }
 
+  /** Sequences went on for what was rolled back on the source: nobody knows which, and rows get other numbers from then on. */
+  missNumbers(): void {
+    const relations = [...(this.catalog?.generating.keys() ?? [])].filter((relation) => this.#hasSequence(relation));
+    // Behind these, triggers may take numbers, too.
+    const others = this.catalog?.opaque ?? NONE;
+    this.writes.taints.add(this.isCurrent ? new Set([...relations, ...others]) : undefined, -Infinity);
+    this.#inStep.clear();
+  }
+
   /** It is freshly synced. */
   reset(): void {
     this.writes.reset();

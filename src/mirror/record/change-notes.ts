@@ -2,8 +2,11 @@ import { Frontend, HEADER_LENGTH } from '../../protocol/message-types.ts';
 import type { PreparedText } from '../../session/statement-names.ts';
 import { KNOWN_FUNCTIONS, VOLATILE_FUNCTIONS } from '../compare/known-functions.ts';
 
-/** What a transaction may have changed, the larger including the smaller. */
-export const Change = { Nothing: 0, Rows: 1, Definitions: 2 } as const;
+/**
+ * What a transaction may have changed, the larger including the smaller. Of what is rolled back the numbers stay that it took
+ * from sequences.
+ */
+export const Change = { Nothing: 0, Numbers: 1, Rows: 2, Definitions: 3 } as const;
 export type Change = (typeof Change)[keyof typeof Change];
 
 /** A longer text may do anything. */
@@ -11,6 +14,9 @@ const MAX_TEXT = 16_384;
 const LONGEST_TAG = 32;
 const WRITING =
   /\b(?:insert|update|delete|merge|truncate|into|copy|call|do|execute|prepare|nextval|setval|create|alter|drop|refresh)\b/i;
+/** What may commit by itself, or cannot be undone, so that it has done something also where it failed. */
+const COMMITTING =
+  /\b(?:call|do(?!\s+(?:update|nothing|instead|also)\b)|vacuum|cluster|reindex|concurrently|alter\s+(?:type|database|system))\b/i;
 const CALL = /([a-z_][\w$]*)"?\s*\(/gi;
 /** Words before parentheses that are no functions: SQL's own, and types with a length. */
 const NO_CALLS: ReadonlySet<string> = new Set(
@@ -29,7 +35,17 @@ const READING_TAGS: ReadonlySet<string> = new Set([
 const ROW_TAGS: ReadonlySet<string> = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE', 'TRUNCATE', 'COPY']);
 const SELECT_TAGS: ReadonlySet<string> = new Set(['SELECT', 'FETCH', 'EXPLAIN']);
 
-const ofStatements = new WeakMap<PreparedText, Change>();
+/** What a text may do. */
+interface Effect {
+  readonly change: Change;
+  /** It may have done so although it was rolled back. */
+  readonly stays: boolean;
+}
+const NO_EFFECT: Effect = { change: Change.Nothing, stays: false };
+const WRITES: Effect = { change: Change.Rows, stays: false };
+const ANY_EFFECT: Effect = { change: Change.Rows, stays: true };
+
+const ofStatements = new WeakMap<PreparedText, Effect>();
 
 /** What was recorded of a transaction that has been answered. */
 export interface RecordedTexts {
@@ -50,7 +66,14 @@ export class ChangeNotes {
   readonly #statements: Iterable<PreparedText>;
   /** Somebody wants to know. */
   isWatched = false;
+  /** Since the last COMMIT. */
   #change: Change = Change.Nothing;
+  /** Until then; perhaps what the texts tell, where rows came of one that was not looked at. */
+  #kept: Change = Change.Nothing;
+  #isKeptDoubtful = false;
+  /** What came since the last COMMIT was rolled back. */
+  #isUndone = false;
+  #stays = false;
   /** The texts of what was answered were all looked at. */
   #isRead = true;
   /** Some of them are not there any more. */
@@ -66,14 +89,21 @@ export class ChangeNotes {
 
   /** To be asked when the transaction has been answered. */
   get change(): Change {
-    if (this.#isDoubtful) this.#look();
-    return this.#change;
+    if (this.#isDoubtful || this.#isKeptDoubtful) this.#look();
+    const change = this.#isUndone ? this.#undone : this.#change;
+    return change > this.#kept ? change : this.#kept;
+  }
+
+  get #undone(): Change {
+    if (this.#stays) return this.#change;
+    return this.#change === Change.Nothing ? Change.Nothing : Change.Numbers;
   }
 
   /** A transaction begins. */
   begin(isWatched: boolean): void {
     this.isWatched = isWatched;
-    this.#change = Change.Nothing;
+    this.#change = this.#kept = Change.Nothing;
+    this.#isKeptDoubtful = this.#isUndone = this.#stays = false;
     this.#isRead = true;
     this.#isLost = false;
     this.#isDoubtful = false;
@@ -85,18 +115,18 @@ export class ChangeNotes {
     const type = bytes[start];
     if (type === Frontend.FunctionCall) this.#atLeast(Change.Rows);
     if (type !== Frontend.Query && type !== Frontend.Parse) return;
-    this.#atLeast(changeBy(bytes, start + HEADER_LENGTH, end));
+    this.#may(effectOf(bytes, start + HEADER_LENGTH, end));
   }
 
   /** It runs what was prepared earlier. */
   statement(text: PreparedText): void {
     if (!this.isWatched) return;
-    let change = ofStatements.get(text);
-    if (change === undefined) {
-      change = changeBy(text.definition, 0, text.definition.length);
-      ofStatements.set(text, change);
+    let effect = ofStatements.get(text);
+    if (effect === undefined) {
+      effect = effectOf(text.definition, 0, text.definition.length);
+      ofStatements.set(text, effect);
     }
-    this.#atLeast(change);
+    this.#may(effect);
   }
 
   /** Nobody looked at a text of it, as long as it is recorded. */
@@ -112,7 +142,14 @@ export class ChangeNotes {
 
   /** Nobody knows what came of it. */
   unknown(): void {
-    this.#atLeast(Change.Rows);
+    this.#may(ANY_EFFECT);
+  }
+
+  /** It has ended. `isKept`: what it did since its last COMMIT was not rolled back. */
+  ended(isKept: boolean): void {
+    this.#isUndone = !isKept;
+    // What failed has no tag.
+    if (!isKept) this.#isDoubtful ||= !this.#isRead;
   }
 
   /** A CommandComplete. */
@@ -125,24 +162,36 @@ export class ChangeNotes {
       return;
     }
     // COMMIT PREPARED, PREPARE TRANSACTION.
-    if (READING_TAGS.has(word))
-      return second === 'PREPARED' || second === 'TRANSACTION' ? this.#inTwo(word) : undefined;
-    this.#atLeast(ROW_TAGS.has(word) ? Change.Rows : Change.Definitions);
+    const isHalf = (word === 'COMMIT' && second === 'PREPARED') || (word === 'PREPARE' && second === 'TRANSACTION');
+    if (isHalf) this.#atLeast(Change.Rows);
+    if (isHalf || word === 'COMMIT') this.#committed();
+    else if (!READING_TAGS.has(word)) this.#atLeast(ROW_TAGS.has(word) ? Change.Rows : Change.Definitions);
   }
 
-  #inTwo(word: string): void {
-    if (word === 'COMMIT' || word === 'PREPARE') this.#atLeast(Change.Rows);
+  #committed(): void {
+    if (this.#change > this.#kept) this.#kept = this.#change;
+    this.#isKeptDoubtful ||= this.#isDoubtful;
   }
 
   #look(): void {
-    this.#isDoubtful = false;
-    if (this.#isLost || this.#recorded?.isWhole !== true) return this.#atLeast(Change.Rows);
+    if (this.#isLost || this.#recorded?.isWhole !== true) this.#may(ANY_EFFECT);
+    else this.#lookAt(this.#recorded);
+    if (this.#isKeptDoubtful) this.#committed();
+    this.#isDoubtful = this.#isKeptDoubtful = false;
+  }
+
+  #lookAt(recorded: RecordedTexts): void {
     for (const text of this.#statements) this.statement(text);
-    for (const text of this.#recorded.unnamedTexts) this.statement(text);
-    for (const { bytes, start, end } of this.#recorded.messages()) {
-      if (this.#change >= Change.Rows) return;
+    for (const text of recorded.unnamedTexts) this.statement(text);
+    for (const { bytes, start, end } of recorded.messages()) {
+      if (this.#change >= Change.Rows && (this.#stays || !this.#isUndone)) return;
       this.message(bytes, start, end);
     }
+  }
+
+  #may({ change, stays }: Effect): void {
+    this.#atLeast(change);
+    this.#stays ||= stays;
   }
 
   #atLeast(change: Change): void {
@@ -150,13 +199,14 @@ export class ChangeNotes {
   }
 }
 
-function changeBy(bytes: Buffer, from: number, to: number): Change {
-  if (to - from > MAX_TEXT) return Change.Rows;
+function effectOf(bytes: Buffer, from: number, to: number): Effect {
+  if (to - from > MAX_TEXT) return ANY_EFFECT;
   const text = bytes.toString('latin1', from, to);
-  if (WRITING.test(text)) return Change.Rows;
+  if (COMMITTING.test(text)) return ANY_EFFECT;
+  if (WRITING.test(text)) return WRITES;
   for (const [, name = ''] of text.matchAll(CALL)) {
     const word = name.toLowerCase();
-    if (!NO_CALLS.has(word) && !KNOWN_FUNCTIONS.has(word) && !VOLATILE_FUNCTIONS.has(word)) return Change.Rows;
+    if (!NO_CALLS.has(word) && !KNOWN_FUNCTIONS.has(word) && !VOLATILE_FUNCTIONS.has(word)) return WRITES;
   }
-  return Change.Nothing;
+  return NO_EFFECT;
 }

@@ -27,6 +27,8 @@ export interface RecordStreamHandler {
   clientGone(id: number): void;
   /** A transaction that ended on the source did not come for this target; what it may have changed (`change-notes.ts`). */
   missed?(target: number, change: number): void;
+  /** What a client left in its session on this target lacks a transaction that will not come; no other needs it. */
+  sessionLost?(client: number, target: number): void;
   /** Of all that ended on the source before this number of its event counter, nothing more will come. */
   toldUntil?(sequence: number): void;
   transaction(transaction: RecordedTransaction): void;
@@ -43,6 +45,7 @@ const TYPES: ReadonlySet<number> = new Set([
   FrameType.Transaction,
   FrameType.Missed,
   FrameType.ToldUntil,
+  FrameType.SessionLost,
 ]);
 
 /** Reads a record stream out of the chunks of a connection. */
@@ -90,6 +93,8 @@ export class RecordStreamReader {
         return handler.missed?.(fields.uint32(), fields.uint8());
       case FrameType.ToldUntil:
         return handler.toldUntil?.(fields.double());
+      case FrameType.SessionLost:
+        return handler.sessionLost?.(fields.uint32(), fields.uint32());
       default:
         throw new RecordStreamError(`frame type ${type} without a reader`);
     }

@@ -84,6 +84,10 @@ export class RecordStreamWriter {
     this.#batch.view.setUint8(at, change);
   }
 
+  sessionLost(client: number, target: number): void {
+    this.#uint32(target, this.#uint32(client, this.#begin(FrameType.SessionLost, 8)));
+  }
+
   toldUntil(sequence: number): void {
     const at = this.#begin(FrameType.ToldUntil, 8);
     this.#batch.view.setFloat64(at, sequence, true);

@@ -30,6 +30,8 @@
  *     9 Missed           u32 target · u8 Change                    A transaction that ended on the source did not come;
  *                                                                 what it may have changed there.
  *    10 ToldUntil        f64 sequence                             All that ended before on the source was told of.
+ *    11 SessionLost      u32 client · u32 target                  A transaction did not come that the client's session on
+ *                                                                 the mirror was for: no later one needs that session.
  *
  * A request is a fixed header (`RequestHeader`, at the offsets in `RequestOffset`) and then the frontend messages as
  * the source received them, whole, the last of them the one that owed the ReadyForQuery; where its flags say so, a
@@ -48,7 +50,7 @@
  */
 
 /** Raised with every change of the format: both sides belong to one build, and refuse another. */
-export const RECORD_STREAM_VERSION = 4;
+export const RECORD_STREAM_VERSION = 5;
 
 export const FrameType = {
   Hello: 1,
@@ -61,6 +63,7 @@ export const FrameType = {
   Transaction: 8,
   Missed: 9,
   ToldUntil: 10,
+  SessionLost: 11,
   Acknowledgement: 64,
   TargetState: 65,
 } as const;
@@ -133,45 +136,6 @@ export const RequestOffset = {
 
 /** Length of a request's fixed header. */
 export const REQUEST_HEADER_LENGTH = 49;
-
-/** A request's fixed header; the fields are described at `RequestOffset`. */
-export interface RequestHeader {
-  bytes: number;
-  thinkTime: number;
-  sourceTime: number;
-  sentSequence: number;
-  doneSequence: number;
-  statusBefore: number;
-  statusAfter: number;
-  flags: number;
-  /** Five characters, or empty. */
-  sqlstate: string;
-  skipFrom: number;
-  skipTo: number;
-  cancelAfter: number;
-}
-
-const MAX_UINT32 = 0xffff_ffff;
-
-/** Writes a request's fixed header. Times beyond what a u32 of microseconds holds (71 minutes) are cut to it. */
-export function writeRequestHeader(target: Buffer, at: number, header: RequestHeader): void {
-  target.writeUInt32LE(header.bytes, at + RequestOffset.Bytes);
-  target.writeUInt32LE(microseconds(header.thinkTime), at + RequestOffset.ThinkTime);
-  target.writeUInt32LE(microseconds(header.sourceTime), at + RequestOffset.SourceTime);
-  target.writeDoubleLE(header.sentSequence, at + RequestOffset.SentSequence);
-  target.writeDoubleLE(header.doneSequence, at + RequestOffset.DoneSequence);
-  target[at + RequestOffset.StatusBefore] = header.statusBefore;
-  target[at + RequestOffset.StatusAfter] = header.statusAfter;
-  target.writeUInt16LE(header.flags, at + RequestOffset.Flags);
-  for (let i = 0; i < 5; i++) target[at + RequestOffset.Sqlstate + i] = header.sqlstate.charCodeAt(i) || 0;
-  target.writeUInt32LE(header.skipFrom, at + RequestOffset.SkipFrom);
-  target.writeUInt32LE(header.skipTo, at + RequestOffset.SkipTo);
-  target.writeUInt32LE(microseconds(header.cancelAfter), at + RequestOffset.CancelAfter);
-}
-
-function microseconds(time: number): number {
-  return time > 0 ? Math.min(Math.round(time), MAX_UINT32) : 0;
-}
 
 /** What became of a transaction on a mirror. */
 export const Outcome = { Replayed: 1, Failed: 2, TimedOut: 3, Dropped: 4 } as const;

@@ -220,6 +220,13 @@ export class RecordingDesk {
     this.compared.missed(route, recorder.notes.change);
   }
 
+  /** A client's session on a mirror lacks a transaction: until that has another one, nothing more is sent for it. */
+  sessionLost(recorder: TransactionRecorder, route: MirrorRoute): void {
+    if (recorder.announced !== this.#link.incarnation || !this.#link.connected) return;
+    this.#link.writer.sessionLost(recorder.id, route.id);
+    this.#link.flushSoon();
+  }
+
   handOver(recorder: TransactionRecorder, routes: readonly MirrorRoute[], transaction: FinishedTransaction): void {
     const { bytes } = transaction;
     const targets: number[] = [];

@@ -1,6 +1,6 @@
 import type { AnswerDigest } from '../compare/answer-digest.ts';
 import { DIGEST_LENGTH } from '../compare/digest-format.ts';
-import { HEADER_LENGTH } from '../../protocol/message-types.ts';
+import { Frontend, HEADER_LENGTH, isPartOfCopy } from '../../protocol/message-types.ts';
 import type { PreparedText, StatementRegistry } from '../../session/statement-names.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { copyBytes } from '../../util/copy-bytes.ts';
@@ -42,6 +42,8 @@ export class RequestRecording {
   sqlstate = '';
   /** How much of its messages the source ran; -1: all. */
   ranUntil = -1;
+  /** Something was done behind what was rolled back. */
+  #goesOn = false;
   /** How much of its messages the last COMMIT that was answered ends, and its flags then; 0: that is not known. */
   #committedUntil = 0;
   #flagsAtCommit = 0;
@@ -132,6 +134,12 @@ export class RequestRecording {
   /** A CommandComplete with the tag ROLLBACK answered it. */
   rolledBack(): void {
     this.flags |= RequestFlag.RollbackTag;
+    this.#goesOn = false;
+  }
+
+  /** Any other answered it. */
+  completed(): void {
+    this.#goesOn = true;
   }
 
   /**
@@ -167,9 +175,13 @@ export class RequestRecording {
     if (this.#cancelledAt === 0) this.#cancelledAt = monotonicNow();
   }
 
-  /** Whether what it was part of was not committed, if it was the last: it erred, or was answered with the tag ROLLBACK. */
+  /**
+   * Whether what it was part of was not committed, if it was the last: it erred, or was answered with the tag ROLLBACK, with
+   * nothing behind that.
+   */
   get hasFailed(): boolean {
-    return (this.flags & (RequestFlag.RollbackTag | RequestFlag.Errored)) !== 0;
+    if ((this.flags & RequestFlag.Errored) !== 0) return true;
+    return (this.flags & RequestFlag.RollbackTag) !== 0 && !this.#goesOn;
   }
 
   /** It ended a transaction block for good, or did a half of a two-phase commit. */
@@ -202,7 +214,8 @@ export class RequestRecording {
     const bodyLength = this.#length - REQUEST_HEADER_LENGTH;
     const cancelled = this.#cancelledAt > 0 && this.sqlstate === '57014';
     const skipTo = bodyLength - SYNC_LENGTH;
-    const skips = this.ranUntil >= 0 && this.ranUntil < skipTo;
+    const skipFrom = (this.flags & RequestFlag.CopyIn) === 0 ? this.ranUntil : this.#behindData(buffer.bytes, skipTo);
+    const skips = skipFrom >= 0 && skipFrom < skipTo;
     const { view } = buffer;
     view.setUint32(RequestOffset.Bytes, bodyLength, true);
     view.setUint32(RequestOffset.ThinkTime, microseconds(this.#thinkTime), true);
@@ -213,9 +226,21 @@ export class RequestRecording {
     view.setUint8(RequestOffset.StatusAfter, answer.statusAfter);
     view.setUint16(RequestOffset.Flags, this.flags | (cancelled ? RequestFlag.Cancelled : 0), true);
     for (let i = 0; i < 5; i++) view.setUint8(RequestOffset.Sqlstate + i, this.sqlstate.charCodeAt(i) || 0);
-    view.setUint32(RequestOffset.SkipFrom, skips ? this.ranUntil : 0, true);
+    view.setUint32(RequestOffset.SkipFrom, skips ? skipFrom : 0, true);
     view.setUint32(RequestOffset.SkipTo, skips ? skipTo : 0, true);
     view.setUint32(RequestOffset.CancelAfter, cancelled ? microseconds(this.#cancelledAt - this.sentAt) : 0, true);
+  }
+
+  /** How much the source ran, with the data of the COPY that erred: they are what it failed on. */
+  #behindData(bytes: Buffer, end: number): number {
+    let at = this.ranUntil;
+    while (at >= 0 && at < end) {
+      const type = bytes[REQUEST_HEADER_LENGTH + at] ?? 0;
+      if (!isPartOfCopy(type)) break;
+      at += 1 + bytes.readUInt32BE(REQUEST_HEADER_LENGTH + at + 1);
+      if (type === Frontend.CopyDone || type === Frontend.CopyFail) break;
+    }
+    return at;
   }
 
   /** Puts the digest of its answer behind it. To be called when it is complete. */

@@ -51,10 +51,20 @@ export class RequestsInFlight {
   }
 
   /**
-   * What was taken for the end of the oldest was none: the next, which is returned, belongs to it; where nothing was sent
-   * behind it yet, so does what comes.
+   * What was taken for the end of the oldest was none, nor were the ends of the next `count - 1`: those requests belong to
+   * it, and where nothing was sent behind it yet, so does what comes. How many of them were recorded.
    */
-  joinNext(): RequestRecording | undefined {
+  join(count: number, registry: StatementRegistry): number {
+    let recorded = 0;
+    for (let left = count; left > 0; left--) {
+      const joined = this.#joinNext();
+      joined?.forget(registry);
+      if (joined !== undefined && this.oldest?.recorded === true) recorded++;
+    }
+    return recorded;
+  }
+
+  #joinNext(): RequestRecording | undefined {
     const [oldest, next] = this.#requests;
     if (oldest === undefined) return undefined;
     if (next === undefined) {

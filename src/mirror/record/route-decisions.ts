@@ -10,7 +10,8 @@ const MIRROR = -1;
  * Each mirror's part in one client's current transaction: decided when it begins, settled when it ends.
  *
  * While the client keeps its server connection, what was decided for the transaction from which it does holds for all.
- * A mirror that misses one of those for another reason has not what later ones need: they are `session_lost`.
+ * A mirror that misses one of those for another reason has not what later ones need: they are `session_lost`, and it is told
+ * that it need not keep the session, which may hold locks that others wait for.
  */
 export class RouteDecisions {
   readonly #desk: RecordingDesk;
@@ -18,6 +19,8 @@ export class RouteDecisions {
   #routes: readonly MirrorRoute[] = [];
   /** By position in the routes. */
   readonly #reasons: number[] = [];
+  /** The mirror has had all that the client did since it keeps its server connection. */
+  readonly #hasSession: boolean[] = [];
   /** By mirror id, while the client keeps its server connection. */
   readonly #held = new Map<number, number>();
   /** Some mirror is to get the transaction. */
@@ -46,6 +49,7 @@ export class RouteDecisions {
       const route = routes[index];
       if (route === undefined) continue;
       const held = keepsServer ? (this.#held.get(route.id) ?? dropReasonIndex.session_lost) : undefined;
+      this.#hasSession[index] = held === MIRROR;
       this.#note(index, this.#desk.decide(route, held ?? this.#desk.choose(route, this.#recorder, fresh)));
     }
   }
@@ -79,8 +83,12 @@ export class RouteDecisions {
       const decision = this.#reasons[index] ?? dropReasonIndex.exposure;
       const fate = decision === MIRROR ? judge(route) : decision;
       if (keepsServer) this.#hold(route, fate);
-      if (fate === MIRROR) targets.push(route);
-      else this.#desk.dropped(this.#recorder, route, fate);
+      if (fate === MIRROR) {
+        targets.push(route);
+        continue;
+      }
+      this.#desk.dropped(this.#recorder, route, fate);
+      if (this.#hasSession[index] === true) this.#desk.sessionLost(this.#recorder, route);
     }
     return targets;
   }

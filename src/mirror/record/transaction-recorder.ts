@@ -177,12 +177,7 @@ export class TransactionRecorder {
 
   /** After an error the server skips requests that were taken for sent: they are part of the one that erred. */
   requestsSkipped(count: number): void {
-    for (let left = count; left > 0; left--) {
-      const next = this.#inFlight.joinNext();
-      if (next === undefined) continue;
-      next.forget(this.#desk.registry);
-      if (this.#inFlight.oldest?.recorded === true) this.bytes.giveBack(REQUEST_HEADER_LENGTH);
-    }
+    this.bytes.giveBack(this.#inFlight.join(count, this.#desk.registry) * REQUEST_HEADER_LENGTH);
   }
 
   /** The event counter when the oldest request was sent of whose end the mirror process was not told. */
@@ -193,7 +188,9 @@ export class TransactionRecorder {
 
   /** A CommandComplete. `offset`: where the message that it answers ends; 0: the request is one message. */
   completed(bytes: Buffer, at: number, end: number, offset: number): void {
-    if (isCommitTag(bytes, at, end)) this.#inFlight.oldest?.committed(offset, isPrepareTag(at, end));
+    const { oldest } = this.#inFlight;
+    if (isCommitTag(bytes, at, end)) oldest?.committed(offset, isPrepareTag(at, end));
+    else oldest?.completed();
     this.notes.tag(bytes, at, end);
   }
 
@@ -232,6 +229,7 @@ export class TransactionRecorder {
     }
     this.#digest?.reset();
     this.#answered.add(request, status === TransactionStatus.Idle);
+    if (status === TransactionStatus.Idle) this.notes.ended(!request.hasFailed);
     this.#requestCount++;
     this.#statusBefore = status;
     this.#lastReadyAt = now;
@@ -262,6 +260,7 @@ export class TransactionRecorder {
     this.#conclude();
     if (!this.#inTransaction) return;
     if (this.#inFlight.count > 0) this.notes.unknown();
+    else this.notes.ended(false);
     const isOffered = this.#offerCommitted();
     // Requests that were sent ahead in status idle are transactions of their own.
     const ahead = this.#statusBefore === TransactionStatus.Idle ? this.#inFlight.count : 0;

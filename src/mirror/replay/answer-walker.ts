@@ -6,6 +6,7 @@ export interface AnswerHandler {
   /** `status`: a TransactionStatus byte. */
   readyForQuery(status: number): void;
   errorResponse(sqlstate: string): void;
+  noticeResponse(sqlstate: string): void;
   /** The server waits for CopyData. */
   copyInResponse(): void;
   /** `tag` of a CommandComplete that changes the session: SET, RESET, DISCARD ALL, DEALLOCATE …; or a definition. */
@@ -47,6 +48,7 @@ const LOOKED_INTO = new Uint8Array(256);
 for (const type of [
   Backend.ReadyForQuery,
   Backend.ErrorResponse,
+  Backend.NoticeResponse,
   Backend.CommandComplete,
   Backend.CopyInResponse,
   Backend.CopyBothResponse,
@@ -149,6 +151,8 @@ export class AnswerWalker {
         return this.#readyForQuery(bytes, at, end);
       case Backend.ErrorResponse:
         return this.#handler.errorResponse(sqlstateOf(bytes, at, end));
+      case Backend.NoticeResponse:
+        return this.#handler.noticeResponse(sqlstateOf(bytes, at, end));
       case Backend.CopyInResponse:
       case Backend.CopyBothResponse:
         return this.#handler.copyInResponse();

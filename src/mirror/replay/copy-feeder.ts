@@ -12,6 +12,8 @@ interface Segment {
   readonly isComplete: boolean;
   /** Commands: Query, FunctionCall and Sync messages among them. */
   readonly owes: number;
+  /** Sync and Flush alone: a COPY ignores them. */
+  readonly isIgnored: boolean;
 }
 
 /** What is to be sent next. */
@@ -56,7 +58,8 @@ export class CopyFeeder {
       if (segment === undefined) return;
       if (segment.isData && !this.#inCopy) return;
       this.#index++;
-      // A Sync that the server reads in copy-in mode is ignored.
+      // If the COPY has failed on the mirror by then, it would answer them.
+      if (this.#inCopy && segment.isIgnored) continue;
       const owes = this.#inCopy ? 0 : segment.owes;
       if (segment.isData && segment.isComplete) this.#inCopy = false;
       yield { bytes: this.#bytesOf(segment), owes };
@@ -69,7 +72,9 @@ export class CopyFeeder {
     if (this.#over || next === undefined || !next.isData) return -1;
     this.#inCopy = true;
     const sent = this.#segments[this.#index - 1];
-    return this.isExtended && sent !== undefined && !sent.isData ? sent.owes : 0;
+    if (sent === undefined || sent.isData) return 0;
+    // In the simple flow, the ReadyForQuery of the Query itself is still to come.
+    return this.isExtended ? sent.owes : Math.max(sent.owes - 1, 0);
   }
 
   /** The record ended within copy-in mode: the source failed on data that the mirror took. */
@@ -93,11 +98,13 @@ export class CopyFeeder {
     const isData = type === Frontend.CopyData || type === Frontend.CopyDone || type === Frontend.CopyFail;
     const isComplete = isData && type !== Frontend.CopyData;
     const owes = type === Frontend.Query || type === Frontend.Sync || type === Frontend.FunctionCall ? 1 : 0;
+    const isIgnored = type === Frontend.Sync || type === Frontend.Flush;
     const last = this.#segments.at(-1);
     if (last && last.to === from && last.isData === isData && !last.isComplete) {
-      this.#segments[this.#segments.length - 1] = { from: last.from, to, isData, isComplete, owes: last.owes + owes };
+      const both = { owes: last.owes + owes, isIgnored: last.isIgnored && isIgnored };
+      this.#segments[this.#segments.length - 1] = { from: last.from, to, isData, isComplete, ...both };
     } else {
-      this.#segments.push({ from, to, isData, isComplete, owes });
+      this.#segments.push({ from, to, isData, isComplete, owes, isIgnored });
     }
   }
 }

@@ -15,6 +15,10 @@ export class Fifo<T> {
     return this.#items[this.#head];
   }
 
+  get last(): T | undefined {
+    return this.#items.at(-1);
+  }
+
   shift(): T | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;

@@ -13,6 +13,8 @@ import { PATIENCE_MS } from './turns.ts';
 export class Lane {
   /** The client's user. */
   readonly user: string;
+  /** Which client it is, by whatever record stream its transactions come (`PoolerLink`). */
+  readonly client: string;
   /** Where it gets its connections; another one after the mirror's configuration changed. */
   pool: MirrorPool;
   readonly queue = new Fifo<MirroredTransaction>();
@@ -30,17 +32,23 @@ export class Lane {
   isWaiting = false;
   /** Holds what the client's session left on the mirror. */
   pinned: PooledConnection | undefined;
-  /** Its client is gone: nothing more comes. */
+  /** What this leaves in its session is of no use: a later transaction is missing. */
+  lastOfSession: MirroredTransaction | undefined;
+  /** Its client is gone, or its record stream: nothing more comes. */
   isEnding = false;
+  /** The client's lane of a record stream that broke: what that has left comes first. */
+  follows: Lane | undefined;
 
-  constructor(user: string, pool: MirrorPool) {
+  constructor(user: string, pool: MirrorPool, client = '') {
     this.user = user;
     this.pool = pool;
+    this.client = client;
   }
 
   /** A transaction of it was finished or dropped: why it was to be dropped when its turn came, if it was. */
   over(transaction: MirroredTransaction): DropReason | undefined {
     if (this.running === transaction) this.running = undefined;
+    if (this.lastOfSession === transaction) this.lastOfSession = undefined;
     if (transaction.twoPhase?.ends === true) this.endings.splice(this.endings.indexOf(transaction.twoPhase.gid), 1);
     const reason = this.doomed.get(transaction);
     if (reason !== undefined) this.doomed.delete(transaction);

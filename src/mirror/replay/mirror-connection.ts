@@ -10,10 +10,14 @@ import { ConnectionStatements } from './connection-statements.ts';
 import { redefines } from './definitions.ts';
 import type { Definitions } from './definitions.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
+import { endsConnections } from './ends-connections.ts';
 import { FRESH_LOGIN } from './session-settings.ts';
 import type { SessionSettings } from './session-settings.ts';
 
 const TOO_LONG = 'an answer far longer than the source can have given';
+/** It ended without a word, and what it sent was no answer: connection_failure and protocol_violation. */
+const WITHOUT_A_WORD = '08006';
+const NO_ANSWER = '08P01';
 /** How long a CancelRequest may take to be delivered. */
 const CANCEL_TIMEOUT_MS = 2000;
 
@@ -47,6 +51,8 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   user: ConnectionUser | undefined;
   /** Why it is over. */
   endReason = 'connection closed';
+  /** The same as a SQLSTATE: the server's, where it had told that it was going to end the connection. */
+  endState = WITHOUT_A_WORD;
   readonly #socket: ServerSocket;
   readonly #processId: number;
   readonly #secretKey: Buffer;
@@ -172,6 +178,11 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
     this.user?.errored(sqlstate);
   }
 
+  /** Of a crash of another backend, and of an immediate shutdown, servers warn before they close. */
+  noticeResponse(sqlstate: string): void {
+    if (endsConnections(sqlstate)) this.endState = sqlstate;
+  }
+
   copyInResponse(): void {
     this.user?.copyIn();
   }
@@ -219,6 +230,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   }
 
   #giveUp(reason: string): void {
+    this.endState = NO_ANSWER;
     this.#socket.destroy();
     this.#lost(reason);
   }

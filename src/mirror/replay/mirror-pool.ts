@@ -92,8 +92,12 @@ export class MirrorPool {
   pinnedSize: number;
   /** Another pool has taken its place. */
   isRetired = false;
+  /** No lane may keep a connection any more. */
+  #endsSessions = false;
   /** The login was refused: no connection is tried before this moment of the monotonic clock. */
   refusedUntil = 0;
+  /** Those in line are short of a connection that the mirror refused, though it is there: it is asked again at this moment; 0: no. */
+  retryAt = 0;
 
   constructor(owner: PoolOwner, login: MirrorLogin, sizes: { readonly size: number; readonly pinnedSize: number }) {
     this.owner = owner;
@@ -158,8 +162,9 @@ export class MirrorPool {
     return lane !== last || (recorded.flags & TransactionFlag.AfterReset) !== 0;
   }
 
-  /** The lane keeps the connection between transactions; false when too many do. */
+  /** The lane keeps the connection between transactions; false when too many do, or it is not to be used any more. */
   pin(connection: PooledConnection): boolean {
+    if (this.#endsSessions) return false;
     if (this.#pinned.has(connection)) return true;
     if (this.#pinned.size >= this.pinnedSize) return false;
     this.#pinned.add(connection);
@@ -225,15 +230,24 @@ export class MirrorPool {
     }
   }
 
-  /** Closes what is idle; the others when they come back. */
-  retire(): void {
+  /** Closes what is idle; the others when they come back. `endsSessions`: also what lanes keep for what comes next. */
+  retire(endsSessions: boolean): void {
     this.isRetired = true;
+    this.#endsSessions ||= endsSessions;
     this.size = 0;
     for (const connection of [...this.#idle]) this.discard(connection);
+    if (!endsSessions) return;
+    for (const connection of [...this.#pinned]) {
+      const { lane } = connection;
+      if (lane?.pinned !== connection || lane.running !== undefined) continue;
+      lane.pinned = undefined;
+      this.discard(connection);
+    }
   }
 
   /** Opens what those in line are short of. */
   grow(): void {
+    this.retryAt = 0;
     const size = this.owner.access.isOnTrial ? Math.min(1, this.size) : this.size;
     const places = size - (this.#all.size - this.#pinned.size) - this.#opening;
     const wanted = Math.min(this.#waitingFirst.length + this.#waiting.length - this.#opening, places);

@@ -13,6 +13,10 @@ import { serverLoginOf } from './target-options.ts';
 /** A login that was refused is tried again after this long. */
 const REFUSED_LOGIN_MS = 10_000;
 
+/** A mirror that has no connection to spare is asked for one again after this long. */
+const TOO_MANY = '53300';
+const TOO_MANY_MS = 1_000;
+
 /** What the pools of a mirror need. */
 export interface MirrorPoolsHost extends PoolOwner {
   readonly connect: Connect;
@@ -88,9 +92,10 @@ export class MirrorPools {
   /** Begins anew with this configuration's address and logins. The lanes that stood in line. */
   retire(config: MirrorTargetConfig): Lane[] {
     const waiting: Lane[] = [];
-    for (const pool of this.#pools.values()) {
+    // Of earlier ones, lanes may have sessions still.
+    for (const pool of [...this.#retired, ...this.#pools.values()]) {
       waiting.push(...pool.takeWaiting());
-      pool.retire();
+      pool.retire(sessionKey(this.#config, pool.login) !== sessionKey(config, pool.login));
       if (pool.connections.size > 0) this.#retired.add(pool);
     }
     this.#pools = new Map();
@@ -122,7 +127,7 @@ export class MirrorPools {
     const trialEnded = this.#host.access.endTrial(now);
     for (const pool of this.all) {
       pool.reviewWaiting();
-      if (trialEnded) pool.grow();
+      if (trialEnded || (pool.retryAt > 0 && now >= pool.retryAt)) pool.grow();
     }
   }
 
@@ -171,13 +176,16 @@ export class MirrorPools {
 
   #connectFailed(pool: MirrorPool, error: Error & { code?: string | undefined }): void {
     if (isLoginRefusal(error)) {
-      pool.refusedUntil = monotonicNow() + REFUSED_LOGIN_MS;
+      pool.refusedUntil = pool.retryAt = monotonicNow() + REFUSED_LOGIN_MS;
       if (pool.connections.size === 0) this.#host.loginRefused(pool);
       this.#host.access.connected();
       return;
     }
-    // Too many connections: those that are there go on, and the next one that is missed is tried again.
-    if (error.code === '53300' && pool.connections.size > 0) return this.#host.access.connected();
+    // Too many connections: those that are there go on, and what is missed is tried again.
+    if (error.code === TOO_MANY && pool.connections.size > 0) {
+      pool.retryAt = monotonicNow() + TOO_MANY_MS;
+      return this.#host.access.connected();
+    }
     this.#probing = pool;
     this.#host.access.failed(error.message);
   }
@@ -187,4 +195,10 @@ export class MirrorPools {
     this.#probing = undefined;
     this.#loginOf = new Map(this.#config.users.map((login) => [login.name, login]));
   }
+}
+
+/** Where and as whom a login's sessions are, and what they may do: nobody keeps one for which that is another by now. */
+function sessionKey({ address, database, level, users, fallback }: MirrorTargetConfig, login: MirrorLogin): string {
+  const isKnown = [fallback, ...users].some((one) => one?.user === login.user && one.password === login.password);
+  return JSON.stringify([address, database, level === 'read', isKnown]);
 }

@@ -189,6 +189,11 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     this.#report.toldUntil(link, sequence);
   }
 
+  /** A thread has one stream: what it sent by another, which has broken, is not read to its end. */
+  linkGreeted(link: PoolerLink): void {
+    for (const other of [...this.#links]) if (other !== link && other.generation === link.generation) other.destroy();
+  }
+
   linkClosed(link: PoolerLink, error: Error | undefined): void {
     this.#links.delete(link);
     this.#report.closed(link);

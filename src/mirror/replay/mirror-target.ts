@@ -2,6 +2,7 @@ import { monotonicNow } from '../../util/clock.ts';
 import { DropReason, Outcome, TransactionFlag } from '../record/record-stream.ts';
 import type { Connect } from './connect.ts';
 import { Lane, loadOf } from './lane.ts';
+import { endSession, followSession } from './lane-session.ts';
 import { MirrorAccess } from './mirror-access.ts';
 import { MirrorLatency } from './mirror-latency.ts';
 import type { MirrorPool, PooledConnection } from './mirror-pool.ts';
@@ -19,7 +20,7 @@ import { PreparedTransactions, Readiness } from './prepared-transactions.ts';
 import { serversOf } from './prepared-on-servers.ts';
 import type { TwoPhase } from '../record/two-phase.ts';
 import type { AnsweredRequest, ReplayOptions } from './replay-options.ts';
-import { connectionKey, replayOptionsOf } from './target-options.ts';
+import { connectionKey, replayOptionsOf, serverKey } from './target-options.ts';
 import { TransactionFilter } from './transaction-filter.ts';
 import { PATIENCE_MS, Turns } from './turns.ts';
 import { halfFollows, LACKS_HALF } from './two-phase-order.ts';
@@ -46,6 +47,8 @@ export class MirrorTarget implements MirrorPoolsHost {
   readonly access: MirrorAccess;
   readonly #pools: MirrorPools;
   readonly #lanes = new Set<Lane>();
+  /** Those that end when they are empty, and some that did. */
+  readonly #ending = new Set<Lane>();
   readonly #prepared: PreparedTransactions;
   readonly #turns = new Turns();
   #cleanAt = 0;
@@ -107,19 +110,20 @@ export class MirrorTarget implements MirrorPoolsHost {
    */
   configure(config: MirrorTargetConfig): boolean {
     const before = this.#config;
-    const isMoved = connectionKey(before) !== connectionKey(config);
+    const isOther = connectionKey(before) !== connectionKey(config);
     this.#config = config;
     this.#filter = new TransactionFilter(config);
     this.#replayOptions = replayOptionsOf(config);
-    if (isMoved) {
+    if (isOther) {
       const waiting = this.#pools.retire(config);
-      this.access.moved();
+      // Other logins lead to the same server: nothing is dropped until that has been looked at again.
+      if (serverKey(before) !== serverKey(config)) this.access.moved();
       for (const lane of waiting) this.#line(lane);
     }
     this.#pools.resize(config);
     this.access.isEnabled = config.enabled;
     this.access.tell();
-    return isMoved || before.enabled !== config.enabled;
+    return isOther || before.enabled !== config.enabled;
   }
 
   /** These were perhaps prepared on it by an earlier process. */
@@ -134,9 +138,15 @@ export class MirrorTarget implements MirrorPoolsHost {
   }
 
   /** The lane of a client of this user; undefined where there is no login for it. */
-  laneFor(user: string): Lane | undefined {
+  laneFor(user: string, client: string): Lane | undefined {
     const pool = this.#pools.poolFor(user);
-    return pool && new Lane(user, pool);
+    if (pool === undefined) return undefined;
+    const lane = new Lane(user, pool, client);
+    for (const other of this.#ending) {
+      if (other.isEmpty) this.#ending.delete(other);
+      else if (other.client === client) lane.follows = other;
+    }
+    return lane;
   }
 
   /** Why a transaction is not wanted, whatever it holds that is denied; or 0. */
@@ -183,13 +193,14 @@ export class MirrorTarget implements MirrorPoolsHost {
   /** What the client left in its session on the mirror lacks the transaction, if it left anything: it is given up. */
   #dropFrom(lane: Lane, transaction: MirroredTransaction, reason: DropReason): void {
     this.drop(transaction, lane.over(transaction) ?? reason);
-    if ((transaction.recorded.flags & SESSION_FLAGS) !== 0) this.#unpin(lane);
+    if ((transaction.recorded.flags & SESSION_FLAGS) !== 0) endSession(lane);
   }
 
   /** The client is gone; its lane ends when it is empty. */
   endLane(lane: Lane): void {
     lane.isEnding = true;
-    if (lane.isEmpty) this.#unpin(lane);
+    if (lane.isEmpty) endSession(lane);
+    else this.#ending.add(lane);
   }
 
   /** Looks after what takes too long. Called a few times a second. */
@@ -250,8 +261,9 @@ export class MirrorTarget implements MirrorPoolsHost {
     const lane = connection.lane;
     const transaction = lane?.running;
     if (!lane || !transaction) throw new Error('a connection without a transaction finished one');
-    lane.over(transaction);
     const { origin, recorded, twoPhase } = transaction;
+    const isOfUse = lane.lastOfSession !== transaction;
+    lane.over(transaction);
     if (twoPhase !== undefined) this.#followTwoPhase(twoPhase, lane.user, outcome === Outcome.Replayed);
     if (this.#isLosing) this.drop(transaction, DropReason.Lost);
     else origin.acknowledge(transaction, this.id, outcome, 0, sqlstates);
@@ -262,7 +274,7 @@ export class MirrorTarget implements MirrorPoolsHost {
       connection.lane = undefined;
       connection.pool.remove(connection);
     } else {
-      this.#followPin(lane, connection, (recorded.flags & TransactionFlag.KeepsSession) !== 0);
+      followSession(lane, connection, (recorded.flags & TransactionFlag.KeepsSession) !== 0, isOfUse);
     }
     if (lane.pinned) this.#continue(lane, lane.pinned);
     else this.#goOn(lane, connection);
@@ -303,6 +315,11 @@ export class MirrorTarget implements MirrorPoolsHost {
   /** It follows the source's order, but where it is half-way to being dropped for lag. */
   #isTurnOf(head: MirroredTransaction, lane: Lane, now: number): boolean {
     const { maxLagMs } = this.#config;
+    if (lane.follows?.isEmpty === false) {
+      this.#turns.standAside(lane);
+      return false;
+    }
+    lane.follows = undefined;
     const half = halfFollows(head, lane, { lanes: this.#lanes, prepared: this.#prepared, maxLagMs }, now);
     if (half === LACKS_HALF) this.#turns.standAside(lane);
     else if (half !== undefined) this.#turns.follow(lane, half);
@@ -326,10 +343,10 @@ export class MirrorTarget implements MirrorPoolsHost {
   /** A pinned lane goes on with the connection it holds, unless that is given up with what was dropped, here or before. */
   #continue(lane: Lane, connection: PooledConnection): void {
     const hasMore = this.review(lane);
-    if (hasMore && !lane.needsSession) this.#unpin(lane);
+    if (hasMore && !lane.needsSession) endSession(lane);
     if (hasMore && lane.pinned === connection) connection.pool.run(lane, connection);
     else if (hasMore) this.#line(lane);
-    else if (lane.isEnding && lane.isEmpty) this.#unpin(lane);
+    else if (lane.isEnding && lane.isEmpty) endSession(lane);
   }
 
   /** The connection is free; the lane, if it has more, stands in line again. */
@@ -353,23 +370,6 @@ export class MirrorTarget implements MirrorPoolsHost {
       lane.pool = pool;
     }
     lane.pool.enqueue(lane);
-  }
-
-  /** Keeps the connection for a lane whose client stays pinned on the source. */
-  #followPin(lane: Lane, connection: PooledConnection, keeps: boolean): void {
-    if (keeps) {
-      if (connection.pool.pin(connection)) lane.pinned = connection;
-      else connection.pool.discard(connection);
-    } else if (lane.pinned) {
-      this.#unpin(lane);
-    }
-  }
-
-  /** What the client left in the session is not undone but ended with it. */
-  #unpin(lane: Lane): void {
-    const connection = lane.pinned;
-    lane.pinned = undefined;
-    if (connection) connection.pool.discard(connection);
   }
 
   #dropQueue(lane: Lane, reason: DropReason): void {

@@ -7,6 +7,7 @@ import type { RecordedTransaction, RecordStreamHandler } from '../record/record-
 import { DeclaredStatements } from './declared-statements.ts';
 import { inspect } from './inspect.ts';
 import type { Lane } from './lane.ts';
+import { loseSession } from './lane-session.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirroredTransaction, TransactionOrigin } from './mirrored-transaction.ts';
 import { FRESH_LOGIN } from './session-settings.ts';
@@ -29,6 +30,8 @@ export interface LinkHost {
   /** Of what ended on the source before this number of its event counter, nothing more comes by this link. */
   toldUntil(link: PoolerLink, sequence: number): void;
   linkClosed(link: PoolerLink, error: Error | undefined): void;
+  /** It is known whose it is. */
+  linkGreeted(link: PoolerLink): void;
 }
 
 interface LinkClient {
@@ -44,7 +47,8 @@ const BATCH_BYTES = 4_096;
 
 /**
  * One pooler thread's record stream: what it declared, its clients' lanes, and the acknowledgements on their way back,
- * in batches. When the stream ends its lanes finish what runs; what waits counts as lost on the other side.
+ * in batches. When the stream ends its lanes finish what they have, which counts as lost on the other side; where the thread
+ * lives and has another stream, what its clients do then follows that.
  */
 export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   readonly #socket: Socket;
@@ -56,8 +60,10 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
   readonly #clients = new Map<number, LinkClient>();
   readonly #flush = (): void => this.#writeAcknowledgements();
   #timer: NodeJS.Timeout | undefined;
-  #greeted = false;
   #closed = false;
+
+  /** Names the thread, whose clients' ids are the same on its next stream; undefined as long as it has not said it. */
+  generation: number | undefined;
 
   readonly statements: StatementLookup = (name) => this.#declared.named(name);
 
@@ -110,9 +116,10 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
 
   // --- RecordStreamHandler
 
-  hello(version: number): void {
+  hello(version: number, generation: number): void {
     if (version !== RECORD_STREAM_VERSION) throw new RecordStreamError(`record stream of version ${version}`);
-    this.#greeted = true;
+    this.generation = generation;
+    this.#host.linkGreeted(this);
   }
 
   statement(id: number, name: string, definition: Buffer): void {
@@ -149,13 +156,19 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
     this.#host.transactionMissed(target, change);
   }
 
+  sessionLost(client: number, target: number): void {
+    const entry = this.#clients.get(client)?.lanes.get(target);
+    if (entry?.lane !== undefined) loseSession(entry.lane);
+  }
+
   toldUntil(sequence: number): void {
     this.#host.toldUntil(this, sequence);
   }
 
   transaction(recorded: RecordedTransaction): void {
     const client = this.#clients.get(recorded.client);
-    if (!this.#greeted || !client) throw new RecordStreamError('transaction of a client that was not declared');
+    if (this.generation === undefined || !client)
+      throw new RecordStreamError('transaction of a client that was not declared');
     const settings = recorded.settings === 0 ? FRESH_LOGIN : this.#settings.get(recorded.settings);
     if (!settings) throw new RecordStreamError('settings that were not declared');
     const unnamed = this.#declared.get(recorded.unnamedStatement);
@@ -175,7 +188,7 @@ export class PoolerLink implements RecordStreamHandler, TransactionOrigin {
         this.acknowledge(transaction, id, Outcome.Dropped, DropReason.Lost, NONE);
         return;
       }
-      entry = { target, lane: target.laneFor(client.user) };
+      entry = { target, lane: target.laneFor(client.user, `${this.generation} ${transaction.recorded.client}`) };
       client.lanes.set(id, entry);
     }
     const { target, lane } = entry;

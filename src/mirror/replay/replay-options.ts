@@ -27,6 +27,8 @@ export interface AnsweredRequest {
   /** SQLSTATEs of the first errors, or empty. */
   readonly sourceError: string;
   readonly mirrorError: string;
+  /** The mirror's connection ended amid it, for no other reason that is known. */
+  readonly endedConnection: boolean;
   /** An earlier request of the block has failed on the mirror alone. */
   readonly isTainted: boolean;
   readonly timedOut: boolean;

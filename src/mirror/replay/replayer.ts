@@ -11,27 +11,14 @@ import type { MirrorConnection, ConnectionUser } from './mirror-connection.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { Pacing } from './pacing.ts';
 import type { ReplayObserver, ReplayOptions } from './replay-options.ts';
+import { Phase } from './replay-phase.ts';
 import { ReplayTimer } from './replay-timer.ts';
 import { RequestCursor } from './request-cursor.ts';
 import { requestBody } from './request-body.ts';
 import { RequestInFlight } from './request-in-flight.ts';
+import { rollsBack } from './rolls-back.ts';
 import { SettingsRun } from './settings-run.ts';
 import type { Treatment } from './treatment.ts';
-
-const Phase = {
-  Idle: 0,
-  /** The session's state is being brought to the client's. */
-  Settings: 1,
-  /** BEGIN around an autocommit request that failed on the source. */
-  Begin: 2,
-  Thinking: 3,
-  Request: 4,
-  /** ROLLBACK in place of, or behind, a request. */
-  Rollback: 5,
-  /** So that the connection goes back idle, and with no locks. */
-  Closing: 6,
-} as const;
-type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** A transaction that begins later than this after its end on the source is late. */
 const LATE_MS = 2000;
@@ -173,6 +160,7 @@ export class Replayer implements ConnectionUser {
       return;
     }
     this.#failed = true;
+    if (this.#phase === Phase.Request && !this.#timer.timedOut) this.#tellLost();
     this.#finish();
   }
 
@@ -280,13 +268,22 @@ export class Replayer implements ConnectionUser {
       this.#observer.timed(cursor.sourceTime, this.#sent.time);
     }
     this.#tellAnswered();
-    if (this.#tainted && !this.#sent.hasErred && cursor.isRollback) this.#tainted = false;
+    const mayHaveEnded = this.#tainted && !this.#sent.hasErred && cursor.hasRolledBack;
+    if (mayHaveEnded && rollsBack(this.#running(), cursor.index)) this.#tainted = false;
     const treatment = this.#treatment();
     if (treatment?.kind === 'wrap') return this.#rollback(false);
     if (treatment?.kind === 'cut' && treatment.rollback !== 'none') {
       return this.#rollback(treatment.rollback === 'chain');
     }
     this.#compareStatus();
+  }
+
+  /** What ran when the connection ended may be what ended it. */
+  #tellLost(): void {
+    const { endState } = this.connection;
+    if (!this.#sent.hasErred && !this.#cursor.errored) this.#noteError(endState);
+    this.#sent.lost(endState);
+    this.#tellAnswered();
   }
 
   #tellAnswered(): void {

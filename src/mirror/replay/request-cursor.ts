@@ -2,7 +2,6 @@ import { REQUEST_HEADER_LENGTH, RequestFlag, RequestOffset } from '../record/rec
 import { DIGEST_LENGTH } from '../compare/digest-format.ts';
 import { Frontend, TransactionStatus } from '../../protocol/message-types.ts';
 import { splitStatements } from '../../session/statement-text.ts';
-import { Control, controlOf } from './transaction-control.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -105,11 +104,9 @@ export class RequestCursor {
     return executed < 2;
   }
 
-  /** It is a Query that rolls its block back, and nothing more: what comes then belongs to another block. */
-  get isRollback(): boolean {
-    if (!this.isQuery || this.errored || (this.flags & RequestFlag.RollbackTag) === 0) return false;
-    const [first, second] = splitStatements(this.queryText(this.start, this.messageEnd(this.start)));
-    return second === undefined && controlOf(first?.words ?? []) === Control.Rollback;
+  /** Something of it was rolled back, the block perhaps, and nothing erred. */
+  get hasRolledBack(): boolean {
+    return !this.errored && (this.flags & RequestFlag.RollbackTag) !== 0;
   }
 
   /** Microseconds. */

@@ -2,6 +2,7 @@ import { AnswerDigester } from '../compare/answer-digester.ts';
 import { TransactionStatus } from '../../protocol/message-types.ts';
 import { monotonicNow } from '../../util/clock.ts';
 import { RequestFlag } from '../record/record-stream.ts';
+import { endsConnections } from './ends-connections.ts';
 import { nextEvent } from './event-counter.ts';
 import { loopIdle } from './loop-idle.ts';
 import type { MirrorConnection } from './mirror-connection.ts';
@@ -18,6 +19,7 @@ export class RequestInFlight {
   /** With this SQLSTATE. */
   #error = '';
   #isTainted = false;
+  #endedConnection = false;
   /** The event counter when it began. */
   #began = 0;
   #sentAt = 0;
@@ -32,6 +34,7 @@ export class RequestInFlight {
   reset(): void {
     this.hasErred = false;
     this.#error = '';
+    this.#endedConnection = false;
   }
 
   /** `isTainted`: an earlier request of its block has failed on the mirror alone. */
@@ -55,6 +58,12 @@ export class RequestInFlight {
     this.hasErred = true;
   }
 
+  /** The connection has ended amid it. What the server ends for a reason of its own is not this request's doing. */
+  lost(sqlstate: string): void {
+    this.failed(sqlstate);
+    this.#endedConnection = !endsConnections(this.#error);
+  }
+
   /** How long it has taken, in microseconds. */
   get time(): number {
     return (monotonicNow() - this.#sentAt) * 1000;
@@ -72,6 +81,7 @@ export class RequestInFlight {
       isMeasured: this.isMeasured,
       sourceError: cursor.errored ? cursor.sqlstate : '',
       mirrorError: this.#error,
+      endedConnection: this.#endedConnection,
       isTainted: this.#isTainted,
       isInBlock: cursor.statusBefore !== TransactionStatus.Idle,
       isCancelled: cursor.isCancelled,

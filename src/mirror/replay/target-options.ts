@@ -31,6 +31,11 @@ export function connectionKey(config: MirrorTargetConfig): string {
   ]);
 }
 
+/** Where connections lead, and what for: nothing is known of another one until it was looked at. */
+export function serverKey({ address, tls, database, level }: MirrorTargetConfig): string {
+  return JSON.stringify([address, tls, database, level === 'read']);
+}
+
 /** How to log in to a target. */
 export function serverLoginOf(config: MirrorTargetConfig, login: MirrorLogin): ServerLogin {
   const { address, tls, database, parameters, connectTimeoutMs, level } = config;

@@ -1,3 +1,4 @@
+import { endsConnections } from '../replay/ends-connections.ts';
 import type { QueryIdentity } from './query-identifier.ts';
 import { QueryRecord } from './query-record.ts';
 import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts';
@@ -149,6 +150,7 @@ function classOf(request: CountedRequest): AnswerClass | undefined {
   if (request.timedOut) return 'timeout';
   if (request.isConsequence) return undefined;
   if (request.verdict !== undefined) return request.verdict.answerClass;
+  if (endsConnections(mirrorError) && mirrorError !== sourceError) return 'ambiguous';
   if (mirrorError !== sourceError && lacksSessionNumber(request.query, request)) return 'generated';
   if (mirrorError !== '' && sourceError === '') return 'error_new';
   if (mirrorError === '' && sourceError !== '') return 'error_missing';

@@ -89,7 +89,7 @@ export class TrafficReport {
     if (known !== undefined) return known;
     const comparison = new MirrorComparison(this.#queries, ask(id));
     // Nobody took note of what it missed before.
-    if (this.#seen.has(id)) comparison.missed(false);
+    if (this.#seen.has(id)) comparison.missed(Change.Definitions);
     return comparison;
   }
 
@@ -97,7 +97,7 @@ export class TrafficReport {
     const compared = this.#comparisons.get(mirror);
     if (compared === undefined) return;
     const control = compared.mirror.compare?.control;
-    const hasControl = control !== undefined && transaction.recorded.targets.includes(control);
+    const hasControl = control === undefined ? undefined : transaction.recorded.targets.includes(control);
     compared.comparison.arrived(transaction, hasControl);
   }
 
@@ -114,7 +114,7 @@ export class TrafficReport {
 
   /** `change`: what it may have changed on the source. */
   transactionMissed(mirror: number, change: number): void {
-    if (change !== Change.Nothing) this.#comparisons.get(mirror)?.comparison.missed(change >= Change.Definitions);
+    this.#comparisons.get(mirror)?.comparison.missed(change as Change);
   }
 
   /** Of what ended on the source before that moment of its event counter, nothing more comes by a pooler thread's link. */
@@ -125,7 +125,7 @@ export class TrafficReport {
   /** The thread, or its link, is gone; what it had recorded and not sent is lost. */
   closed(link: object): void {
     this.#toldUntil.delete(link);
-    for (const { comparison } of this.#comparisons.values()) comparison.missed(true);
+    for (const { comparison } of this.#comparisons.values()) comparison.missed(Change.Definitions);
   }
 
   resetMirror(mirror: number): void {
@@ -171,7 +171,7 @@ export class TrafficReport {
       query: asked.query,
       isCall: asked.isCall,
       rows: request.digests?.mirror.readDoubleLE(DigestOffset.Rows) ?? 0,
-      isConsequence: request.isTainted,
+      isConsequence: request.isTainted && !request.endedConnection,
       verdict,
       example: (named) => this.#example(request, named, asked.text),
     });

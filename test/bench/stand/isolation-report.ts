@@ -3,13 +3,18 @@ import { quantile } from './pgbench.ts';
 import { median } from './summary.ts';
 import { figure, table } from './table.ts';
 
-/** What clients noticed under one condition of the mirror, in one round; latencies in milliseconds, memory in bytes. */
-export interface Noticed {
-  readonly condition: string;
+/** What clients feel; latencies in milliseconds. */
+export interface Felt {
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
   readonly errors: number;
+}
+
+/** What clients noticed under one condition of the mirror, and right before or behind it without one; memory in bytes. */
+export interface Noticed extends Felt {
+  readonly condition: string;
+  readonly without: Felt;
   readonly memory: number;
   readonly mirrorMemory: number;
   /** Share of the transactions that were replayed, at saturation and at the rate. */
@@ -24,26 +29,23 @@ export interface Noticed {
 type Rounds = readonly (readonly Noticed[])[];
 
 /**
- * One line for each condition, against the first one of the same round: medians of the rounds' ratios. For p99 the middle
- * half of them, too: where no mirror once more is as far apart, nothing can be told from it.
+ * One line for each condition: medians, and medians of the ratios to no mirror within each turn. For p99, which is three
+ * times as much in one turn as in the next whatever the mirror does, their geometric mean, and the middle half of them:
+ * what is no more than the line without a mirror varies by says nothing.
  */
 export function isolationTable(
   conditions: readonly { readonly name: string; readonly what: string }[],
   rounds: Rounds,
   rate: number,
 ): string {
-  const head = ['mirror', 'tx/s', '÷ off', 'p50 ms', '÷ off', 'p99 ms', '÷ off', 'middle half', 'errors'];
+  const head = ['mirror', 'tx/s', '÷ none', 'p50 ms', '÷ none', 'p99 ms', '÷ none', 'middle half', 'errors'];
   head.push('peak MiB', 'mirror process MiB', 'replayed', `at ${rate} %`, 'state');
   const rows = conditions.map(({ name, what }) => {
-    const pairs = rounds.flatMap((round) => {
-      const [found, off] = [round.find(({ condition }) => condition === name), round.find(isOff)];
-      return found === undefined || off === undefined ? [] : [{ found, off }];
-    });
-    const mine = pairs.map(({ found }) => found);
+    const mine = rounds.flat().filter(({ condition }) => condition === name);
     const of = (value: (noticed: Noticed) => number): number => median(mine.map(value));
-    const ratios = (value: (noticed: Noticed) => number): number[] =>
-      pairs.map(({ found, off }) => value(found) / value(off)).sort((a, b) => a - b);
-    const both = (value: (noticed: Noticed) => number, decimals: number): string[] => [
+    const ratios = (value: (felt: Felt) => number): number[] =>
+      mine.map((noticed) => value(noticed) / value(noticed.without)).sort((a, b) => a - b);
+    const both = (value: (felt: Felt) => number, decimals: number): string[] => [
       figure(of(value), decimals),
       figure(median(ratios(value)), 2),
     ];
@@ -52,9 +54,13 @@ export function isolationTable(
       `${name}: ${what}`,
       ...both(({ perSecond }) => perSecond, 0),
       ...both(({ p50 }) => p50, 2),
-      ...both(({ p99 }) => p99, 2),
+      figure(
+        of(({ p99 }) => p99),
+        2,
+      ),
+      figure(geometricMean(p99s), 2),
       `${figure(quantile(p99s, 0.25), 2)} to ${figure(quantile(p99s, 0.75), 2)}`,
-      String(mine.reduce((sum, { errors }) => sum + errors, 0)),
+      String(mine.reduce((sum, { errors, without }) => sum + errors + without.errors, 0)),
       figure(of(({ memory }) => memory) / 2 ** 20, 0),
       figure(of(({ mirrorMemory }) => mirrorMemory) / 2 ** 20, 0),
       `${figure(100 * of(({ mirrored }) => mirrored), 0)} %`,
@@ -81,6 +87,6 @@ export function sharesTable(conditions: readonly { readonly name: string }[], ro
   return table(['mirror', ...roles], rows);
 }
 
-function isOff({ condition }: Noticed): boolean {
-  return condition === 'off';
+function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }

@@ -38,6 +38,7 @@ const COPIES_AT_ONCE = 8;
 export const loads: readonly Load[] = [
   pgbenchLoad('select-1', '-S simple, 1 client', ['-S', '-c', '1']),
   pgbenchLoad('select-16', '-S simple, 16 clients', ['-S', '-c', '16']),
+  pgbenchLoad('select-64', '-S simple, 64 clients', ['-S', '-c', '64']),
   pgbenchLoad('select-100', '-S simple, 100 clients', ['-S', '-c', '100']),
   pgbenchLoad('select-1000', '-S simple, 1000 clients', ['-S', '-c', '1000']),
   pgbenchLoad('extended-16', '-S extended, 16 clients', ['-S', '-c', '16', '-M', 'extended']),

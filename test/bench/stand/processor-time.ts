@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** Processor time in microseconds. */
 export interface ProcessorTime {
@@ -37,6 +37,11 @@ export function usedBetween(before: ThreadTimes, after: ThreadTimes): Map<string
     used.set(thread, { user: sum.user + user - start.user, system: sum.system + system - start.system });
   }
   return used;
+}
+
+/** Has the most that a process ever had be counted from now on (proc(5), `clear_refs`). */
+export function forgetPeak(processId: number): void {
+  writeFileSync(`/proc/${processId}/clear_refs`, '5');
 }
 
 /** Resident memory of these processes together, in bytes: now, or the most that each ever had. */

@@ -16,6 +16,14 @@ const copyOut = Buffer.from([Backend.CopyOutResponse, 0, 0, 0, 7, 0, 0, 0, Backe
 const replayed = /^(BEGIN|END|COMMIT|ROLLBACK|TRUNCATE|COPY|(SELECT|UPDATE|INSERT|DELETE)[^]*(pgbench_|repeat\())/;
 const InTransaction = TransactionStatus.InTransaction;
 
+/** Where answers go. */
+export interface SinkClient {
+  write(bytes: Buffer): boolean;
+  end(): void;
+  on(event: 'drain', listener: () => void): void;
+  off(event: 'drain', listener: () => void): void;
+}
+
 /** How what is replayed is answered. */
 export type SinkMode = 'answer' | 'garbage' | 'huge';
 
@@ -28,7 +36,7 @@ const hugeRow = Buffer.concat([
 
 /** One connection to the sink. Before the first ReadyForQuery everything is passed on, and so is what is not replayed. */
 export class Sink {
-  readonly #client: Socket;
+  readonly #client: SinkClient;
   readonly #server: Socket;
   readonly #mode: SinkMode;
   #rest: Buffer = Buffer.alloc(0);
@@ -43,7 +51,7 @@ export class Sink {
   /** The request under way goes to the server. */
   #passing = false;
 
-  constructor(client: Socket, server: Socket, mode: SinkMode) {
+  constructor(client: SinkClient, server: Socket, mode: SinkMode) {
     this.#client = client;
     this.#server = server;
     this.#mode = mode;

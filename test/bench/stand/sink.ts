@@ -1,11 +1,11 @@
 import { connect, createServer, type Socket } from 'node:net';
 
-import { Sink, type SinkMode } from './sink-connection.ts';
+import { Sink, type SinkClient, type SinkMode } from './sink-connection.ts';
 
 /**
  * A mirror that is not what it seems: `node sink.ts <host> <port> [mode]`, before a real server that serves logins and
- * pgmirror's own questions. What is replayed is answered at once (`answer`), with random bytes (`garbage`), with 1 GB
- * (`huge`), or by the server, so many milliseconds later (a number). `silent` accepts connections and says nothing.
+ * pgmirror's own questions. What is replayed is answered at once (`answer`) or so many milliseconds later (`answer-3`), with
+ * random bytes (`garbage`), with 1 GB (`huge`), or by the server, so many milliseconds later (a number). `silent` accepts connections and says nothing.
  * Says its own port.
  */
 const [host = '', port, mode = 'answer'] = process.argv.slice(2);
@@ -27,7 +27,21 @@ function serve(client: Socket): void {
     upstream.on('data', (chunk: Buffer) => void setTimeout(() => client.write(chunk), delayMs));
     return;
   }
-  const sink = new Sink(client, upstream, mode as SinkMode);
+  const [how, later] = mode.split('-');
+  const answers = later === undefined ? client : answeringLater(client, Number(later));
+  const sink = new Sink(answers, upstream, how as SinkMode);
   client.on('data', (chunk: Buffer) => sink.fromClient(chunk));
   upstream.on('data', (chunk: Buffer) => sink.fromServer(chunk));
+}
+
+function answeringLater(client: Socket, delayMs: number): SinkClient {
+  return {
+    write: (bytes) => {
+      setTimeout(() => client.write(bytes), delayMs);
+      return true;
+    },
+    end: () => client.end(),
+    on: (event, listener) => client.on(event, listener),
+    off: (event, listener) => client.off(event, listener),
+  };
 }

@@ -3,13 +3,11 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { within } from '../../support/eventually.ts';
 import { LeakWatch } from '../../support/leaks.ts';
+import { mainFile } from '../../support/main-file.ts';
 import { runProgram } from '../../support/programs.ts';
-
-const mainFile = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 
 /** The demo in a process of its own, and what it has written. */
 interface RunningDemo {
@@ -59,11 +57,16 @@ describe('the demo', () => {
     await leaks.assertNone();
   });
 
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    it(`stops everything it started after ${signal}, and does not call that a success`, async (t) => {
+  for (const [signal, what, when] of [
+    ['SIGINT', 'while it runs', '2 s'],
+    ['SIGTERM', 'while it runs', '2 s'],
+    ['SIGINT', 'while it still starts', 'starting'],
+    ['SIGTERM', 'while it still starts', 'starting'],
+  ] as const) {
+    it(`stops everything it started after ${signal} ${what}, and does not call that a success`, async (t) => {
       const leaks = new LeakWatch();
       const demo = startDemo(t, 60);
-      await demo.wrote('2 s');
+      await demo.wrote(when);
       demo.child.kill(signal);
       const [status] = await within(demo.exited, 15_000, 'the demo to end');
       assert.equal(status, 1, demo.output());
@@ -72,22 +75,12 @@ describe('the demo', () => {
     });
   }
 
-  it('can be interrupted while it still starts', async (t) => {
-    const leaks = new LeakWatch();
-    const demo = startDemo(t, 60);
-    await demo.wrote('starting');
-    demo.child.kill('SIGINT');
-    const [status] = await within(demo.exited, 15_000, 'the demo to end');
-    assert.equal(status, 1, demo.output());
-    await leaks.assertNone();
-  });
-
   it('says so when pgmirror ends before it is told to', async (t) => {
     const leaks = new LeakWatch();
     const demo = startDemo(t, 60);
     await demo.wrote('1 s');
     const children = await runProgram('ps', ['-A', '-o', 'ppid=,pid=,args=']);
-    const isPgmirror = new RegExp(`^ *${demo.child.pid} +(\\d+) .*main\\.ts run`, 'm');
+    const isPgmirror = new RegExp(`^ *${demo.child.pid} +(\\d+) .*main\\.[jt]s run`, 'm');
     process.kill(Number(isPgmirror.exec(children.stdout)?.[1]), 'SIGKILL');
     const [status] = await within(demo.exited, 15_000, 'the demo to end');
     assert.equal(status, 1, demo.output());

@@ -15,19 +15,26 @@ import { startWatchedPostgres } from '../../support/watched-postgres.ts';
 describe('the sample application', () => {
   const cleanup = inReverse({ after });
   let server: RunningPostgres;
+  let original: string;
 
   before(async () => {
     server = await startWatchedPostgres(cleanup);
+    original = await filled();
   });
 
+  /** The name of a database with a shop in it. */
+  async function filled(): Promise<string> {
+    const database = await createDatabase(server, 'shop');
+    await query(server.url(database), shopSchema);
+    return database;
+  }
+
   async function shop(): Promise<string> {
-    const url = server.url(await createDatabase(server, 'shop'));
-    await query(url, shopSchema);
-    return url;
+    return server.url(await createDatabase(server, 'shop', original));
   }
 
   it('begins alike on two databases, and what one row of it changes is seen', async () => {
-    const [left, right] = [await shop(), await shop()];
+    const [left, right] = [await shop(), server.url(await filled())];
     const tables = await compareRows(left, right);
     assert.deepEqual(
       tables.map(({ same }) => same),

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { explainOverAdmin, plansText } from '../../../src/cli/report/explain.ts';
 import { loadConfig } from '../../../src/config/load-config.ts';
+import { load, TWO_DATABASES } from '../../config/config-files.ts';
+import { int32, msg } from '../../support/bytes.ts';
 import { makeCertificate } from '../../support/certificates.ts';
 import { inReverse } from '../../support/cleanup.ts';
 import { Pgmirror } from '../../support/pgmirror.ts';
+import { expectStartup, ScriptedPostgres } from '../../support/scripted-postgres.ts';
 import { TemporaryFiles } from '../../support/temporary-files.ts';
 
 describe('plans on a terminal', () => {
@@ -23,6 +26,27 @@ describe('plans on a terminal', () => {
 });
 
 describe('asking a running instance for plans', () => {
+  it('shows the admin’s password to nobody, whoever listens there', async (t) => {
+    const heard: string[] = [];
+    const somebody = await ScriptedPostgres.start(t, [
+      expectStartup({ user: 'admin' }),
+      async (peer) => {
+        peer.send(msg('R', int32(3)));
+        await peer.waitForClose();
+        heard.push(peer.unread.toString('latin1'));
+      },
+    ]);
+    const config = load(
+      t,
+      `[general]\nport = ${somebody.port}\n[admin]\npassword = "admin-password"\n${TWO_DATABASES}`,
+    );
+    const asked = explainOverAdmin(config, 'admin-password', '0123456789abcdef');
+    await assert.rejects(asked, /the server asks for the password itself, which is not sent to anybody/);
+    await somebody.finished();
+    assert.doesNotMatch(heard.join(), /admin-password/);
+    assert.ok(heard.length > 0);
+  });
+
   it('goes over TLS, where an instance lets in nobody without', async (t) => {
     const test = inReverse(t);
     const files = await TemporaryFiles.start(test);

@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { mainFile } from '../../support/main-file.ts';
 import { runProgram } from '../../support/programs.ts';
 import { mirror, query, slower } from './told.ts';
-
-const mainFile = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 
 /** Something that answers as pgmirror does, or not. */
 async function serve(t: TestContext, answers: Readonly<Record<string, string>>): Promise<string> {

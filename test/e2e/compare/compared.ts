@@ -2,7 +2,7 @@ import { freePort } from '../../../src/cli/embedded/free-port.ts';
 import type { QueryReport } from '../../../src/mirror/report/query-report.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { eventually } from '../../support/eventually.ts';
-import { askMirrors, askQueries } from '../../support/http.ts';
+import { askQueries } from '../../support/http.ts';
 import { Mirrored, type MirroredOptions } from '../../support/mirrored.ts';
 import type { RunningPostgres } from '../../support/postgres.ts';
 
@@ -31,18 +31,28 @@ export async function startCompared(
   return { mirrored, port };
 }
 
+/** What no two servers answer alike: it is judged when everything that was answered before it can be. */
+const marker = 'SELECT pg_backend_pid()';
+
 /** Waits until all that was compared has been judged, and says what is known of the queries. */
 export async function judged({ mirrored, port }: Compared, timeoutMs = 60_000): Promise<readonly QueryReport[]> {
-  await mirrored.drained({ timeoutMs });
-  let last = '';
-  await eventually(
+  const before = markersJudged(await askQueries(port));
+  let replayed = (await mirrored.drained({ timeoutMs })).mirrored;
+  // Not every transaction is mirrored everywhere.
+  for (const until = replayed + 1; replayed < until;) {
+    await mirrored.query(marker);
+    replayed = (await mirrored.drained({ timeoutMs })).mirrored;
+  }
+  return eventually(
     async () => {
-      const now = JSON.stringify((await askMirrors(port))[0]?.comparison);
-      const same = now === last;
-      last = now;
-      return same;
+      const queries = await askQueries(port);
+      return markersJudged(queries) > before && queries.filter(({ query }) => query !== marker);
     },
-    { intervalMs: 900, timeoutMs, what: 'the comparison to come to rest' },
+    { timeoutMs, what: 'all to be judged' },
   );
-  return askQueries(port);
+}
+
+function markersJudged(queries: readonly QueryReport[]): number {
+  const found = queries.find(({ query, destination }) => query === marker && destination === 'shadow');
+  return found?.classes.generated ?? 0;
 }

@@ -127,6 +127,18 @@ export const queryCases: readonly Dialogue[] = [
     name: '25: an INSERT and Terminate in one write commits',
     steps: [says('CZ!', query("INSERT INTO t VALUES (71, 'x')"), terminate)],
   },
+  {
+    name: '25: Terminate behind a Bind that fails, without Sync: the error is told',
+    steps: [says('1E!', parse('', 'SELECT 1'), bind('', 'nowhere'), execute(''), terminate)],
+  },
+  {
+    name: '25: Terminate behind an Execute that fails, without Sync: the error is told with what came before it',
+    steps: [says('12C12E!', once("INSERT INTO t VALUES (72, 'x')"), once('SELECT id / 0 FROM t'), terminate)],
+  },
+  {
+    name: '25: the same in a transaction block',
+    steps: [says('CZ', query('BEGIN')), says('1E!', parse('a', 'SELECT 1'), parse('', 'SELEC'), terminate)],
+  },
   { name: '25: Terminate alone', steps: [says('!', terminate)] },
   {
     name: '25: Terminate amid COPY',

@@ -79,6 +79,28 @@ describe('ChangeNotes', () => {
     assert.equal(notes.change, Change.Rows);
   });
 
+  it('knows of what was rolled back that sequences may have gone on, unless it cannot be undone', () => {
+    const undone = (text: string, ...tags: readonly string[]): number => {
+      const notes = watched();
+      const message = Buffer.from(query(text));
+      notes.message(message, 0, message.length);
+      for (const tag of tags) {
+        const complete = Buffer.from(commandComplete(tag));
+        notes.tag(complete, 0, complete.length);
+      }
+      notes.ended(false);
+      return notes.change;
+    };
+    for (const text of ['SELECT a FROM t', 'COMMIT']) assert.equal(undone(text), Change.Nothing, text);
+    for (const text of ['INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING', 'SELECT new_order(5)'])
+      assert.equal(undone(text), Change.Numbers, text);
+    assert.equal(undone('SELECT 1', 'INSERT 0 1', 'CREATE TABLE', 'ROLLBACK'), Change.Numbers);
+    for (const text of ['CALL p()', 'DO $$ BEGIN COMMIT; END $$', 'CREATE INDEX CONCURRENTLY i ON t (a)'])
+      assert.equal(undone(text), Change.Rows, text);
+    assert.equal(undone('SELECT 1', 'INSERT 0 1', 'COMMIT', 'CREATE TABLE', 'ROLLBACK'), Change.Rows);
+    assert.equal(undone('SELECT 1', 'CREATE TABLE', 'PREPARE TRANSACTION', 'INSERT 0 1'), Change.Definitions);
+  });
+
   it('looks at a prepared statement when it is run, and begins anew with each transaction', () => {
     const notes = watched();
     const definition = (text: string): Buffer => Buffer.from(`${text}\0\0\0`);

@@ -38,7 +38,7 @@ describe('the link to the mirror process', () => {
     link.connect(mirror.path);
     assert.equal(link.connected, false);
     await eventually(() => mirror.told.length > 0, { intervalMs: 2 });
-    assert.deepEqual([mirror.told, link.connected, link.incarnation], [['hello 4 7'], true, 1]);
+    assert.deepEqual([mirror.told, link.connected, link.incarnation], [['hello 5 7'], true, 1]);
   });
 
   it('sends what is written in one batch, a moment later or when it is told', async (t) => {
@@ -105,7 +105,7 @@ describe('the link to the mirror process', () => {
     link.connect(mirror.path);
     await eventually(() => mirror.told.length === 2, { intervalMs: 2 });
     link.flush();
-    assert.deepEqual([mirror.told, link.incarnation], [['hello 4 7', 'hello 4 7'], 2]);
+    assert.deepEqual([mirror.told, link.incarnation], [['hello 5 7', 'hello 5 7'], 2]);
   });
 
   it('is not connected, and says nothing, where nobody listens', async (t) => {
@@ -130,7 +130,7 @@ describe('the link to the mirror process', () => {
       await eventually(() => !link.connected, { intervalMs: 2 });
     }
     await eventually(() => mirror.told.length === 3, { intervalMs: 2 });
-    assert.deepEqual(mirror.told, ['hello 4 7', 'hello 4 7', 'hello 4 7']);
+    assert.deepEqual(mirror.told, ['hello 5 7', 'hello 5 7', 'hello 5 7']);
     assert.deepEqual([told, link.incarnation], [['closed', 'closed'], 3]);
   });
 

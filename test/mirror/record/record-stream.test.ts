@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  RECORD_STREAM_VERSION,
-  RecordStreamError,
-  REQUEST_HEADER_LENGTH,
-  RequestFlag,
-  writeRequestHeader,
-} from '../../../src/mirror/record/record-stream.ts';
+import { RECORD_STREAM_VERSION, RecordStreamError, RequestFlag } from '../../../src/mirror/record/record-stream.ts';
 import { RecordStreamReader } from '../../../src/mirror/record/record-stream-reader.ts';
 import type { RecordedTransaction } from '../../../src/mirror/record/record-stream-reader.ts';
 import { RecordStreamWriter } from '../../../src/mirror/record/record-stream-writer.ts';
@@ -98,6 +92,7 @@ function collect(): { told: unknown[]; reader: RecordStreamReader } {
     clientGone: note('clientGone'),
     missed: note('missed'),
     toldUntil: note('toldUntil'),
+    sessionLost: note('sessionLost'),
     transaction: (transaction: RecordedTransaction) =>
       told.push(['transaction', { ...transaction, recording: transaction.recording.toString('latin1') }]),
   });
@@ -117,6 +112,7 @@ const STREAM = Buffer.concat([
   frame(7, u32(4)),
   frame(9, u32(3), Buffer.from([2])),
   frame(10, Buffer.from('0000000000004540', 'hex')),
+  frame(11, u32(4), u32(7)),
 ]);
 const TOLD = [
   ['hello', RECORD_STREAM_VERSION, 12],
@@ -137,6 +133,7 @@ const TOLD = [
   ['clientGone', 4],
   ['missed', 3, 2],
   ['toldUntil', 42],
+  ['sessionLost', 4, 7],
 ];
 
 describe('the record stream', () => {
@@ -163,28 +160,9 @@ describe('the record stream', () => {
     writer.clientGone(4);
     writer.missed(3, 2);
     writer.toldUntil(42);
+    writer.sessionLost(4, 7);
     assert.equal(writer.take().toString('hex'), STREAM.toString('hex'));
     assert.equal(writer.length, 0);
-  });
-
-  it('writes a request header as documented, times cut to what they can hold', () => {
-    const header = Buffer.alloc(REQUEST_HEADER_LENGTH + 2);
-    writeRequestHeader(header, 1, {
-      bytes: SELECT.length,
-      thinkTime: 1500.4,
-      sourceTime: 2500,
-      sentSequence: 7,
-      doneSequence: 9,
-      statusBefore: 0x49,
-      statusAfter: 0x45,
-      flags: RequestFlag.Errored | RequestFlag.Simple,
-      sqlstate: '42P01',
-      skipFrom: 0,
-      skipTo: 0,
-      cancelAfter: 1e12,
-    });
-    const expected = requestBytes(Buffer.alloc(0), [0, 0], SELECT.length);
-    assert.equal(header.toString('hex'), `00${expected.toString('hex')}00`);
   });
 
   it('is read whole', () => {
@@ -228,7 +206,7 @@ describe('the record stream', () => {
   const malformed: Readonly<Record<string, Buffer>> = {
     'a length below its own header': Buffer.from([4, 0, 0, 0, 1]),
     'a length beyond every bound': Buffer.from([0xff, 0xff, 0xff, 0xff, 8]),
-    'a type that is none': frame(11),
+    'a type that is none': frame(12),
     'a type that is none, of a frame that is not there yet': Buffer.from('GET / HTTP/1.1'),
     'a hello too short': frame(1, u32(1)),
     'a string beyond its frame': frame(6, u32(1), u32(1000), Buffer.from('a')),

@@ -151,6 +151,7 @@ export class FakeMirrorProcess {
       forgetSettings: (id) => void told.push(`forget settings ${id}`),
       client: (id, database, user) => void told.push(`client ${id} ${database} ${user}`),
       clientGone: (id) => void told.push(`client gone ${id}`),
+      sessionLost: (client, target) => void told.push(`session lost ${client} ${target}`),
       missed: (target, change) => void told.push(`missed ${target} ${change}`),
       transaction: (transaction) => {
         told.push(`transaction of ${transaction.client}`);
@@ -235,7 +236,7 @@ export class RecordingBench {
   async connect(): Promise<void> {
     const before = this.mirror.told.length;
     this.desk.connect(this.mirror.path);
-    await eventually(() => this.mirror.told.slice(before).includes('hello 4 3'), { intervalMs: 2 });
+    await eventually(() => this.mirror.told.slice(before).includes('hello 5 3'), { intervalMs: 2 });
   }
 
   client(user = 'anna', settings = ParameterSet.empty): RecordedClient {

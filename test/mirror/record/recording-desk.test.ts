@@ -363,7 +363,7 @@ describe('a mirror process that ends', () => {
       client.ready('I');
     };
     const expected = [
-      'hello 4 3',
+      'hello 5 3',
       'client 1 shop anna',
       'statement 1 pm_1 select 1',
       'settings 1 [["timezone","UTC"]]',
@@ -394,7 +394,7 @@ describe('a mirror process that ends', () => {
     heard.recorder.closed();
     bench.desk.flush();
     await eventually(() => bench.mirror.told.includes('client gone 2'), { intervalMs: 2 });
-    assert.deepEqual(bench.mirror.told, ['hello 4 3', 'client 2 shop bert', 'transaction of 2', 'client gone 2']);
+    assert.deepEqual(bench.mirror.told, ['hello 5 3', 'client 2 shop bert', 'transaction of 2', 'client gone 2']);
   });
 
   it('is one that sends what is no acknowledgement', async (t) => {

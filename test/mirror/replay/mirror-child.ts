@@ -118,9 +118,10 @@ export class RecordFeeder {
   readonly acknowledged: Acknowledged[] = [];
   readonly targetStates: { readonly target: number; readonly state: number }[] = [];
   readonly socket: Socket;
+  static #generations = 1;
   #slot = 0;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, generation: number) {
     this.socket = socket;
     const reader = new AcknowledgementReader({
       acknowledged: (slot, target, outcome, reason, sqlstates) =>
@@ -129,14 +130,19 @@ export class RecordFeeder {
     });
     socket.on('data', (chunk: Buffer) => reader.push(chunk));
     socket.on('error', () => undefined);
-    this.writer.hello(0);
+    this.writer.hello(generation);
   }
 
-  static async connect(socketPath: string, cleanup: Cleanup): Promise<RecordFeeder> {
+  /** `generation`: of a thread whose stream this is; by default, of a new one. */
+  static async connect(
+    socketPath: string,
+    cleanup: Cleanup,
+    generation = RecordFeeder.#generations++,
+  ): Promise<RecordFeeder> {
     const socket = connect(socketPath);
     await once(socket, 'connect');
     cleanup.after(() => void socket.destroy());
-    return new RecordFeeder(socket);
+    return new RecordFeeder(socket, generation);
   }
 
   /** Appends a transaction; its slot. It ended just now, unless `ago` says how long ago, and took as long as it did. */

@@ -16,12 +16,14 @@ import {
   TransactionFlag,
 } from '../../../src/mirror/record/record-stream.ts';
 import { DENIED_FUNCTION_OIDS, DENIED_FUNCTIONS } from '../../../src/mirror/replay/denied-functions.ts';
+import type { QueryReport } from '../../../src/mirror/report/query-report.ts';
 import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
 import {
   bind,
   commandComplete,
   cstr,
   dataRow,
+  errorResponse,
   execute,
   flush,
   int16,
@@ -59,6 +61,14 @@ async function feeder(test: Cleanup): Promise<RecordFeeder> {
   const one = await RecordFeeder.connect(mirror.socketPath, test);
   one.writer.client(1, 'app', 'someone');
   return one;
+}
+
+/** What the mirror process reports now, the shortest text first. */
+async function queriesOf(child: MirrorChild): Promise<readonly QueryReport[]> {
+  const id = child.messages.length + 1;
+  child.tell({ type: 'queries', id });
+  const answer = await eventually(() => child.messages.find((one) => one.type === 'queries' && one.id === id));
+  return answer.type === 'queries' ? answer.queries.toSorted((a, b) => a.query.length - b.query.length) : [];
 }
 
 /** A port that nobody listens on until `listen` is called, and a server that takes connections and says nothing. */
@@ -147,6 +157,38 @@ it('counts a transaction as failed whose mirror connection is lost, and goes on 
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   records.transaction({ ...simple('SELECT 2'), targets: [id] });
   assert.deepEqual(await records.outcomes(), [Outcome.Failed, Outcome.Replayed]);
+  await mirror.configure();
+});
+
+it('reports the query amid which the connection ended, and judges none that the server ended for its own reasons', async (test) => {
+  const id = nextId++;
+  const lastWords: readonly Step[] = [
+    () => undefined,
+    send(msg('N', cstr('SWARNING'), cstr('C57P02'), cstr('Mcrash of another server process'), Buffer.from([0]))),
+    send(errorResponse('57P01', 'terminating connection due to administrator command', 'FATAL')),
+  ];
+  const texts = ['SELECT a', 'SELECT a, b', 'SELECT a, b, c'];
+  const scripted = await ScriptedPostgres.start(
+    test,
+    ...texts.flatMap((text, index) => [answerLook, [acceptLogin(), expectQuery(text), lastWords[index] as Step]]),
+  );
+  await mirror.configure(
+    targetConfig({ ...trusted, port: scripted.port }, 'app', { id, poolSize: 1, allowSideEffects: true }),
+  );
+  const records = await feeder(test);
+  for (const text of texts) records.transaction({ ...simple(text), targets: [id] });
+  assert.deepEqual(
+    (await records.finished()).map(({ outcome, sqlstates }) => [outcome, ...sqlstates]),
+    ['08006', '57P02', '57P01'].map((sqlstate) => [Outcome.Failed, sqlstate]),
+  );
+  assert.deepEqual(
+    (await queriesOf(mirror)).map(({ query: text, calls, classes, errors }) => [text, calls, classes, errors.mirror]),
+    [
+      ['SELECT a', 1, { error_new: 1 }, { '08006': 1 }],
+      ['SELECT a, b', 1, { ambiguous: 1 }, { '57P02': 1 }],
+      ['SELECT a, b, c', 1, { ambiguous: 1 }, { '57P01': 1 }],
+    ],
+  );
   await mirror.configure();
 });
 
@@ -365,10 +407,8 @@ it('closes a connection whose server does not heed the cancel, and reports what 
   const records = await feeder(test);
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
   assert.deepEqual(await records.outcomes(), [Outcome.TimedOut]);
-  mirror.tell({ type: 'queries', id: 1 });
-  const { queries } = await mirror.message('queries');
   assert.deepEqual(
-    queries.map(({ calls, classes }) => ({ calls, classes })),
+    (await queriesOf(mirror)).map(({ calls, classes }) => ({ calls, classes })),
     [{ calls: 1, classes: { timeout: 1 } }],
   );
   await mirror.configure();

@@ -149,6 +149,48 @@ it('a mirror that is back before what it had is finished has one lane for a clie
   await mirror.configure();
 });
 
+it('what a client does after its record stream broke follows what came before, and finds no session that was left', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE seen (n serial, client int, i int)');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 4 }));
+  const insert = (client: number, i: number) => ({
+    ...simple(`INSERT INTO seen (client, i) VALUES (${client}, ${i})`),
+    client,
+    targets: [id],
+  });
+  const broken = await RecordFeeder.connect(mirror.socketPath, test, 1_000);
+  for (const client of [1, 2]) broken.writer.client(client, 'app', 'a');
+  const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
+  broken.transaction({ ...simple('CREATE TEMP TABLE mine ()'), client: 2, targets: [id], flags: keeps });
+  await broken.finished();
+  broken.transaction({ ...simple('SELECT pg_sleep(1)'), targets: [id] });
+  for (const i of [1, 2]) broken.transaction(insert(1, i));
+  broken.flush();
+  await eventually(async () => (await mirror.status())[0]?.queued === 3);
+  broken.socket.destroy();
+
+  const records = await RecordFeeder.connect(mirror.socketPath, test, 1_000);
+  for (const client of [1, 2, 3]) records.writer.client(client, 'app', 'a');
+  records.transaction(insert(1, 3));
+  records.transaction({ ...simple('TABLE mine'), client: 2, targets: [id], flags: needs });
+  records.transaction(insert(3, 0));
+  assert.deepEqual(
+    (await records.finished()).map(({ outcome, reason }) => [outcome, reason]),
+    [
+      [Outcome.Dropped, DropReason.SessionLost],
+      [Outcome.Replayed, 0],
+      [Outcome.Replayed, 0],
+    ],
+  );
+  const rows = await run<{ client: number; i: number }>(server.url(database), 'SELECT client, i FROM seen ORDER BY n');
+  assert.deepEqual(
+    rows.map(({ client, i }) => `${client} ${i}`),
+    ['3 0', '1 1', '1 2', '1 3'],
+  );
+  await mirror.configure();
+});
+
 it('a client that was bound to its session, and is not any more, gets another one', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
@@ -248,6 +290,81 @@ it('a session on a mirror that was refused meanwhile is lost, and nothing waits 
   await mirror.configure();
 });
 
+it('a session is lost on a mirror that is for reads now, or for other logins, and on no other that was configured', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  const config = targetConfig(server, database, { id, poolSize: 2 });
+  await mirror.configure(config);
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
+  const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
+  for (const client of [1, 2]) {
+    records.writer.client(client, 'app', 'a');
+    records.transaction({ ...simple('CREATE TEMP TABLE mine ()'), client, targets: [id], flags: keeps });
+  }
+  await records.finished();
+  records.transaction({ ...simple('SELECT pg_sleep(0.5)'), client: 2, targets: [id], flags: needs | keeps });
+  records.flush();
+  await eventually(async () => (await mirror.status())[0]?.queued === 1);
+  const users = [{ name: 'b', user: 'b', password: 'b' }];
+  await mirror.configure({ ...config, users });
+  await records.finished();
+  const reads = async (): Promise<void> => {
+    for (const client of [1, 2]) {
+      records.transaction({ ...simple('TABLE mine'), client, targets: [id], flags: needs | keeps });
+      await records.finished();
+    }
+  };
+  await reads();
+  records.transaction({ ...simple('SELECT pg_sleep(0.5)'), client: 2, targets: [id], flags: needs | keeps });
+  records.flush();
+  await eventually(async () => (await mirror.status())[0]?.queued === 1);
+  await mirror.configure({ ...config, users, level: 'read' });
+  await records.finished();
+  await reads();
+  assert.deepEqual(
+    records.acknowledged.slice(2).map(({ outcome, reason }) => [outcome, reason]),
+    [
+      ...Array.from({ length: 4 }, () => [Outcome.Replayed, 0]),
+      ...Array.from({ length: 2 }, () => [Outcome.Dropped, DropReason.SessionLost]),
+    ],
+  );
+  const ofSessions = `SELECT 1 FROM pg_stat_activity WHERE datname = $1 AND query ~ 'mine|sleep'`;
+  await eventually(async () => (await run(server.url('postgres'), ofSessions, [database])).length === 0);
+  await mirror.configure();
+});
+
+it('a session that nothing more is needed from is ended, and what others wait for is free', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, pinnedPoolSize: 1 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
+  const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
+  const lock = { ...simple('SELECT pg_advisory_lock(1)'), targets: [id], flags: keeps };
+  for (const client of [1, 2]) records.writer.client(client, 'app', 'a');
+  // Told behind one that goes on with it, when it is over, and while the one that begins it waits or runs.
+  for (const [client, behind] of [
+    [1, 'another'],
+    [2, 'its end'],
+    [1, 'itself'],
+    [2, 'itself'],
+  ] as const) {
+    records.transaction({ ...lock, client });
+    if (behind === 'its end') await records.finished();
+    if (behind === 'another')
+      records.transaction({ ...simple('SELECT 1'), client, targets: [id], flags: needs | keeps });
+    records.writer.sessionLost(client, id);
+    records.writer.sessionLost(3, id);
+  }
+  const acknowledged = await records.finished();
+  assert.deepEqual(
+    acknowledged.map(({ outcome }) => outcome),
+    acknowledged.map(() => Outcome.Replayed),
+  );
+  const held = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = $1)`;
+  await eventually(async () => (await run(server.url('postgres'), held, [database])).length === 0);
+  await mirror.configure();
+});
+
 it('a lock that the mirror gave and the source did not is released', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
@@ -289,6 +406,34 @@ it('a changed address takes effect, and nothing that waits is lost', async (test
   assert.deepEqual(await run(server.url(then), 'SELECT id FROM t ORDER BY id'), [{ id: 1 }, { id: 2 }]);
   await eventually(async () => (await backends(first)) === 0);
   await mirror.configure();
+});
+
+it('other logins count at once, and nothing is dropped for them', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(
+    server.url(database),
+    `CREATE TABLE seen (i int); CREATE ROLE other LOGIN PASSWORD 'other'; GRANT ALL ON seen TO other`,
+  );
+  const config = targetConfig(server, database, { id, poolSize: 1 });
+  await mirror.configure(config);
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
+  records.writer.client(1, 'app', 'a');
+  for (let i = 0; i < 20; i++) {
+    const users = Array.from({ length: i }, (_, n) => ({ name: `${n}`, user: 'other', password: 'other' }));
+    const configured = mirror.configure({ ...config, users });
+    for (let n = 0; n < 5; n++) records.transaction({ ...simple('INSERT INTO seen VALUES (1)'), targets: [id] });
+    records.flush();
+    await configured;
+  }
+  const acknowledged = await records.finished();
+  assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
+  assert.deepEqual([...new Set(records.targetStates.map(({ state }) => state))], [TargetState.Up]);
+  await mirror.configure({ ...config, users: [{ name: 'a', user: 'other', password: 'other' }] });
+  records.transaction({ ...simple('SELECT 1/(current_user = $$other$$)::int'), targets: [id] });
+  assert.equal((await records.finished()).at(-1)?.outcome, Outcome.Replayed);
+  await mirror.configure();
+  await run(server.url(database), 'DROP OWNED BY other; DROP ROLE other');
 });
 
 it('a changed configuration counts from the next transaction on, on the connections that there are', async (test) => {

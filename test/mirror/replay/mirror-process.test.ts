@@ -404,6 +404,17 @@ describe('what fails on the mirror alone', () => {
       sqlstates: ['23505'],
       rows: [1, 2, 3],
     },
+    'nor where it did so in the extended protocol': {
+      client: async (s) => {
+        await s.queries('BEGIN', 'INSERT INTO t VALUES (2)');
+        await s.request(parse('', 'ROLLBACK AND CHAIN'), bind('', ''), execute(''), sync);
+        await s.queries('INSERT INTO t VALUES (3)', 'COMMIT');
+      },
+      mirrorDiffers: taken,
+      outcomes: failed,
+      sqlstates: ['23505'],
+      rows: [1, 2, 3],
+    },
     'the next block ends so, too, where it began in the request that ended the first': {
       client: (s) =>
         s.queries(

@@ -14,11 +14,12 @@ import { ServerLoginError } from '../../../src/pool/connect-server.ts';
 import type { LoggedInServer } from '../../../src/pool/connect-server.ts';
 import { monotonicNow } from '../../../src/util/clock.ts';
 import { query } from '../../support/bytes.ts';
-import { inReverse } from '../../support/cleanup.ts';
+import { inReverse, type Cleanup } from '../../support/cleanup.ts';
 import { eventually } from '../../support/eventually.ts';
 import { recording } from '../recordings.ts';
 import { targetConfig } from './mirror-child.ts';
 
+let nextClient = 1;
 const nowhere = { host: '127.0.0.1', port: 1, user: 'app', password: '' };
 
 function transaction(): MirroredTransaction {
@@ -48,58 +49,87 @@ function silent(): LoggedInServer {
   return { socket, parameters: new Map(), processId: 0, secretKey: Buffer.alloc(0) };
 }
 
+/** A mirror that has been looked at, and is connected to like this. */
+async function lookedAt(
+  test: Cleanup,
+  options: {
+    readonly poolSize: number;
+    readonly connect: () => Promise<LoggedInServer>;
+    readonly stateChanged?: (state: MirrorTarget['state']) => void;
+  },
+): Promise<MirrorTarget> {
+  const { poolSize, connect, stateChanged = () => undefined } = options;
+  const target: MirrorTarget = new MirrorTarget(targetConfig(nowhere, 'app', { poolSize }), {
+    connect,
+    objectionsTo: async () => Promise.resolve([]),
+    askSource: async () => Promise.resolve([]),
+    stateChanged: () => stateChanged(target.state),
+    requestAnswered: () => undefined,
+    predecessorOf: () => undefined,
+    preparedSettled: () => undefined,
+  });
+  test.after(() => target.destroy());
+  await target.look();
+  return target;
+}
+
+/** Has it take a transaction of a client that it has not met. */
+function accept(target: MirrorTarget): void {
+  const lane = target.laneFor('someone', `${nextClient++}`);
+  assert.ok(lane !== undefined);
+  target.accept(transaction(), lane, 0);
+}
+
 it('a mirror that has no more connections to give is up as long as there are some', async (t) => {
-  const test = inReverse(t);
   const refusal = new ServerLoginError('sorry, too many clients already', { code: '53300' });
   const attempts: (LoggedInServer | Error)[] = [silent(), new Error('no route to the host')];
   const states: string[] = [];
-  const target: MirrorTarget = new MirrorTarget(targetConfig(nowhere, 'app', { poolSize: 2 }), {
+  const target = await lookedAt(inReverse(t), {
+    poolSize: 2,
     connect: async () => {
       const attempt = attempts.shift() ?? refusal;
       return attempt instanceof Error ? Promise.reject(attempt) : Promise.resolve(attempt);
     },
-    objectionsTo: async () => Promise.resolve([]),
-    askSource: async () => Promise.resolve([]),
-    stateChanged: () => states.push(target.state),
-    requestAnswered: () => undefined,
-    predecessorOf: () => undefined,
-    preparedSettled: () => undefined,
+    stateChanged: (state) => states.push(state),
   });
-  test.after(() => target.destroy());
-  await target.look();
-  for (let client = 0; client < 2; client++) {
-    const lane = target.laneFor('someone');
-    assert.ok(lane !== undefined);
-    target.accept(transaction(), lane, 0);
-  }
+  for (let client = 0; client < 2; client++) accept(target);
   await eventually(() => states.length === 3);
   assert.deepEqual(states, ['up', 'down', 'up']);
 });
 
+it('a mirror that has no more connections to give is asked again, though nobody else comes', async (t) => {
+  let asked = 0;
+  const target = await lookedAt(inReverse(t), {
+    poolSize: 2,
+    connect: async () => {
+      asked++;
+      const refusal = new ServerLoginError('sorry, too many clients already', { code: '53300' });
+      return asked === 1 ? Promise.resolve(silent()) : Promise.reject(refusal);
+    },
+  });
+  for (let client = 0; client < 2; client++) {
+    accept(target);
+    await assertOpened(() => asked, client + 1);
+  }
+  target.sweep(monotonicNow());
+  await assertOpened(() => asked, 2);
+  for (let seconds = 2; seconds < 5; seconds++) {
+    target.sweep(monotonicNow() + seconds * 1_000);
+    await assertOpened(() => asked, 1 + seconds);
+  }
+});
+
 it('connections are opened to a mirror at a bounded rate, however many clients come at once', async (t) => {
-  const test = inReverse(t);
   let opened = 0;
-  const target = new MirrorTarget(targetConfig(nowhere, 'app', { poolSize: 24 }), {
+  const target = await lookedAt(inReverse(t), {
+    poolSize: 24,
     connect: async () => {
       opened++;
       return Promise.resolve(silent());
     },
-    objectionsTo: async () => Promise.resolve([]),
-    askSource: async () => Promise.resolve([]),
-    stateChanged: () => undefined,
-    requestAnswered: () => undefined,
-    predecessorOf: () => undefined,
-    preparedSettled: () => undefined,
   });
-  test.after(() => target.destroy());
-  await target.look();
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const accept = (): void => {
-    const lane = target.laneFor('someone');
-    assert.ok(lane !== undefined);
-    target.accept(transaction(), lane, 0);
-  };
-  for (let client = 0; client < 24; client++) accept();
+  for (let client = 0; client < 24; client++) accept(target);
   // No timer fires: what is opened now is what may be opened at once.
   await assertOpened(() => opened, 10);
   t.mock.timers.tick(1_100);
