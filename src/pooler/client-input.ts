@@ -23,6 +23,8 @@ export interface InputOwner {
   forgetSequences(server: Server): void;
   /** The client's statements, and no others, are to be on the server under its own names; `resume()` is called later. */
   showStatements(server: Server): void;
+  /** What the client wanted cancelled before it was sent has been sent. */
+  cancel(): void;
   /** The client sends no more, and what it sent has been passed on as far as that is possible now. */
   inputOver(): void;
 }
@@ -47,6 +49,7 @@ export class ClientInput {
   #isOver = false;
   /** The client closed its sending half while a message had to wait: that is for when it waits no more. */
   #endsLater = false;
+  #cancelDue = false;
   #parting: Buffer | undefined;
 
   constructor(
@@ -133,6 +136,11 @@ export class ClientInput {
     this.resume();
   }
 
+  /** The message that waits, if one does, is cancelled as soon as the server has it: what it asks may be amid a block. */
+  cancelWhenSent(): void {
+    this.#cancelDue = this.#reader.blocked;
+  }
+
   /** Has the server answer what it was sent, though nothing was sent that asks for that. */
   hurry(server: Server): void {
     this.#requests.hurry(server);
@@ -164,6 +172,10 @@ export class ClientInput {
   /** What the walk over the client's bytes has put together goes out in one write. */
   #walked(): void {
     this.flush();
+    if (this.#cancelDue) {
+      this.#cancelDue = false;
+      this.#owner.cancel();
+    }
     if (this.#isOver) this.#owner.inputOver();
   }
 

@@ -121,8 +121,9 @@ export class ClientSession implements Waiter<ServerSession>, InputOwner, Prepara
       return;
     }
     const server = this.link.server;
-    if (server === undefined || server.state.answers.length === 0) return;
-    this.cancelServer(server);
+    if (server === undefined) return;
+    if (server.state.answers.length > 0) this.cancelServer(server);
+    else this.#input.cancelWhenSent();
   }
 
   /** Ends the session as soon as it is idle, at once where it is, with this FATAL message. */

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import { AdminDatabase } from '../admin/admin-database.ts';
@@ -120,6 +121,8 @@ async function received(message: ToThread): Promise<void> {
     case 'announce':
       return pooler.announced(message.what, message.key);
     case 'cancel':
+      // What its client sent before has come by now, but may be unread.
+      await nextTurn();
       pooler.cancel({ processId: message.processId, secretKey: Buffer.from(message.secretKey) });
       return done(message.id);
     case 'cancelTaken':

@@ -3,6 +3,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 
 import { errorFields, query as queryMessage } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
+import { eventually } from '../support/eventually.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
 import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
@@ -72,6 +73,9 @@ describe('A server connection', () => {
     for (const client of clients) {
       assert.equal(value(await client.query('SELECT pg_backend_pid()')), String(client.processId));
       client.send(queryMessage('SELECT pg_sleep(60)'));
+      // A CancelRequest that overtakes its query finds nothing to cancel, on PostgreSQL as well.
+      const asleep = `SELECT 1 FROM pg_stat_activity WHERE pid = ${client.processId} AND wait_event = 'PgSleep'`;
+      await eventually(async () => (await query(server.url('postgres'), asleep)).length === 1);
       await WireClient.cancel(pgmirror, client.processId, Buffer.alloc(4, 7));
       await WireClient.cancel(pgmirror, client.processId, client.secretKey);
       assert.equal(errorFields((await client.readUntil('E')).at(-1)!).C, '57014');

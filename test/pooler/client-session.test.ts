@@ -29,6 +29,25 @@ describe('a cancel that is on its way to a server', () => {
     await client.expect('C', 'Z');
   });
 
+  it('is followed by the one that its client asks for what waits because of it', async (t) => {
+    const { session, client, backend } = await openSession(t);
+    const { server, peer } = backend;
+    client.send(query('BEGIN'));
+    await received(backend, query('BEGIN'));
+    peer.send(BEGUN, IN_BLOCK);
+    await client.expect('C', 'Z');
+    server.countCancel(1);
+    client.send(query('SELECT 1'));
+    await eventually(() => server.onCancelsDone !== undefined);
+    session.cancel();
+    assert.equal(server.cancels, 1, 'there is nothing yet that it could cancel');
+    server.countCancel(-1);
+    assert.equal(server.cancels, 1);
+    await received(backend, query('SELECT 1'));
+    peer.send(DONE, IN_BLOCK);
+    await client.expect('C', 'Z');
+  });
+
   it('lets what was asked before go on, and what is sent ahead of that answer', async (t) => {
     const { client, backend } = await openSession(t);
     client.send(query('SELECT 1'));
