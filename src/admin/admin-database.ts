@@ -1,4 +1,5 @@
-import { timingSafeEqual } from 'node:crypto';
+import { isSameKey, secretBytes } from '../protocol/cancel-key.ts';
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import {
   backendKeyData,
@@ -36,12 +37,6 @@ const types = {
 
 const MAX_MESSAGE = 1_048_576;
 
-/** What a client cancels with. */
-interface CancelKey {
-  readonly processId: number;
-  readonly secretKey: Buffer;
-}
-
 /** Parameters that clients expect to be told; the version is that of the protocol's behaviour. */
 const PARAMETERS: readonly [string, string][] = [
   ['server_version', '18.0 (pgmirror)'],
@@ -71,7 +66,7 @@ export class AdminDatabase {
 
   serve(client: ClientSocket, _request: unknown, key: CancelKey, backlog: Buffer, ended: () => void): void {
     const greeting = PARAMETERS.map(([name, value]) => parameterStatus(name, value));
-    greeting.push(backendKeyData(key.processId, key.secretKey), readyForQuery(TransactionStatus.Idle));
+    greeting.push(backendKeyData(key.processId, secretBytes(key)), readyForQuery(TransactionStatus.Idle));
     client.write(Buffer.concat(greeting));
     const session: AdminSession = new AdminSession(client, key, this.#run, () => {
       this.#sessions.delete(session);
@@ -136,9 +131,8 @@ class AdminSession {
     this.#next();
   }
 
-  isMeant({ processId, secretKey }: CancelKey): boolean {
-    const { processId: mine, secretKey: secret } = this.#key;
-    return processId === mine && secretKey.length === secret.length && timingSafeEqual(secretKey, secret);
+  isMeant(key: CancelKey): boolean {
+    return isSameKey(this.#key, key);
   }
 
   /** As in PgBouncer, PAUSE is what can take long: cancelled, it is undone. */

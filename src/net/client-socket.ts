@@ -152,7 +152,7 @@ export class ClientSocket {
     });
     // What the client still sends is read and forgotten: closing before it has ended would reset the connection, and the
     // last message might be lost with it.
-    this.#socket.on('data', () => undefined);
+    this.#socket.on('data', ignore);
     this.#socket.resume();
     if (lastBytes === undefined) this.#socket.end();
     else this.#socket.end(lastBytes);
@@ -185,7 +185,7 @@ export class ClientSocket {
     socket.on('data', this.#received);
     receiveDirectly(socket, this.#received);
     socket.on('end', this.#ended);
-    socket.on('error', () => undefined);
+    socket.on('error', ignore);
     socket.on('close', this.#closed);
   }
 
@@ -201,6 +201,9 @@ export class ClientSocket {
     this.#handler?.closed();
   };
 }
+
+/** One for all sockets. */
+function ignore(): void {}
 
 /** How long a client may take to close when it was told that there is no more. */
 const FAREWELL_MS = 1_000;

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 
 /**
  * Hands what comes on a socket to `receive` past the stream's own bookkeeping: behind each chunk that it gives away, a
@@ -7,9 +8,10 @@ import type { Socket } from 'node:net';
  * sockets do not call `push` for what they read.
  */
 export function receiveDirectly(socket: Socket, receive: (chunk: Buffer) => void): void {
-  const push = socket.push.bind(socket);
   socket.push = (chunk: Buffer | null, encoding?: BufferEncoding): boolean => {
-    if (chunk === null || socket.readableFlowing !== true || socket.readableLength > 0) return push(chunk, encoding);
+    if (chunk === null || socket.readableFlowing !== true || socket.readableLength > 0) {
+      return Readable.prototype.push.call(socket, chunk, encoding);
+    }
     receive(chunk);
     return true;
   };

@@ -4,6 +4,7 @@ import { Frontend } from '../protocol/message-types.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
 import type { OutputAssembly } from './output-assembly.ts';
 import { RequestReader } from './request-reader.ts';
+import type { RequestHandler } from './request-reader.ts';
 import { awaitsCancels } from './request-relay.ts';
 import type { RequestRelay } from './request-relay.ts';
 import type { Server, SessionLink } from './session-link.ts';
@@ -35,7 +36,7 @@ export interface InputOwner {
  * hardly a client sends anything before it is answered, and to pause its socket and have it go on costs as much as all else
  * that waiting does. Nothing is read while the server does not take what there is.
  */
-export class ClientInput {
+export class ClientInput implements RequestHandler {
   readonly #link: SessionLink;
   readonly #requests: RequestRelay;
   readonly #assembly: OutputAssembly;
@@ -63,15 +64,7 @@ export class ClientInput {
     this.#assembly = options.assembly;
     this.#owner = owner;
     this.#withoutServer = new WithoutServer(link.client);
-    this.#reader = new RequestReader(
-      {
-        message: (type, bytes, start, end) => this.#message(type, bytes, start, end),
-        longMessage: (type, bytes, start, end, length) => this.#longMessage(type, bytes, start, end, length),
-        piece: (bytes, start, end, last) => this.#piece(bytes, start, end, last),
-        violation: (error) => this.#violation(error),
-      },
-      options,
-    );
+    this.#reader = new RequestReader(this, options);
   }
 
   /** A message waits for an answer, or for a server connection. */
@@ -179,7 +172,7 @@ export class ClientInput {
     if (this.#isOver) this.#owner.inputOver();
   }
 
-  #message(type: number, bytes: Buffer, start: number, end: number): boolean {
+  message(type: number, bytes: Buffer, start: number, end: number): boolean {
     if (type !== Frontend.CopyData) this.#copyDataOnly = false;
     if (type === Frontend.Terminate) {
       this.#isOver = true;
@@ -210,7 +203,7 @@ export class ClientInput {
     if (this.#link.server === server) this.resume();
   }
 
-  #longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {
+  longMessage(type: number, bytes: Buffer, start: number, end: number, length: number): boolean | undefined {
     if (type !== Frontend.CopyData) this.#copyDataOnly = false;
     let { server } = this.#link;
     if (server === undefined) {
@@ -224,13 +217,13 @@ export class ClientInput {
     return taken;
   }
 
-  #piece(bytes: Buffer, start: number, end: number, last: boolean): void {
+  piece(bytes: Buffer, start: number, end: number, last: boolean): void {
     const { server } = this.#link;
     if (server !== undefined) this.#requests.piece(server, bytes, start, end, last);
   }
 
   /** What came before it is answered first. PostgreSQL has no word for a length that cannot be. */
-  #violation(error: ProtocolError): void {
+  violation(error: ProtocolError): void {
     this.#isOver = true;
     if (error.message === 'invalid message length') return;
     this.#parting = errorResponse({ severity: 'FATAL', code: error.code, message: error.message });

@@ -1,13 +1,9 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { isSameKey } from '../protocol/cancel-key.ts';
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import { PROTOCOL_3_2 } from '../protocol/frontend-messages.ts';
 import { ClientSession } from './client-session.ts';
 import type { ReplicationSession } from './replication-session.ts';
-
-/** What a client cancels with. */
-export interface ClientKey {
-  readonly processId: number;
-  readonly secretKey: Buffer;
-}
 
 /** A client's process id: its thread above these bits, a running number below. */
 const THREAD_SHIFT = 22;
@@ -57,13 +53,14 @@ export class Clients {
   }
 
   /** A key that no client has, as long as the protocol version allows. */
-  newKey(protocolVersion: number): ClientKey {
+  newKey(protocolVersion: number): CancelKey {
     let processId: number;
     do {
       this.#number = (this.#number + 1) & NUMBER_MASK;
       processId = (this.#thread << THREAD_SHIFT) | this.#number;
     } while (this.#number === 0 || this.has(processId));
-    return { processId, secretKey: randomBytes(protocolVersion < PROTOCOL_3_2 ? SHORT_KEY_BYTES : LONG_KEY_BYTES) };
+    const secretKey = randomBytes(protocolVersion < PROTOCOL_3_2 ? SHORT_KEY_BYTES : LONG_KEY_BYTES);
+    return { processId, secretKey: secretKey.toString('latin1') };
   }
 
   /** Whether a client has this process id. */
@@ -72,12 +69,10 @@ export class Clients {
   }
 
   /** A CancelRequest; false: it is for no client here. A key that is not quite right is ignored, as PostgreSQL does. */
-  cancel(key: ClientKey): boolean {
+  cancel(key: CancelKey): boolean {
     const session = this.#find(key.processId);
-    const right = session?.options.secretKey;
-    if (right === undefined || right.length !== key.secretKey.length) return false;
-    if (!timingSafeEqual(right, key.secretKey)) return false;
-    session?.cancel();
+    if (session === undefined || !isSameKey(session.options, key)) return false;
+    session.cancel();
     return true;
   }
 

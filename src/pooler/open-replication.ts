@@ -1,7 +1,7 @@
 import { connectServer, ServerLoginError } from '../pool/connect-server.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { ErrorFields } from '../protocol/backend-messages.ts';
-import type { ClientKey } from './clients.ts';
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import type { NamedPool } from './pools.ts';
 import { ReplicationSession } from './replication-session.ts';
 import { TOO_MANY_OF_DATABASE, TOO_MANY_PINNED } from './session-errors.ts';
@@ -15,7 +15,7 @@ import { LoginRefused } from './welcome.ts';
 export async function openReplication(
   client: ClientSocket,
   request: LoginRequest & { readonly replication: 'physical' | 'logical' },
-  key: ClientKey,
+  key: CancelKey,
   {
     named,
     cancelTimeoutMs,

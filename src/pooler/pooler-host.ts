@@ -2,7 +2,7 @@ import type { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { PoolBudget } from '../pool/pool-budget.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
-import type { ClientKey } from './clients.ts';
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import type { PausedChoice } from './paused-databases.ts';
 import type { WelcomeNews } from './pools.ts';
 import type { LoginRequest } from './startup.ts';
@@ -10,9 +10,9 @@ import type { LoginRequest } from './startup.ts';
 /** Something other than PostgreSQL that serves a logged-in client: the admin database. */
 export interface SpecialDatabase {
   /** Takes the client over. `ended` is called once, when it is gone. */
-  serve(client: ClientSocket, request: LoginRequest, key: ClientKey, backlog: Buffer, ended: () => void): void;
+  serve(client: ClientSocket, request: LoginRequest, key: CancelKey, backlog: Buffer, ended: () => void): void;
   /** A CancelRequest; false: it is for none of its clients. */
-  cancel(key: ClientKey): boolean;
+  cancel(key: CancelKey): boolean;
 }
 
 /** What the thread's surroundings do for a pooler. */
@@ -38,7 +38,7 @@ export interface PoolerHost {
   /** Tells the other threads that a login from there failed. */
   readonly loginFailed: (address: string) => void;
   /** A CancelRequest, perhaps for a client of another thread; settles when all have taken it. `undefined`: there are none. */
-  readonly cancelElsewhere: (key: ClientKey) => Promise<void> | undefined;
+  readonly cancelElsewhere: (key: CancelKey) => Promise<void> | undefined;
   /** Tells the other threads what clients of a pool are told. */
   readonly tellWelcome: (news: WelcomeNews) => void;
   /** Tells the other threads that idle connections to this server are in the way. */

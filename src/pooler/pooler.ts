@@ -7,7 +7,7 @@ import type { ParameterSet } from '../session/parameter-set.ts';
 import type { StatementRegistry } from '../session/statement-names.ts';
 import { ClientSession } from './client-session.ts';
 import { Clients, isNew } from './clients.ts';
-import type { ClientKey } from './clients.ts';
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import { Directory } from './directory.ts';
 import { EarlyInput } from './early-input.ts';
 import { OutputAssembly } from './output-assembly.ts';
@@ -73,8 +73,7 @@ export class Pooler {
       {
         mockSecret: host.mockSecret,
         lookUp: (request) => this.#lookUp(request),
-        cancel: (processId, secretKey) =>
-          this.cancel({ processId, secretKey }) ? undefined : host.cancelElsewhere({ processId, secretKey }),
+        cancel: (key) => (this.cancel(key) ? undefined : host.cancelElsewhere(key)),
         loggedIn: (...login) => void this.#loggedIn(...login),
         refused: ({ user, database }) => this.#lookedUp.forget(user, database),
         startupOver: () => this.#checkDrained(),
@@ -147,7 +146,7 @@ export class Pooler {
   }
 
   /** A CancelRequest, wherever it came in; false: it is for nobody here. */
-  cancel(key: ClientKey): boolean {
+  cancel(key: CancelKey): boolean {
     return this.#clients.cancel(key) || this.#host.special.cancel(key);
   }
 
@@ -295,7 +294,7 @@ export class Pooler {
       learnt,
       leaving,
       ...key
-    }: ClientKey & { readonly learnt: ServerPassword | undefined; readonly leaving: AbortSignal },
+    }: CancelKey & { readonly learnt: ServerPassword | undefined; readonly leaving: AbortSignal },
   ): Promise<ClientSession | ReplicationSession> {
     const entry = this.#directory.find(request.user, request.database);
     if (!this.#directory.hasDatabase(request.database)) throw new LoginRefused(noDatabaseError(request.database));
@@ -343,7 +342,7 @@ export class Pooler {
   async #openReplication(
     client: ClientSocket,
     request: LoginRequest & { readonly replication: 'physical' | 'logical' },
-    key: ClientKey,
+    key: CancelKey,
     named: NamedPool,
   ): Promise<ReplicationSession> {
     const session = await openReplication(client, request, key, {
@@ -358,7 +357,7 @@ export class Pooler {
     return session;
   }
 
-  #logConnected(client: ClientSocket, request: LoginRequest, key: ClientKey): void {
+  #logConnected(client: ClientSocket, request: LoginRequest, key: CancelKey): void {
     if (!this.#options.logConnections) return;
     const { database, user } = request;
     const more = request.replication === 'none' ? {} : { replication: request.replication };

@@ -144,7 +144,7 @@ export class Reception {
         mockSecret: host.mockSecret,
         lookUp: (request) => host.lookUp(request),
         tooManyFailures: ({ remoteAddress }) => !isLocal && this.#failures.refuses(remoteAddress),
-        cancel: (processId, secretKey) => host.cancel(processId, secretKey),
+        cancel: (key) => host.cancel(key),
         loggedIn: (...login) => {
           // In this order: at no moment it counts nowhere.
           host.loggedIn(...login);

@@ -1,3 +1,4 @@
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { LoggedInServer } from '../pool/connect-server.ts';
 import { deliverCancel } from '../pool/deliver-cancel.ts';
@@ -7,10 +8,8 @@ import { MessageBoundary } from '../protocol/message-boundary.ts';
 
 const NOTHING = Buffer.alloc(0);
 
-export interface ReplicationSessionOptions {
+export interface ReplicationSessionOptions extends CancelKey {
   readonly client: ClientSocket;
-  readonly processId: number;
-  readonly secretKey: Buffer;
   readonly database: string;
   readonly user: string;
   readonly applicationName: string;

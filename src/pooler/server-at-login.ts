@@ -1,5 +1,6 @@
 import type { ParameterSet } from '../session/parameter-set.ts';
-import type { ClientKey, Clients } from './clients.ts';
+import type { CancelKey } from '../protocol/cancel-key.ts';
+import type { Clients } from './clients.ts';
 import type { NamedPool } from './pools.ts';
 import type { Server } from './session-link.ts';
 
@@ -26,7 +27,7 @@ function hasRoom({ pool, budgets }: NamedPool): boolean {
  * What a client is told to cancel with. One that keeps a server connection from its login on is told that connection's
  * process id, by which SQL knows it (pg_stat_activity, pg_blocking_pids), unless a client of another server has the same.
  */
-export function keyWithServer(key: ClientKey, server: Server | undefined, clients: Clients): ClientKey {
+export function keyWithServer(key: CancelKey, server: Server | undefined, clients: Clients): CancelKey {
   const processId = server?.processId ?? 0;
   return processId === 0 || clients.has(processId) ? key : { ...key, processId };
 }

@@ -1,3 +1,4 @@
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import type { TransactionRecorder } from '../mirror/record/transaction-recorder.ts';
 import type { ClientSocket } from '../net/client-socket.ts';
 import type { Pool } from '../pool/pool.ts';
@@ -8,10 +9,8 @@ import type { OutputAssembly } from './output-assembly.ts';
 import type { PoolerMode } from './pooler-options.ts';
 
 /** What a client's session is made with, when its login is over. */
-export interface ClientSessionOptions {
+export interface ClientSessionOptions extends CancelKey {
   readonly client: ClientSocket;
-  readonly processId: number;
-  readonly secretKey: Buffer;
   readonly database: string;
   readonly user: string;
   readonly pool: Pool<ServerSession>;

@@ -6,13 +6,13 @@ import type { SessionLink } from './session-link.ts';
  */
 export class SlowOutput {
   readonly #link: SessionLink;
-  readonly #taken: () => void;
+  readonly #owner: { progress(): void };
   #paused = false;
 
-  /** `taken` is called when the client has taken everything, unless its server connection is gone by then. */
-  constructor(link: SessionLink, taken: () => void) {
+  /** `owner` goes on when the client has taken everything, unless its server connection is gone by then. */
+  constructor(link: SessionLink, owner: { progress(): void }) {
     this.#link = link;
-    this.#taken = taken;
+    this.#owner = owner;
   }
 
   get paused(): boolean {
@@ -28,7 +28,7 @@ export class SlowOutput {
       this.#paused = false;
       if (this.#link.server !== server || server === undefined) return;
       server.socket.resume();
-      this.#taken();
+      this.#owner.progress();
     });
   }
 

@@ -1,3 +1,4 @@
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import type { ServerPassword } from '../auth/server-password.ts';
 import type { UserSecret } from '../auth/user-secret.ts';
 import { ClientVerifier } from '../auth/verify-client.ts';
@@ -46,7 +47,7 @@ export interface StartupHost {
   /** Whether there were too many failed logins from the client's address. */
   tooManyFailures(client: ClientSocket): boolean;
   /** A CancelRequest came. A promise, where others have to take it; it never rejects. */
-  cancel(processId: number, secretKey: Buffer): Promise<void> | undefined;
+  cancel(key: CancelKey): Promise<void> | undefined;
   /**
    * The client has shown who it is; it owns the socket from now on. `backlog`: bytes behind its last message. `learnt`:
    * what it showed that its servers can be logged in to with.
@@ -164,8 +165,8 @@ export class Startup {
   }
 
   /** Who asked takes the end of the connection for a sign that what it asks next is not hit. */
-  #cancel({ processId, secretKey }: StartupPacket & { kind: 'cancel' }): void {
-    const taken = this.#host.cancel(processId, secretKey);
+  #cancel(key: CancelKey): void {
+    const taken = this.#host.cancel(key);
     if (taken === undefined) return this.#end();
     this.#client.pause();
     void taken.then(() => this.#end());

@@ -46,7 +46,8 @@ export interface StatementRelayOptions {
 export class StatementRelay {
   readonly #link: SessionLink;
   readonly #output: RequestOutput;
-  readonly #options: StatementRelayOptions;
+  readonly #prepared: boolean;
+  readonly #preparedBytes: number;
   readonly #absent: string;
   readonly #preparation: StatementPreparation;
   readonly #portals = new Portals();
@@ -54,7 +55,8 @@ export class StatementRelay {
   constructor(link: SessionLink, output: RequestOutput, options: StatementRelayOptions) {
     this.#link = link;
     this.#output = output;
-    this.#options = options;
+    this.#prepared = options.prepared;
+    this.#preparedBytes = options.preparedBytes;
     this.#absent = options.absentName;
     this.#preparation = new StatementPreparation(link, output, options.preparedLimit);
   }
@@ -144,7 +146,7 @@ export class StatementRelay {
 
   /** Bind or Describe of a named statement. */
   #named(server: Server, owed: number, bytes: Buffer, range: NamedMessage): boolean {
-    if (!this.#options.prepared) return this.#asItIs(server, bytes, range.start, range.end);
+    if (!this.#prepared) return this.#asItIs(server, bytes, range.start, range.end);
     const statement = this.#link.statements.find(bytes, range.nameStart, range.nameEnd - 1);
     if (statement !== undefined && this.#preparation.isUndecided(statement)) return false;
     if (statement === undefined || statement.closing) {
@@ -184,7 +186,7 @@ export class StatementRelay {
     const nameEnd = bytes.indexOf(0, nameStart);
     if (nameEnd < 0 || nameEnd >= end) return this.#malformed(server, bytes, start, end, end - start) ?? true;
     if (nameEnd === nameStart) return this.#parseUnnamed(server, bytes, start, nameEnd + 1, end);
-    if (!this.#options.prepared) return this.#asItIs(server, bytes, start, end);
+    if (!this.#prepared) return this.#asItIs(server, bytes, start, end);
     const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };
     const existing = this.#link.statements.find(bytes, nameStart, nameEnd);
     if (existing !== undefined && this.#preparation.isUndecided(existing)) return false;
@@ -199,7 +201,7 @@ export class StatementRelay {
     const name = bytes.toString('latin1', nameStart, nameEnd);
     this.#output.beginRequest();
     if (touching !== undefined) tellNamed(this.#link, touches, touching);
-    if (this.#link.statements.bytes + bytesOf(end - nameEnd - 1) > this.#options.preparedBytes) {
+    if (this.#link.statements.bytes + bytesOf(end - nameEnd - 1) > this.#preparedBytes) {
       // Binding what does not exist fails where the Parse would: in its place among the answers.
       const subject = { kind: 'refused', error: TOO_MANY_BYTES } as const;
       this.#output.replace(server, Owed.Parse, bindAbsent(this.#absent), subject);
@@ -287,7 +289,7 @@ export class StatementRelay {
       this.#output.pass(server, Frontend.Close, bytes, start, end, unnamed ? UNNAMED_CLOSED : undefined);
       return true;
     }
-    if (!this.#options.prepared) return this.#asItIs(server, bytes, start, end);
+    if (!this.#prepared) return this.#asItIs(server, bytes, start, end);
     const statement = this.#link.statements.find(bytes, nameStart, nameEnd);
     if (statement !== undefined && this.#preparation.isUndecided(statement)) return false;
     const range = { start, end, size: end - start, nameStart, nameEnd: nameEnd + 1 };

@@ -8,7 +8,8 @@ import { ParameterSet } from '../session/parameter-set.ts';
 import type { ServerSession } from '../session/server-session.ts';
 import { settingsStatement } from '../session/settings.ts';
 import { monotonicNow } from '../util/clock.ts';
-import type { ClientKey } from './clients.ts';
+import { secretBytes } from '../protocol/cancel-key.ts';
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import { runTask } from './server-task.ts';
 import type { TaskResult } from './server-task.ts';
 import type { Server } from './session-link.ts';
@@ -215,12 +216,12 @@ export class LoginRefused extends Error {
 /** Ends a login: notices, the parameters that the server reports, what to cancel with, and that the client may begin. */
 export function greet(
   client: ClientSocket,
-  key: ClientKey,
+  key: CancelKey,
   parameters: ReadonlyMap<string, string>,
   notices: Buffer = NONE,
 ): void {
   const messages = [notices, ...[...parameters].map(([name, value]) => parameterStatus(name, value))];
-  messages.push(backendKeyData(key.processId, key.secretKey), readyForQuery(TransactionStatus.Idle));
+  messages.push(backendKeyData(key.processId, secretBytes(key)), readyForQuery(TransactionStatus.Idle));
   client.write(Buffer.concat(messages));
 }
 

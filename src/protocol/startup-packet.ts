@@ -1,3 +1,4 @@
+import type { CancelKey } from './cancel-key.ts';
 import { CANCEL_REQUEST_CODE, GSSENC_REQUEST_CODE, SSL_REQUEST_CODE } from './frontend-messages.ts';
 import { ProtocolError } from './protocol-error.ts';
 
@@ -8,7 +9,7 @@ const MAX_STARTUP_PACKET_LENGTH = 10_000;
 export type StartupPacket =
   | { readonly kind: 'ssl' }
   | { readonly kind: 'gssenc' }
-  | { readonly kind: 'cancel'; readonly processId: number; readonly secretKey: Buffer }
+  | ({ readonly kind: 'cancel' } & CancelKey)
   | { readonly kind: 'startup'; readonly version: number; readonly parameters: ReadonlyMap<string, string> };
 
 /**
@@ -31,7 +32,7 @@ export function parseStartupPacket(packet: Buffer): StartupPacket {
   if (code === CANCEL_REQUEST_CODE) {
     // A key of 3.0 has four bytes, one of 3.2 up to 256.
     if (packet.length < 16 || packet.length > 268) throw new ProtocolError('invalid length of cancel request');
-    return { kind: 'cancel', processId: packet.readInt32BE(8), secretKey: Buffer.from(packet.subarray(12)) };
+    return { kind: 'cancel', processId: packet.readInt32BE(8), secretKey: packet.toString('latin1', 12) };
   }
   if (code >>> 16 !== 3) throw unsupportedProtocol(code);
   return { kind: 'startup', version: code, parameters: startupParameters(packet) };

@@ -7,7 +7,7 @@ import { ByteBudget } from '../mirror/record/byte-budget.ts';
 import { MirrorCounters } from '../mirror/record/mirror-counters.ts';
 import { RecordingDesk } from '../mirror/record/recording-desk.ts';
 import { PoolBudget } from '../pool/pool-budget.ts';
-import type { ClientKey } from '../pooler/clients.ts';
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import { Pooler } from '../pooler/pooler.ts';
 import { snapshotOf } from '../pooler/pooler-snapshot.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
@@ -123,7 +123,7 @@ async function received(message: ToThread): Promise<void> {
     case 'cancel':
       // What its client sent before has come by now, but may be unread.
       await nextTurn();
-      pooler.cancel({ processId: message.processId, secretKey: Buffer.from(message.secretKey) });
+      pooler.cancel(message);
       return done(message.id);
     case 'cancelTaken':
       cancelsTaken.get(message.id)?.();
@@ -179,7 +179,7 @@ async function finishMirroring(): Promise<void> {
   }
 }
 
-function cancelElsewhere(key: ClientKey): Promise<void> {
+function cancelElsewhere(key: CancelKey): Promise<void> {
   const id = nextCancelId++;
   const taken = Promise.withResolvers<void>();
   cancelsTaken.set(id, taken.resolve);

@@ -1,3 +1,4 @@
+import type { CancelKey } from '../protocol/cancel-key.ts';
 import type { CounterMemory } from '../mirror/record/mirror-counters.ts';
 import type { PreparedNews } from '../mirror/record/prepared-book.ts';
 import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
@@ -84,7 +85,7 @@ export type ThreadQuestion =
   /** With `connections`, of each client and server connection. */
   | { readonly type: 'snapshot'; readonly connections: boolean }
   /** A CancelRequest that came to another thread. */
-  | { readonly type: 'cancel'; readonly processId: number; readonly secretKey: Uint8Array }
+  | ({ readonly type: 'cancel' } & CancelKey)
   | { readonly type: 'resetCounters' }
   /** `database` undefined: all. Done when no client of it is in a transaction. */
   | { readonly type: 'pause'; readonly database: string | undefined }
@@ -101,7 +102,7 @@ export type FromThread =
   | { readonly type: 'budgetRowWanted'; readonly key: string }
   | { readonly type: 'announce'; readonly what: 'wanted' | 'room' | 'leave'; readonly key: string }
   /** A CancelRequest for a client of another thread. */
-  | { readonly type: 'cancel'; readonly id: number; readonly processId: number; readonly secretKey: Uint8Array }
+  | ({ readonly type: 'cancel'; readonly id: number } & CancelKey)
   | { readonly type: 'loginFailed'; readonly address: string }
   /** A half of a two-phase commit was seen. */
   | { readonly type: 'prepared'; readonly news: PreparedNews }

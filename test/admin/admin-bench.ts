@@ -87,7 +87,7 @@ export async function adminDatabase(
     socket.once('data', () => {
       const client = new ClientSocket(socket);
       client.write(authenticationOk);
-      const key = { processId: 4711, secretKey: Buffer.from([1, 2, 3, 4]) };
+      const key = { processId: 4711, secretKey: '\x01\x02\x03\x04' };
       database.serve(client, undefined, key, Buffer.alloc(0), () => void ended++);
     });
   });

@@ -31,7 +31,7 @@ async function openReplication(t: TestContext) {
   const session = new ReplicationSession({
     client: new ClientSocket(near),
     processId: 1,
-    secretKey: Buffer.alloc(4),
+    secretKey: 'oooo',
     database: 'shop',
     user: 'anna',
     applicationName: '',

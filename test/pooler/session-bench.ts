@@ -53,7 +53,7 @@ export async function openSession(cleanup: Cleanup, limits: Partial<SessionLimit
   const session = new ClientSession({
     client: new ClientSocket(near),
     processId: 1,
-    secretKey: Buffer.alloc(4),
+    secretKey: 'oooo',
     database: 'shop',
     user: 'anna',
     pool,

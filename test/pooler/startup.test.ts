@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { secretBytes, type CancelKey } from '../../src/protocol/cancel-key.ts';
 import { md5Hash, md5Response } from '../../src/auth/md5.ts';
 import { deriveUserSecret } from '../../src/auth/user-secret.ts';
 import { ClientSocket } from '../../src/net/client-socket.ts';
@@ -53,8 +54,8 @@ class StartupBench implements StartupHost {
     return this.failuresBefore;
   }
 
-  cancel(processId: number, secretKey: Buffer): Promise<void> | undefined {
-    this.cancels.push(`${processId} ${secretKey.toString('hex')}`);
+  cancel(key: CancelKey): Promise<void> | undefined {
+    this.cancels.push(`${key.processId} ${secretBytes(key).toString('hex')}`);
     return this.taken;
   }
 

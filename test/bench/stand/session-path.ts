@@ -111,7 +111,7 @@ export class SessionPath {
     const session = new ClientSession({
       client: socket as unknown as ClientSocket,
       processId: clients.length,
-      secretKey: Buffer.alloc(4),
+      secretKey: 'oooo',
       ...{ database: 'shop', user: 'anna', pool, mode: 'transaction', registry: this.#registry, assembly },
       recorder: desk?.open({ database: 'shop', user: 'anna', settings }),
       settings,
