@@ -13,6 +13,7 @@ import { snapshotOf } from '../pooler/pooler-snapshot.ts';
 import type { ThreadSnapshot } from '../pooler/pooler-snapshot.ts';
 import { StatementRegistry } from '../session/statement-names.ts';
 import { logDestination } from '../util/log-destination.ts';
+import { PreparedChannel } from './prepared-channel.ts';
 import type { FromThread, ThreadStart, ToThread } from './thread-messages.ts';
 
 /**
@@ -43,6 +44,7 @@ let nextCancelId = 1;
 
 const clients = new Int32Array(start.memory.clients);
 const logins = new Int32Array(start.memory.logins);
+const twoPhaseCommits = new PreparedChannel(start.instance, (news) => desk.prepared.heard(news));
 const registry = new StatementRegistry(start.statementPrefix, (text) => desk.forgetStatement(text));
 const desk: RecordingDesk = new RecordingDesk({
   registry,
@@ -54,7 +56,7 @@ const desk: RecordingDesk = new RecordingDesk({
   counters: new MirrorCounters(start.counters),
   sequence: new BigInt64Array(start.memory.sequence),
   generation: start.generation,
-  tellPrepared: (news) => tell({ type: 'prepared', news }),
+  prepared: twoPhaseCommits,
   nameRow: (row, mirror, user) => tell({ type: 'counterRow', row, mirror, user }),
   firstDropped: (mirror, reason, user) => tell({ type: 'firstDropped', mirror, reason, user }),
 });
@@ -131,8 +133,6 @@ async function received(message: ToThread): Promise<void> {
       return;
     case 'loginFailed':
       return pooler.loginFailedElsewhere(message.address);
-    case 'prepared':
-      return desk.prepared.heard(message.news);
     case 'welcome':
       return pooler.pools.welcomeHeard(message.news);
     case 'snapshot':
@@ -165,6 +165,7 @@ async function received(message: ToThread): Promise<void> {
       pooler.destroy();
       admin.destroy();
       desk.close();
+      twoPhaseCommits.close();
       destination.flushSync();
       done(message.id);
       port?.close();

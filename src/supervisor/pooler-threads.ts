@@ -12,6 +12,7 @@ import { Backoff } from '../util/backoff.ts';
 import { entryFile } from '../util/entry-file.ts';
 import { BudgetRows } from './budget-rows.ts';
 import type { CounterBook } from './counter-book.ts';
+import { PreparedChannel } from './prepared-channel.ts';
 import { StatisticsBook } from './statistics-book.ts';
 import type {
   FromThread,
@@ -84,6 +85,7 @@ export class PoolerThreads {
   readonly #asked = new Map<number, { readonly thread: number; readonly answered: (answer?: Answer) => void }>();
   readonly #paused = new PausedDatabases();
   readonly #statistics = new StatisticsBook();
+  readonly #twoPhaseCommits: PreparedChannel;
   #config: ThreadConfig;
   #generation = 0;
   #nextQuestion = 1;
@@ -107,6 +109,7 @@ export class PoolerThreads {
     this.#host = options.host;
     this.#counters = options.counters;
     this.#logger = options.logger;
+    this.#twoPhaseCommits = new PreparedChannel(options.instance, (news) => options.host.prepared(news));
     this.#memory = {
       budgets: new SharedArrayBuffer(4 * BUDGET_ROWS * PoolBudget.rowLength(options.count)),
       clients: new SharedArrayBuffer(4 * options.count),
@@ -198,6 +201,7 @@ export class PoolerThreads {
     await this.#askAll({ type: 'stop' }, SNAPSHOT_MS);
     const ended = this.#threads.flatMap((running) => (running === undefined ? [] : [running.worker.terminate()]));
     await Promise.all(ended);
+    this.#twoPhaseCommits.close();
   }
 
   #startThread(thread: number, { again }: { readonly again: boolean }): Promise<void> {
@@ -302,10 +306,6 @@ export class PoolerThreads {
       }
       case 'loginFailed':
       case 'welcome':
-        for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
-        return;
-      case 'prepared':
-        this.#host.prepared(message.news);
         for (let other = 0; other < this.#count; other++) if (other !== thread) this.#tell(other, message);
         return;
       case 'counterRow':

@@ -1,6 +1,5 @@
 import type { CancelKey } from '../protocol/cancel-key.ts';
 import type { CounterMemory } from '../mirror/record/mirror-counters.ts';
-import type { PreparedNews } from '../mirror/record/prepared-book.ts';
 import type { MirrorRoute } from '../mirror/record/recording-desk.ts';
 import type { PausedChoice } from '../pooler/paused-databases.ts';
 import type { PoolerOptions } from '../pooler/pooler-options.ts';
@@ -71,7 +70,6 @@ export type ToThread =
   | { readonly type: 'cancelTaken'; readonly id: number }
   /** A login failed in another thread. */
   | { readonly type: 'loginFailed'; readonly address: string }
-  | { readonly type: 'prepared'; readonly news: PreparedNews }
   /** Another thread has found out what clients of a pool are told. */
   | { readonly type: 'welcome'; readonly news: WelcomeNews }
   | { readonly type: 'resume' | 'reconnect' | 'kill'; readonly database: string | undefined }
@@ -104,8 +102,6 @@ export type FromThread =
   /** A CancelRequest for a client of another thread. */
   | ({ readonly type: 'cancel'; readonly id: number } & CancelKey)
   | { readonly type: 'loginFailed'; readonly address: string }
-  /** A half of a two-phase commit was seen. */
-  | { readonly type: 'prepared'; readonly news: PreparedNews }
   | { readonly type: 'welcome'; readonly news: WelcomeNews }
   | { readonly type: 'counterRow'; readonly row: number; readonly mirror: number; readonly user: string }
   /** For the first time a transaction was dropped for this mirror for this reason. */

@@ -95,7 +95,7 @@ describe('A server connection', () => {
     const keeper = await login(t, pgmirror, { application_name: 'keeper' });
     const clients: WireClient[] = [];
     // A client without a server connection has its thread in the upper bits of its process id.
-    while (new Set(clients.map(({ processId }) => processId >>> 22)).size < 2) {
+    while (new Set(clients.map(({ thread }) => thread)).size < 2) {
       assert.ok(clients.length < 40);
       clients.push(await login(t, pgmirror, { application_name: 'waiter' }));
       assert.equal(clients.at(-1)?.parameters.get('application_name'), 'waiter');

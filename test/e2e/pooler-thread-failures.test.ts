@@ -16,9 +16,6 @@ import { TemporaryFiles } from '../support/temporary-files.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
-/** The clients of a thread: the upper bits of a client's process id are its thread's. */
-const threadOf = (client: WireClient): number => client.processId >>> 22;
-
 describe('A pooler thread that fails', () => {
   const cleanup = inReverse({ after });
   let source: RunningPostgres;
@@ -56,12 +53,12 @@ describe('A pooler thread that fails', () => {
     await eventually(
       async () => {
         await connect();
-        return new Set(clients.map(threadOf)).size === 2 && clients.length >= 4;
+        return new Set(clients.map(({ thread }) => thread)).size === 2 && clients.length >= 4;
       },
       { intervalMs: 0, what: 'clients of both threads' },
     );
     for (const client of clients) await client.query('SELECT 1');
-    const [mine, others] = [clients.filter((one) => threadOf(one) === 0), clients.filter((one) => threadOf(one) === 1)];
+    const [mine, others] = [clients.filter((one) => one.thread === 0), clients.filter((one) => one.thread === 1)];
     const from = pgmirror.log.lines.length;
 
     const inspector = await Inspector.open(test, pgmirror, pgmirror.processId);
@@ -77,7 +74,7 @@ describe('A pooler thread that fails', () => {
     await eventually(
       async () => {
         await connect();
-        return clients.some((client) => threadOf(client) === 0) && clients.length > others.length;
+        return clients.some((client) => client.thread === 0) && clients.length > others.length;
       },
       { intervalMs: 50, what: 'a client of the new thread' },
     );
@@ -91,7 +88,7 @@ describe('A pooler thread that fails', () => {
     const pgmirror = await start(test, { workers: 2, default_pool_size: 1, checkout_timeout: 60_000 });
     const clients: WireClient[] = [];
     test.after(async () => void (await Promise.all(clients.map(async (client) => client.destroy()))));
-    const of = (thread: number): WireClient | undefined => clients.find((client) => threadOf(client) === thread);
+    const of = (thread: number): WireClient | undefined => clients.find((client) => client.thread === thread);
     while (of(0) === undefined || of(1) === undefined) clients.push(await WireClient.login(pgmirror, alice));
     await of(0)?.query('BEGIN');
     const answer = of(1)?.query('SELECT 1');

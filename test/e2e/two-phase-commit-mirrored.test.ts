@@ -42,6 +42,17 @@ describe('A two-phase commit', () => {
     return (await mirrored.onMirror<{ id: number }>('SELECT id FROM item ORDER BY id')).map(({ id }) => id);
   }
 
+  /** One client of each of two pooler threads: the kernel spreads them by chance. */
+  async function ofTwoThreads(test: Cleanup, mirrored: Mirrored): Promise<WireClient[]> {
+    const clients: (WireClient | undefined)[] = [];
+    while (clients[0] === undefined || clients[1] === undefined) {
+      const client = await WireClient.login(mirrored.pgmirror, alice);
+      test.after(async () => client.destroy());
+      clients[client.thread] = client;
+    }
+    return clients.filter((client) => client !== undefined);
+  }
+
   it('has the fate of its first half, at any exposure, whichever client and thread ends it', async (t) => {
     const mirrored = await start(inReverse(t), { exposure: 0.5 }, { workers: 2 });
     const expected: number[] = [];
@@ -60,6 +71,29 @@ describe('A two-phase commit', () => {
     assert.ok(halves > 3 && halves < 21, `${halves} of 24`);
     assert.deepEqual({ errors, reasons }, { errors: 0, reasons: { exposure: 24 - halves, session_lost: 24 - halves } });
     assert.deepEqual(await ids(mirrored), expected);
+    assert.deepEqual(await mirrored.onMirror(prepared), []);
+  });
+
+  it('has the fate of its first half although another thread is told to end it as soon as that is answered', async (t) => {
+    const test = inReverse(t);
+    const mirrored = await start(test, { exposure: 0.5 }, { workers: 2 });
+    const clients = await ofTwoThreads(test, mirrored);
+    const rounds = 60;
+    for (let id = 1; id <= rounds; id++) {
+      const [first, second] = id % 2 === 0 ? clients : clients.toReversed();
+      const texts = ['BEGIN', `INSERT INTO item VALUES (${id})`, `PREPARE TRANSACTION '${id}'`];
+      first?.send(...texts.map(queryMessage));
+      for (let answers = 0; answers < texts.length; answers++) await first?.readUntil('Z');
+      await second?.query(`COMMIT PREPARED '${id}'`);
+    }
+    const { mirrored: replayed, reasons, errors } = await mirrored.drained();
+    const { exposure: halves = 0 } = reasons;
+    assert.ok(halves > 10 && halves < 50, `${halves} of ${rounds}`);
+    assert.deepEqual(
+      { replayed, errors, reasons },
+      { replayed: 2 * (rounds - halves), errors: 0, reasons: { exposure: halves, session_lost: halves } },
+    );
+    assert.equal((await ids(mirrored)).length, rounds - halves);
     assert.deepEqual(await mirrored.onMirror(prepared), []);
   });
 

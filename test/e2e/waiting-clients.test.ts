@@ -13,9 +13,6 @@ import { ScriptedPostgres, waitForClose } from '../support/scripted-postgres.ts'
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
 
-/** The upper bits of a client's process id are its thread's number. */
-const threadOf = (client: WireClient): number => client.processId >>> 22;
-
 describe('Clients that need a server connection', () => {
   const cleanup = inReverse({ after });
   let server: RunningPostgres;
@@ -125,7 +122,7 @@ describe('Clients that need a server connection', () => {
   it('get one that is idle in another thread', async (t) => {
     const pgmirror = await start(t, { general: { workers: 2 } });
     const clients: WireClient[] = [];
-    while (new Set(clients.map(threadOf)).size < 2) {
+    while (new Set(clients.map(({ thread }) => thread)).size < 2) {
       assert.ok(clients.length < 40);
       clients.push(await login(t, pgmirror));
     }

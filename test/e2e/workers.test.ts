@@ -16,9 +16,6 @@ import { cancelAsTheyEnd } from './wire/late-cancels.ts';
 const poolSize = 3;
 const maxClients = 24;
 
-/** The upper bits of a client's process id are its thread's number. */
-const threadOf = (client: WireClient): number => client.processId >>> 22;
-
 describe('Two pooler threads', () => {
   const cleanup = inReverse({ after });
   let source: RunningPostgres;
@@ -44,7 +41,7 @@ describe('Two pooler threads', () => {
       await Promise.all(clients.map(async (client) => client.end()));
       await eventually(async () => (await pgmirror.admin('SHOW CLIENTS')).length <= 1);
     });
-    const of = (thread: number): number => clients.filter((client) => threadOf(client) === thread).length;
+    const of = (thread: number): number => clients.filter((client) => client.thread === thread).length;
     while (clients.length < count || of(0) < each || of(1) < each) {
       assert.ok(clients.length < maxClients, `${of(0)} clients of one thread and ${of(1)} of the other`);
       clients.push(await WireClient.login(pgmirror, alice));
@@ -83,7 +80,8 @@ describe('Two pooler threads', () => {
     const mirrored = await Mirrored.start(test, { source }, { general: { workers: 2 } });
     const clients: WireClient[] = [];
     test.after(async () => Promise.all(clients.map(async (client) => client.end())).then(() => undefined));
-    while (new Set(clients.map(threadOf)).size < 2) clients.push(await WireClient.login(mirrored.pgmirror, alice));
+    while (new Set(clients.map(({ thread }) => thread)).size < 2)
+      clients.push(await WireClient.login(mirrored.pgmirror, alice));
     for (let round = 0; round < 20; round++) {
       await mirrored.pgmirror.admin('RESET STATS');
       for (const client of clients) await client.query('SELECT 1');
@@ -94,9 +92,9 @@ describe('Two pooler threads', () => {
   it('cancel what is meant, whichever of them the request reaches', async (t) => {
     const clients = await connect(inReverse(t), 6, 2);
     const [first, second, third] = [
-      clients.find((client) => threadOf(client) === 0),
-      clients.find((client) => threadOf(client) === 1),
-      clients.findLast((client) => threadOf(client) === 0),
+      clients.find((client) => client.thread === 0),
+      clients.find((client) => client.thread === 1),
+      clients.findLast((client) => client.thread === 0),
     ];
     assert.ok(first !== undefined && second !== undefined && third !== undefined && third !== first);
     third.send(queryMessage('SELECT pg_sleep(60)'));
@@ -121,7 +119,7 @@ describe('Two pooler threads', () => {
 
   it('have taken a CancelRequest when its connection ends: what its client asks then is not hit', async (t) => {
     const clients = await connect(inReverse(t), 2, 1);
-    const threads = [0, 1].map((thread) => clients.find((client) => threadOf(client) === thread));
+    const threads = [0, 1].map((thread) => clients.find((client) => client.thread === thread));
     for (const client of threads) if (client !== undefined) await cancelAsTheyEnd(client, pgmirror, 60);
   });
 

@@ -46,6 +46,11 @@ export class WireClient extends MessageSocket {
   processId = 0;
   secretKey: Buffer = Buffer.alloc(0);
 
+  /** Of pgmirror's threads, the one that serves it: the upper bits of the process id are its number. */
+  get thread(): number {
+    return this.processId >>> 22;
+  }
+
   /** Connects, and no more. */
   static async connect({ host, port, tls }: WireAddress): Promise<WireClient> {
     const plain = host.startsWith('/') ? connect(join(host, `.s.PGSQL.${port}`)) : connect(port, host);

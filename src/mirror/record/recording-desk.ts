@@ -9,7 +9,7 @@ import { NAMED_ROWS, OTHER_USERS } from './mirror-counters.ts';
 import type { MirrorCounters } from './mirror-counters.ts';
 import { MirrorLink } from './mirror-link.ts';
 import { PreparedBook } from './prepared-book.ts';
-import type { PreparedNews } from './prepared-book.ts';
+import type { PreparedExchange } from './prepared-book.ts';
 import { DropReason, Outcome, TargetState } from './record-stream.ts';
 import type { Stretch } from './recording-buffer.ts';
 import { KeptBuffers } from './recording-buffer.ts';
@@ -102,13 +102,13 @@ export class RecordingDesk {
     /** For the first time a transaction was dropped for a mirror for this reason (an index), which nobody had chosen. */
     readonly firstDropped?: (mirror: number, reason: number, user: string) => void;
     readonly generation: number;
-    /** Other threads are to know of a half of a two-phase commit. */
-    readonly tellPrepared?: (news: PreparedNews) => void;
+    /** How other threads are told of a half of a two-phase commit. */
+    readonly prepared?: PreparedExchange;
     readonly random?: () => number;
   }) {
     this.registry = options.registry;
     this.bytes = options.bytes;
-    this.prepared = new PreparedBook(options.tellPrepared ?? (() => undefined));
+    this.prepared = new PreparedBook(options.prepared);
     this.#counters = options.counters;
     this.#sequence = options.sequence;
     this.#nameRow = options.nameRow;

@@ -54,19 +54,25 @@ export class RouteDecisions {
     }
   }
 
-  /** Where it ends a transaction that was prepared, it is for the mirrors that got the first half, and no others. */
+  /**
+   * Where it ends a transaction that was prepared, it is for the mirrors that got the first half, and no others. Where nothing
+   * is known of that, the mirror process may know more: it gets it for all, and drops it where the first half is not there.
+   */
   followFirstHalf(twoPhase: TwoPhase | undefined): void {
-    const mirrors = twoPhase?.ends === true ? this.#desk.prepared.mirrorsOf(twoPhase.gid) : undefined;
-    if (mirrors === undefined) return;
+    if (twoPhase?.ends !== true) return;
+    const mirrors = this.#desk.prepared.mirrorsOf(twoPhase.gid);
     this.isWanted = false;
     for (const [index, route] of this.#routes.entries()) {
-      this.#note(index, this.#desk.decide(route, mirrors.has(route.id) ? MIRROR : dropReasonIndex.session_lost));
+      const isFor = mirrors === undefined || mirrors.has(route.id);
+      this.#note(index, this.#desk.decide(route, isFor ? MIRROR : dropReasonIndex.session_lost));
     }
   }
 
-  /** Tells which mirrors got the first half of a two-phase commit, or that it was ended. */
-  tellTwoPhase({ ends, gid }: TwoPhase, targets: readonly MirrorRoute[]): void {
-    const mirrors = ends ? undefined : targets.map(({ id }) => id);
+  /** Tells which mirrors got the first half of a two-phase commit, or that it was ended; `targets` undefined: as decided. */
+  tellTwoPhase(twoPhase: TwoPhase | undefined, targets?: readonly MirrorRoute[]): void {
+    if (twoPhase === undefined) return;
+    const { ends, gid } = twoPhase;
+    const mirrors = ends ? undefined : (targets ?? this.#wanted()).map(({ id }) => id);
     this.#desk.prepared.saw({ gid, user: this.#recorder.user, mirrors });
   }
 
@@ -104,6 +110,10 @@ export class RouteDecisions {
   /** The client does not keep its server connection any more. */
   release(): void {
     if (this.#held.size > 0) this.#held.clear();
+  }
+
+  #wanted(): readonly MirrorRoute[] {
+    return this.#routes.filter((_, index) => this.#reasons[index] === MIRROR);
   }
 
   #note(index: number, reason: number): void {

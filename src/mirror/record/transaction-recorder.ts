@@ -237,7 +237,8 @@ export class TransactionRecorder {
     if (status !== TransactionStatus.Idle) return;
     if (defer && this.#inFlight.count === 0) {
       this.#deferredSince = now;
-      return;
+      // Its client is about to be told: whoever ends what it prepared is not to come before the news of that.
+      return this.#decisions.tellTwoPhase(this.#answered.twoPhase);
     }
     // It will be known when all is answered that was sent ahead; until then those requests may need the session.
     if (defer) this.#pinned = true;
@@ -351,7 +352,7 @@ export class TransactionRecorder {
 
   #settle(judge: (route: MirrorRoute) => number): readonly MirrorRoute[] {
     const targets = this.#decisions.settle(this.#pinned, judge);
-    if (this.#answered.twoPhase !== undefined) this.#decisions.tellTwoPhase(this.#answered.twoPhase, targets);
+    this.#decisions.tellTwoPhase(this.#answered.twoPhase, targets);
     return targets;
   }
 

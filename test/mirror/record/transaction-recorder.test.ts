@@ -1061,6 +1061,23 @@ describe('the second half of a two-phase commit', () => {
     });
   }
 
+  it('is for all mirrors where nothing is known of the first: the mirror process knows more', async (t) => {
+    const routes = [route({ exposure: 0.5 }), route({ id: 2, destination: 'second', exposure: 0 })];
+    const bench = await RecordingBench.start(t, { routes, random: () => 0.9 });
+    bench.client().run('I', end);
+    const [transaction] = await bench.mirror.received(1);
+    assert.deepEqual([transaction!.targets, bench.drops()], [[1, 2], {}]);
+  });
+
+  it('has the roll of the first although it is not known yet what that leaves in its session', async (t) => {
+    const bench = await RecordingBench.start(t, { routes: [route({ exposure: 0.5 })], random: () => 0.1 });
+    const first = bench.client();
+    first.run('T', BEGIN);
+    first.send(query("PREPARE TRANSACTION 'a'"));
+    first.recorder.answered('I'.charCodeAt(0), true);
+    assert.deepEqual(bench.desk.prepared.mirrorsOf('a'), new Set([1]));
+  });
+
   it('has the roll of the first, too, where that stood among other statements', async (t) => {
     const done = msg('C', cstr('PREPARE TRANSACTION'));
     const bench = await RecordingBench.start(t, { routes: [route({ exposure: 0.5 })], random: () => 0.1 });
