@@ -233,6 +233,7 @@ export class Pool<State> {
   reconfigure(options: PoolOptions): void {
     const before = this.#options;
     this.#options = options;
+    if (before.checkoutTimeoutMs !== options.checkoutTimeoutMs) this.#waiting.limitChanged();
     if (before.loginKey !== options.loginKey) this.retireAll();
     while (this.#budget.open > options.size && this.#idle.length > 0) this.#idle[0]?.close('replaced');
     this.#attempts.openWanted();

@@ -55,6 +55,11 @@ export class WaitingLine<State> {
     this.#patient = patient;
     if (patient) return;
     this.#lateSince = this.#now();
+    this.limitChanged();
+  }
+
+  /** When somebody is late is to be reckoned anew: a timer that runs, also one left by who has been served, is of before. */
+  limitChanged(): void {
     clearTimeout(this.#deadline);
     this.#deadline = undefined;
     this.#update();

@@ -9,15 +9,20 @@ const LIMIT_MS = 1_000;
 function lineOf(t: TestContext) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   let now = 5_000;
+  let limitMs = LIMIT_MS;
   const refused: string[] = [];
   const line = new WaitingLine<never>(
-    () => LIMIT_MS,
+    () => limitMs,
     () => undefined,
     () => now,
   );
   return {
     line,
     refused,
+    limit: (milliseconds: number) => {
+      limitMs = milliseconds;
+      line.limitChanged();
+    },
     join: (name: string) => line.join({ granted: () => assert.fail(), refused: () => refused.push(name) }),
     pass: (milliseconds: number) => {
       for (const end = now + milliseconds; now < end;) {
@@ -69,5 +74,22 @@ describe('whoever waits in the line', () => {
     assert.deepEqual(refused, []);
     pass(1);
     assert.deepEqual(refused, ['one']);
+  });
+
+  it('is refused when another time is over as soon as that has changed, whoever waited before', (t) => {
+    const { line, refused, limit, join, pass } = lineOf(t);
+    join('served');
+    line.shift();
+    limit(100);
+    join('one');
+    pass(100);
+    assert.deepEqual(refused, ['one']);
+    join('other');
+    pass(50);
+    limit(500);
+    pass(449);
+    assert.deepEqual(refused, ['one']);
+    pass(1);
+    assert.deepEqual(refused, ['one', 'other']);
   });
 });
