@@ -5,6 +5,7 @@ import type { TomlTable } from 'smol-toml';
 
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
+import { lockAwaited, lockTable } from '../support/locks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
@@ -49,7 +50,7 @@ describe('A transaction is dropped whole, and counted', () => {
     }
 
     it('queue_full where a client has as many waiting as it may, each client for itself', async (t) => {
-      const unlock = await lockMirror(inReverse(t), mirrored);
+      const unlock = await lockTable(inReverse(t), mirrored.mirrorUrl, 'item');
       await insert(1, 20);
       assert.deepEqual((await mirrored.counts()).reasons, { queue_full: 15 });
       await insert(21, 40);
@@ -76,7 +77,7 @@ describe('A transaction is dropped whole, and counted', () => {
     });
 
     it('bytes_full where mirror_queue_bytes has no room for it', async (t) => {
-      const unlock = await lockMirror(inReverse(t), mirrored);
+      const unlock = await lockTable(inReverse(t), mirrored.mirrorUrl, 'item');
       for (let id = 1; id <= 8; id += 1) await insert(id, id, 'x'.repeat(20_000));
       const { reasons, queueLength, queuedBytes } = await mirrored.counts();
       assert.deepEqual({ reasons, queueLength }, { reasons: { bytes_full: 4 }, queueLength: 4 });
@@ -146,12 +147,18 @@ describe('A transaction is dropped whole, and counted', () => {
 
   it('as lag where its turn comes later than max_lag', async (t) => {
     const test = inReverse(t);
-    const mirrored = await start(test, { max_lag: 300 });
-    const unlock = await lockMirror(test, mirrored);
+    const mirrored = await start(test, {});
+    const unlock = await lockTable(test, mirrored.mirrorUrl, 'item');
+    const { mirroring: [mirroring] = [] } = mirrored.files;
+    const maxLag = 300;
     await withClient(mirrored.url, async (client) => {
-      for (let id = 1; id <= 5; id += 1) await client.query(`INSERT INTO item VALUES (${id})`);
+      await client.query('INSERT INTO item VALUES (1)');
+      await lockAwaited(mirrored.mirrorUrl);
+      await mirrored.pgmirror.reload({ mirroring: [{ ...mirroring!, max_lag: maxLag }] });
+      for (let id = 2; id <= 5; id += 1) await client.query(`INSERT INTO item VALUES (${id})`);
     });
-    await eventually(async () => (await mirrored.counts()).lagMs > 600);
+    const { lagMs } = await mirrored.counts(); // of the first, which ended before the others
+    await eventually(async () => (await mirrored.counts()).lagMs > lagMs + 2 * maxLag);
     await unlock();
     const { reasons, mirrored: replayed } = await mirrored.drained();
     assert.deepEqual({ reasons, replayed }, { reasons: { lag: 4 }, replayed: 1 });
@@ -184,23 +191,3 @@ describe('A transaction is dropped whole, and counted', () => {
     return Mirrored.start(test, { source }, { schema, mirroring });
   }
 });
-
-/** Makes everything that wants to write `item` on the mirror wait. */
-async function lockMirror(test: Cleanup, mirrored: Mirrored): Promise<() => Promise<void>> {
-  const locked = Promise.withResolvers<void>();
-  const released = Promise.withResolvers<void>();
-  const holding = withClient(mirrored.mirrorUrl, async (client) => {
-    await client.query('BEGIN; LOCK TABLE item');
-    locked.resolve();
-    await released.promise;
-    await client.query('ROLLBACK');
-  });
-  holding.catch(locked.reject);
-  const unlock = async (): Promise<void> => {
-    released.resolve();
-    await holding;
-  };
-  test.after(unlock);
-  await locked.promise;
-  return unlock;
-}

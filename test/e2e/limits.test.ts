@@ -4,7 +4,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 
 import type { TomlTable } from 'smol-toml';
 
-import { bind, errorFields, execute, parse, query as queryMessage, sync } from '../support/bytes.ts';
+import { bind, errorFields, execute, parse, query as queryMessage, startup, sync } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
@@ -58,31 +58,36 @@ describe('A limit', () => {
     const client = await login(t, pgmirror);
     client.send(queryMessage('SELECT pg_sleep(60)'));
     await expectFatal(client, '57014', 'query_timeout');
+    await pgmirror.admin('SET query_timeout = 0');
     assert.equal((await (await login(t, pgmirror)).query('SELECT 1')).length, 4);
   });
 
   it('client_idle_timeout ends who asks nothing', async (t) => {
-    const client = await login(t, await start(t, { client_idle_timeout: 300 }));
-    await client.query('SELECT 1');
+    const client = await WireClient.connect(await start(t, { client_idle_timeout: 300 }));
+    t.after(async () => client.destroy());
+    // In one write with the login: behind that it could come too late.
+    client.send(startup({ user: 'alice', database: 'app' }), queryMessage('SELECT 1'));
+    for (let answers = 0; answers < 2; answers++) await client.readUntil('Z');
     await expectFatal(client, '57P05', 'client_idle_timeout');
   });
 
   it('client_idle_in_transaction_timeout ends who asks nothing in a transaction, which is rolled back', async (t) => {
     const pgmirror = await start(t, { client_idle_in_transaction_timeout: 300 });
     const client = await login(t, pgmirror);
-    await client.query('BEGIN');
-    await client.query('INSERT INTO noted VALUES (1)');
+    await client.query('BEGIN; INSERT INTO noted VALUES (1)');
     await expectFatal(client, '25P03', 'client_idle_in_transaction_timeout');
     const other = await login(t, pgmirror);
     assert.equal((await other.query('SELECT 1 FROM noted')).filter(({ type }) => type === 'D').length, 0);
   });
 
   it('checkout_timeout fails the request of who waited for a server, and no more', async (t) => {
-    const pgmirror = await start(t, { checkout_timeout: 300 });
+    const pgmirror = await start(t, {});
     const [holder, waiting] = [await login(t, pgmirror), await login(t, pgmirror)];
     await holder.query('BEGIN');
+    await pgmirror.admin('SET checkout_timeout = 300');
     const [error] = await waiting.query('SELECT 1');
     assert.deepEqual([error && errorFields(error).S, error && errorFields(error).C], ['ERROR', '53300']);
+    await pgmirror.admin('SET checkout_timeout = 20000');
     await holder.query('COMMIT');
     assert.equal((await waiting.query('SELECT 1')).length, 4);
   });

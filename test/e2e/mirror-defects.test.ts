@@ -5,13 +5,16 @@ import { after, before, describe, it } from 'node:test';
 
 import { Client } from 'pg';
 
-import { aliceEntry } from '../support/alice.ts';
+import { alice, aliceEntry } from '../support/alice.ts';
+import { query as queryMessage } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
+import { lockAwaited, lockTable } from '../support/locks.ts';
 import { Mirrored, type MirroredOptions } from '../support/mirrored.ts';
 import { databaseEntry } from '../support/pgmirror.ts';
 import { createDatabase, query, withClient, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPair } from '../support/watched-postgres.ts';
+import { WireClient } from '../support/wire-client.ts';
 
 const schema = `
   CREATE TABLE item (id integer PRIMARY KEY, note text);
@@ -43,27 +46,11 @@ describe('What other mirrors get wrong is right here:', () => {
     });
   }
 
-  /** Holds the mirror's table until the function that it resolves to is called. */
-  async function lockMirror(test: Cleanup, mirrored: Mirrored): Promise<() => Promise<void>> {
-    const { databases = [] } = mirrored.files;
-    const client = new Client({ connectionString: mirror.url(databaseNameOf(databases[1])) });
-    await client.connect();
-    let held = true;
-    const unlock = async (): Promise<void> => {
-      if (held) await client.end();
-      held = false;
-    };
-    test.after(unlock);
-    await client.query('BEGIN');
-    await client.query('LOCK TABLE item');
-    return unlock;
-  }
-
   it('1. queue_depth and queue_length mean the same, and both are accepted', async (t) => {
     for (const key of ['queue_depth', 'queue_length']) {
       const test = inReverse(t);
       const mirrored = await start(test, { mirroring: { [key]: 3 } });
-      const unlock = await lockMirror(test, mirrored);
+      const unlock = await lockTable(test, mirrored.mirrorUrl, 'item');
       await run(mirrored.url, ...[1, 2, 3, 4, 5].map((id) => `INSERT INTO item VALUES (${id})`));
       assert.deepEqual((await mirrored.counts()).reasons, { queue_full: 2 });
       await unlock();
@@ -179,16 +166,22 @@ describe('What other mirrors get wrong is right here:', () => {
   it('7. a request that hangs on the mirror is given up, and the bytes that wait are bounded', async (t) => {
     const test = inReverse(t);
     const mirrored = await start(test, { mirroring: { timeout: 300 }, general: { mirror_queue_bytes: 200_000 } });
-    const unlock = await lockMirror(test, mirrored);
+    const unlock = await lockTable(test, mirrored.mirrorUrl, 'item');
     await run(mirrored.url, 'INSERT INTO item VALUES (1)');
-    await eventually(async () => (await mirrored.counts()).errors === 1, { timeoutMs: 5_000 });
+    await eventually(async () => (await mirrored.counts()).errors === 1);
+    // At one stroke: each is given up after a while, too, and makes room.
+    const client = await WireClient.login(mirrored.pgmirror, alice);
+    test.after(async () => client.destroy());
     const note = 'x'.repeat(40_000);
-    await run(mirrored.url, ...[2, 3, 4, 5, 6, 7, 8].map((id) => `INSERT INTO item VALUES (${id}, '${note}')`));
+    client.send(...[2, 3, 4, 5, 6, 7, 8].map((id) => queryMessage(`INSERT INTO item VALUES (${id}, '${note}')`)));
+    for (let answers = 0; answers < 7; answers++) await client.expect('C', 'Z');
     const { queuedBytes, reasons } = await mirrored.counts();
     assert.ok(queuedBytes <= 200_000, `${queuedBytes}`);
     assert.ok((reasons.bytes_full ?? 0) > 0);
     await unlock();
     await mirrored.drained();
+    const { mirroring = [] } = mirrored.files;
+    await mirrored.pgmirror.reload({ mirroring: mirroring.map((one) => ({ ...one, timeout: 30_000 })) });
     await run(mirrored.url, 'INSERT INTO item VALUES (9)');
     await mirrored.drained();
     assert.ok((await items(mirrored)).includes(9));
@@ -233,7 +226,8 @@ describe('What other mirrors get wrong is right here:', () => {
   });
 
   it('10. errors and rollbacks happen on the mirror, too, and what failed at COMMIT is not committed there', async (t) => {
-    const mirrored = await start(inReverse(t));
+    const test = inReverse(t);
+    const mirrored = await start(test);
     await withClient(mirrored.url, async (client) => {
       await assert.rejects(client.query(`INSERT INTO item SELECT nextval('tries'), 1/0`));
       await client.query('BEGIN');
@@ -248,10 +242,11 @@ describe('What other mirrors get wrong is right here:', () => {
     const leaving = new Client({ connectionString: mirrored.url });
     leaving.on('error', () => undefined);
     await leaving.connect();
-    void leaving.query('INSERT INTO item VALUES (8); SELECT pg_sleep(0.5)').catch(() => undefined);
-    const asleep = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`;
-    await eventually(async () => (await mirrored.onSource(asleep)).length === 1);
+    const unlock = await lockTable(test, mirrored.sourceUrl, 'item');
+    void leaving.query('INSERT INTO item VALUES (8)').catch(() => undefined);
+    await lockAwaited(mirrored.sourceUrl);
     await leaving.end();
+    await unlock();
     await eventually(async () => (await mirrored.counts()).total === 5);
     const { mirrored: replayed, errors } = await mirrored.drained();
     assert.deepEqual({ replayed, errors }, { replayed: 5, errors: 0 });
@@ -262,7 +257,7 @@ describe('What other mirrors get wrong is right here:', () => {
 
   it('11. long statements arrive whole on few connections, and a mirror that is gone is not hammered', async (t) => {
     const test = inReverse(t);
-    const mirrored = await start(test, { mirror: { pool_size: 2 }, general: { connect_timeout: 500 } });
+    const mirrored = await start(test, { mirror: { pool_size: 2 } });
     const note = 'long '.repeat(100_000);
     await Promise.all(
       Array.from({ length: 10 }, async (_, id) =>
@@ -307,7 +302,7 @@ describe('What other mirrors get wrong is right here:', () => {
     await mirrored.whenMirroring('second');
     const { exposure } = await mirrored.counts('second');
     assert.equal(exposure, 1);
-    const unlock = await lockMirror(test, mirrored);
+    const unlock = await lockTable(test, mirrored.mirrorUrl, 'item');
     await run(mirrored.url, ...[1, 2, 3].map((id) => `INSERT INTO item VALUES (${id})`));
     await mirrored.drained({ destination: 'second' });
     assert.equal((await query(mirror.url(other), 'SELECT 1 FROM item')).length, 3);
@@ -318,8 +313,3 @@ describe('What other mirrors get wrong is right here:', () => {
     await mirrored.drained();
   });
 });
-
-function databaseNameOf(entry: Readonly<Record<string, unknown>> | undefined): string {
-  const name = entry?.database_name;
-  return typeof name === 'string' ? name : '';
-}

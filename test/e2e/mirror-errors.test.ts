@@ -8,6 +8,7 @@ import { query } from '../support/bytes.ts';
 import { inReverse } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
 import { askMirrors } from '../support/http.ts';
+import { lockAwaited } from '../support/locks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { withClient, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
@@ -25,7 +26,6 @@ describe('What fails on the mirror alone', () => {
       { source: server },
       {
         schema: 'CREATE TABLE item (id integer PRIMARY KEY); CREATE TABLE locked (id integer)',
-        mirroring: { timeout: 300 },
       },
     );
     await mirrored.onSource('CREATE TABLE missing (id integer)');
@@ -82,16 +82,18 @@ describe('What fails on the mirror alone', () => {
   });
 
   it('because it takes too long is cancelled there', async () => {
+    const { mirroring = [] } = mirrored.files;
+    await mirrored.pgmirror.reload({ mirroring: mirroring.map((one) => ({ ...one, timeout: 300 })) });
     await mirrored.onSource('INSERT INTO locked VALUES (1)');
     await withClient(mirrored.mirrorUrl, async (holder) => {
       await holder.query('BEGIN; LOCK TABLE locked');
       await mirrored.query('INSERT INTO locked VALUES (2)');
       const counts = await mirrored.drained();
       assert.deepEqual([counts.mirrored, counts.errors, counts.dropped], [1, 1, 0]);
-      const waiting = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
-      await eventually(async () => (await mirrored.onMirror(waiting)).length === 0);
+      await lockAwaited(mirrored.mirrorUrl, 0);
       await holder.query('ROLLBACK');
     });
+    await mirrored.pgmirror.reload({ mirroring });
     await mirrored.query('INSERT INTO item VALUES (1)');
     assert.equal((await mirrored.drained()).mirrored, 2);
     assert.deepEqual(await mirrored.onMirror('SELECT id FROM locked'), []);
@@ -123,8 +125,7 @@ describe('What fails on the mirror alone', () => {
       await holder.query("BEGIN; SELECT FROM account WHERE name LIKE 'door%' FOR UPDATE");
       await change(1, 'a', 'door of one', 'b');
       await change(10, 'b', 'door of two', 'a');
-      const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
-      await eventually(async () => (await mirror.onMirror(waiting)).length === 2);
+      await lockAwaited(mirror.mirrorUrl, 2);
       await holder.query('ROLLBACK');
     });
     const { mirrored: finished, errors, dropped } = await mirror.drained();

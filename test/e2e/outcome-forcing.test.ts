@@ -7,6 +7,7 @@ import { alice } from '../support/alice.ts';
 import { bind, execute, flush, msg, parse, query as queryMessage, sync, terminate } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually } from '../support/eventually.ts';
+import { lockAwaited, lockTable } from '../support/locks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { withClient } from '../support/postgres.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
@@ -224,10 +225,14 @@ describe('What the source did not commit is not committed on the mirror:', () =>
   });
 
   it('but a statement by itself is finished on both sides although its client vanished', async (t) => {
-    const client = await login(inReverse(t));
-    client.send(queryMessage('INSERT INTO item SELECT 1 FROM pg_sleep(0.3)'));
-    await eventually(async () => sleepsOnSource());
+    const test = inReverse(t);
+    const client = await login(test);
+    const unlock = await lockTable(test, mirrored.sourceUrl, 'item');
+    client.send(queryMessage('INSERT INTO item VALUES (1)'));
+    await lockAwaited(mirrored.sourceUrl);
     await client.reset();
+    await eventually(isLeaving);
+    await unlock();
     await eventually(async () => (await mirrored.onSource('SELECT id FROM item WHERE id = 1')).length === 1);
     await eventually(async () => (await mirrored.counts()).total === 1);
     assert.deepEqual(await onMirror(), { items: [1], children: [], ran: 1 });
@@ -313,14 +318,17 @@ describe('What the source did not commit is not committed on the mirror:', () =>
   });
 
   it('and so does one that is not answered yet when its client vanishes', async (t) => {
-    const client = await login(inReverse(t));
+    const test = inReverse(t);
+    const client = await login(test);
     const statement = (text: string): Buffer[] => [parse('', text), bind('', ''), execute('')];
     await client.query('BEGIN');
     await client.query('INSERT INTO item VALUES (1)');
-    client.send(...statement('SELECT pg_sleep(0.3)'), ...statement('COMMIT'));
-    const asleep = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
-    await eventually(async () => (await mirrored.onSource(asleep)).length === 1);
+    const unlock = await lockTable(test, mirrored.sourceUrl, 'parent');
+    client.send(...statement('SELECT FROM parent'), ...statement('COMMIT'));
+    await lockAwaited(mirrored.sourceUrl);
     await client.reset();
+    await eventually(isLeaving);
+    await unlock();
     await eventually(async () => (await mirrored.counts()).total === 1);
     assert.deepEqual(await mirrored.onSource('SELECT id FROM item ORDER BY id'), [{ id: 1 }, { id: 99 }]);
     assert.deepEqual(await onMirror(), { items: [1], children: [], ran: 1 });
@@ -425,6 +433,11 @@ describe('What the source did not commit is not committed on the mirror:', () =>
   async function sleepsOnSource(): Promise<boolean> {
     const sql = `SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()`;
     return (await mirrored.onSource(sql)).length === 1;
+  }
+
+  /** Whether pgmirror has seen that a client is gone whose statement still runs. */
+  async function isLeaving(): Promise<boolean> {
+    return (await mirrored.pgmirror.admin('SHOW CLIENTS')).some(({ state }) => state === 'leaving');
   }
 
   async function login(test: Cleanup): Promise<WireClient> {

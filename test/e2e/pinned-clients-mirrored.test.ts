@@ -8,11 +8,12 @@ import { query } from '../support/bytes.ts';
 import { eventually } from '../support/eventually.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
+import { lockAwaited, lockTable } from '../support/locks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { withClient, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPair } from '../support/watched-postgres.ts';
 
-const schema = 'CREATE TABLE item (id integer, note text)';
+const schema = 'CREATE TABLE item (id integer, note text); CREATE TABLE gate ()';
 
 /** What a client does that needs its session from one transaction to the next. */
 const needy: Readonly<Record<string, readonly string[]>> = {
@@ -119,10 +120,14 @@ describe('A client that keeps its session has it on the mirror, too:', () => {
     const mirrored = await start(test);
     const { host, port } = mirrored.pgmirror;
     const client = await WireClient.login({ host, port }, alice);
-    client.send(query('CREATE TEMP TABLE item AS SELECT 1 AS id, pg_sleep(0.3)::text AS note'));
-    const sleeps = `SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`;
-    await eventually(async () => (await mirrored.onSource(sleeps)).length === 1);
+    const unlock = await lockTable(test, mirrored.sourceUrl, 'gate');
+    client.send(query("CREATE TEMP TABLE item AS SELECT 1 AS id, '' AS note FROM gate"));
+    await lockAwaited(mirrored.sourceUrl);
     await client.reset();
+    await eventually(async () =>
+      (await mirrored.pgmirror.admin('SHOW CLIENTS')).some((row) => row.state === 'leaving'),
+    );
+    await unlock();
     await eventually(async () => (await mirrored.counts()).total === 1);
     await mirrored.query(`INSERT INTO item VALUES (1, 'of another client')`);
     const { errors, reasons } = await mirrored.drained();

@@ -12,6 +12,7 @@ import { inReverse, type Cleanup } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
 import { inspectable, Inspector } from '../support/inspector.ts';
 import { LeakWatch } from '../support/leaks.ts';
+import { lockTable } from '../support/locks.ts';
 import { Mirrored } from '../support/mirrored.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
 import { startTestPostgres, withClient, type RunningPostgres } from '../support/postgres.ts';
@@ -136,19 +137,24 @@ describe('Stopping', () => {
   });
 
   it('gives mirrors a moment for what is queued', async (t) => {
-    const mirrored = await start(inReverse(t));
-    await mirrored.onMirror(slowInserts);
+    const test = inReverse(t);
+    const mirrored = await start(test);
+    const unlock = await lockTable(test, mirrored.mirrorUrl, 'item');
     await withClient(mirrored.url, async (client) => {
       for (let id = 1; id <= 10; id += 1) await client.query(`INSERT INTO item VALUES (${id})`);
     });
-    assert.ok((await mirrored.counts()).queueLength > 0);
-    assert.equal(await mirrored.pgmirror.stop(), 0);
+    assert.equal((await mirrored.counts()).queueLength, 10);
+    mirrored.pgmirror.kill('SIGTERM');
+    await mirrored.pgmirror.waitForLog(({ msg }) => msg.startsWith('stopping'));
+    await unlock();
+    assert.equal(await within(mirrored.pgmirror.exited, 10_000, 'the end'), 0);
     assert.deepEqual(await mirrored.onMirror('SELECT count(*)::int AS count FROM item'), [{ count: 10 }]);
   });
 
   it('waits for a mirror that hangs no longer than that', async (t) => {
-    const mirrored = await start(inReverse(t));
-    await mirrored.onMirror(`${slowInserts}; ALTER FUNCTION be_slow() SET be.slow = '60'`);
+    const test = inReverse(t);
+    const mirrored = await start(test);
+    const unlock = await lockTable(test, mirrored.mirrorUrl, 'item');
     await mirrored.query('INSERT INTO item VALUES (1)');
     assert.equal((await mirrored.counts()).queueLength, 1);
     assert.equal(await mirrored.pgmirror.stop(), 0);
@@ -156,8 +162,9 @@ describe('Stopping', () => {
     assert.deepEqual([told?.total, told?.replayed, told?.dropped], [1, 0, 1]);
     await mirrored.onMirror(
       `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-          WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+          WHERE datname = current_database() AND wait_event_type = 'Lock'`,
     );
+    await unlock();
     assert.deepEqual(await mirrored.onMirror('SELECT id FROM item'), []);
   });
 
@@ -186,12 +193,6 @@ describe('Stopping', () => {
     rmSync(directory, { recursive: true });
   });
 });
-
-/** Makes each INSERT take 50 ms, or as many seconds as the setting `be.slow` says. */
-const slowInserts = `
-  CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN PERFORM pg_sleep(coalesce(current_setting('be.slow', true), '0.05')::float8); RETURN NULL; END $$;
-  CREATE TRIGGER slow AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION be_slow()`;
 
 async function expectTermination(client: WireClient): Promise<void> {
   const [fatal] = await client.expect('E');

@@ -202,7 +202,7 @@ describe('A two-phase commit', () => {
     await mirrored.drained();
     const [mirrorProcess = 0] = childrenOf(mirrored.pgmirror.processId);
     process.kill(mirrorProcess, 'SIGKILL');
-    await eventually(async () => (await mirrored.counts()).state !== 'up');
+    await mirrored.pgmirror.waitForLog(({ msg }) => msg === 'mirror process ended');
     await mirrored.whenMirroring();
     await mirrored.query(`COMMIT PREPARED 'survivor'`);
     const { mirrored: replayed, errors } = await mirrored.drained();

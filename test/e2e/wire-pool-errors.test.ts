@@ -29,16 +29,18 @@ describe('What pgmirror itself has to say', () => {
 
   before(async () => {
     server = await startWatchedPostgres(cleanup);
-    comparison = await Comparison.start(cleanup, server, { default_pool_size: 1, checkout_timeout: 200 });
+    comparison = await Comparison.start(cleanup, server, { default_pool_size: 1, checkout_timeout: 20_000 });
   });
 
   /** While another client holds the only connection. */
   async function withoutConnection(use: (client: WireClient) => Promise<void>): Promise<void> {
     const [holder, client] = [await comparison.pooled(), await comparison.pooled()];
     await holder.query('BEGIN');
+    await comparison.pgmirror.admin('SET checkout_timeout = 200');
     try {
       await use(client);
     } finally {
+      await comparison.pgmirror.admin('SET checkout_timeout = 20000');
       await holder.query('COMMIT');
     }
     client.send(query('SELECT 1'));
