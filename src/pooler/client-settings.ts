@@ -39,8 +39,8 @@ export function giveClientSettings(
   runTask(server, settingsStatement(server.state.applied, wanted), timeoutMs, given, { before });
 }
 
-/** Tells the client what the server reports differently from what it was told last. */
-function tellReported(link: SessionLink, server: Server): void {
+/** Tells the client what the server reports differently from what it was told last: at the beginning of a message. */
+export function tellReported(link: SessionLink, server: Server): void {
   const now = server.state.reported;
   if (now === link.reported) return;
   if (!now.equals(link.reported) && !link.clientGone) {

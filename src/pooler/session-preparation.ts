@@ -1,6 +1,6 @@
 import type { ErrorFields } from '../protocol/backend-messages.ts';
 import { TransactionStatus } from '../protocol/message-types.ts';
-import { giveClientSettings, hasClientSettings } from './client-settings.ts';
+import { giveClientSettings, hasClientSettings, tellReported } from './client-settings.ts';
 import { showStatements } from './own-statements.ts';
 import { runTask } from './server-task.ts';
 import type { TaskResult } from './server-task.ts';
@@ -118,13 +118,16 @@ export class SessionPreparation {
     this.#link.state = 'waiting';
     showStatements(this.#link, server, this.#timeoutMs, (lost) => {
       if (lost !== undefined) this.#ending.taskLost(lost);
-      else if (this.#link.state === 'waiting') this.#owner.prepared(server);
+      else if (this.#link.state === 'waiting') this.#done(server);
       // It may be amid a transaction block of the client's, which has gone.
       else this.#ending.abandon(server);
     });
   }
 
   #done(server: Server): void {
-    if (!this.#ending.hasLeft(server)) this.#owner.prepared(server);
+    if (this.#ending.hasLeft(server)) return;
+    // Its configuration may have changed, which it reports with whatever it is asked first.
+    tellReported(this.#link, server);
+    this.#owner.prepared(server);
   }
 }

@@ -632,6 +632,43 @@ suite('A configuration of the server that has changed', () => {
       await client.end();
     }
   });
+
+  /** What has pgmirror do something of its own on the server connection first, and answers with the setting. */
+  const asked: readonly { own: string; sql: string }[] = [
+    {
+      own: 'forgetting what sequences gave another client',
+      sql: "SELECT current_setting('TimeZone') WHERE true OR lastval() = 1",
+    },
+    { own: 'showing SQL the statements of the client', sql: 'EXECUTE s' },
+  ];
+  for (const { own, sql } of asked) {
+    it(`is told before it is seen, though pgmirror meets it while ${own}`, async (t) => {
+      const comparison = await Comparison.start(inReverse(t), server, { default_pool_size: 1 });
+      await comparison.prepare('CREATE SEQUENCE numbers');
+      const other = await comparison.pooled();
+      const zones = ['Asia/Tokyo', 'Europe/Rome', 'America/Lima'];
+      const answer = await eventually(async () => {
+        const client = await comparison.pooled();
+        const zone = zones.find((one) => one !== client.parameters.get('TimeZone'));
+        zones.push(zones.shift() ?? '');
+        client.send(parse('s', "SELECT current_setting('TimeZone')"), sync);
+        await client.expect('1', 'Z');
+        await other.query("SELECT nextval('numbers')");
+        await comparison.ask(`ALTER SYSTEM SET TimeZone = '${zone}'`);
+        await comparison.ask('SELECT pg_reload_conf()');
+        await eventually(async () => (await comparison.ask('SHOW TimeZone'))[0]?.TimeZone === zone);
+        const messages = await client.query(sql);
+        await client.end();
+        const seen = messages.filter(({ type }) => type === 'D').map(rowValues);
+        // Otherwise the server connection was told of it after it was asked.
+        return seen[0]?.[0] === zone && messages;
+      });
+      const [zone] = answer.filter(({ type }) => type === 'D').map(rowValues);
+      assert.equal(answer.map(({ type }) => type).join(''), 'STDCZ');
+      assert.equal(answer[0]?.body.toString(), `TimeZone\0${zone?.[0]}\0`);
+      await other.end();
+    });
+  }
 });
 
 async function run(client: WireClient, sql: string, protocol: 'simple' | 'extended'): Promise<void> {
