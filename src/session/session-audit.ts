@@ -1,4 +1,5 @@
 import { quoteLiteral } from '../util/sql-quote.ts';
+import { SETTINGS_LENGTH } from './settings.ts';
 
 /** Why a client must keep its server connection; the first column of the audit's rows that say so. */
 export const PinReason = {
@@ -63,9 +64,10 @@ export function auditQuery(parameters: Iterable<string>): string {
   return selects.join(' UNION ALL ');
 }
 
-/** A text as the digits of its UTF-8: the session may speak another encoding. */
+/** A text as the digits of its UTF-8: the session may speak another encoding. Of one that is too long, enough to see that. */
 function inAscii(expression: string): string {
-  return `pg_catalog.encode(pg_catalog.convert_to(${expression}, 'UTF8'), 'hex')`;
+  const enough = `pg_catalog.left(${expression}, ${SETTINGS_LENGTH + 1})`;
+  return `pg_catalog.encode(pg_catalog.convert_to(${enough}, 'UTF8'), 'hex')`;
 }
 
 function pin(reason: PinReason, query: string): string {

@@ -48,7 +48,7 @@ export function settingsStatement(applied: ParameterSet, wanted: ParameterSet): 
 /** PostgreSQL has room for 1664 columns in a result. */
 const COLUMNS = 1_000;
 /** A client's settings are kept, given to each server connection and told to mirrors: so long they may be together. */
-const SETTINGS_LENGTH = 1_048_576;
+export const SETTINGS_LENGTH = 1_048_576;
 
 /** Whether settings are more than can be kept for a client. */
 export function areTooMany(settings: ParameterSet): boolean {

@@ -163,6 +163,18 @@ describe('A limit', () => {
     assert.equal((await client.query('SELECT 1')).length, 4);
   });
 
+  for (const [letter, length] of [
+    ['x', 9_000_000],
+    ['ä', 1_100_000],
+  ] as const) {
+    it(`a setting of ${length} letters ${letter} is more than is kept for a client, which is told so`, async (t) => {
+      const client = await login(t, await start(t, {}));
+      client.send(queryMessage(`SELECT set_config('my.key', repeat('${letter}', ${length}), false) IS NULL`));
+      const [, , , , error] = await client.expect('T', 'D', 'C', 'Z', 'E');
+      assert.equal(error && errorFields(error).C, '54000');
+    });
+  }
+
   it('max_pipeline_depth makes a client wait, and answers it all', async (t) => {
     const client = await login(t, await start(t, { max_pipeline_depth: 5 }));
     const segment = Buffer.concat([parse('', 'SELECT 1'), bind('', ''), execute(''), sync]);
