@@ -192,6 +192,11 @@ export class ServerSocket {
     this.#socket.resume();
   }
 
+  /** Sends what is queued, and tells the server that there is no more; what it says meanwhile is still read. */
+  endSending(): void {
+    this.#socket.end();
+  }
+
   /** Sends what is queued, closes, and calls nobody any more. */
   end(lastBytes: Uint8Array): void {
     this.#destroyed = true;

@@ -46,7 +46,7 @@ export class ReplicationSession {
     const { client, server } = this.options;
     client.handler = {
       bytes: (chunk) => this.#fromClient(chunk),
-      ended: () => this.#clientGone(),
+      ended: () => this.#clientEnded(),
       closed: () => this.#clientGone(),
     };
     server.socket.handler = {
@@ -54,7 +54,7 @@ export class ReplicationSession {
       closed: (error) => this.#finish(error?.message ?? 'server closed the connection'),
     };
     if (backlog.length > 0) this.#fromClient(backlog);
-    if (ended) this.#clientGone();
+    if (ended) this.#clientEnded();
   }
 
   /** Another connection asks to cancel what runs here. Until that has arrived, what the client sends next must not be hit. */
@@ -125,6 +125,11 @@ export class ReplicationSession {
       this.#outputPaused = false;
       server.socket.resume();
     });
+  }
+
+  /** It is answered what it has asked before: the server closes when it has read that to its end. */
+  #clientEnded(): void {
+    if (!this.#over) this.options.server.socket.endSending();
   }
 
   #clientGone(): void {

@@ -81,6 +81,42 @@ describe('A replication connection', () => {
     });
   }
 
+  for (const [replication, database] of [
+    ['database', 'app'],
+    ['true', 'replication'],
+  ] as const) {
+    it(`is answered what it has asked although it sends no more: replication=${replication}`, async () => {
+      for (const [port, name] of [
+        [server.port, 'postgres'],
+        [pgmirror.port, database],
+      ] as const) {
+        const client = await login(port, name, replication);
+        client.send(queryMessage('IDENTIFY_SYSTEM'), queryMessage('IDENTIFY'), queryMessage('SHOW wal_level'));
+        client.socket.end();
+        const messages = await client.expect('T', 'D', 'C', 'Z', 'E', 'Z', 'T', 'D', 'C', 'Z');
+        assert.deepEqual(rows(messages).at(-1), ['logical']);
+        await client.waitForClose();
+      }
+    });
+  }
+
+  it('ends for a client that sends no more amid a stream', async () => {
+    for (const [port, name] of [
+      [server.port, 'postgres'],
+      [pgmirror.port, 'app'],
+    ] as const) {
+      const client = await login(port, name, 'database');
+      const slot = `ending_${port}`;
+      await client.query(`CREATE_REPLICATION_SLOT ${slot} TEMPORARY LOGICAL pgoutput`);
+      const options = "(proto_version '1', publication_names 'events')";
+      client.send(queryMessage(`START_REPLICATION SLOT ${slot} LOGICAL 0/0 ${options}`));
+      await client.expect('W');
+      client.socket.end();
+      await client.waitForClose();
+    }
+    await eventually(async () => (await pgmirror.admin('SHOW CLIENTS')).length === 0);
+  });
+
   it('streams changes, is shown as what it is, is cancelled, and is never mirrored', async () => {
     const follower = await login(pgmirror.port, 'app', 'database');
     await follower.query('CREATE_REPLICATION_SLOT following TEMPORARY LOGICAL pgoutput');
