@@ -169,10 +169,12 @@ export class RequestRelay {
 
   /**
    * Whether a message may be sent behind a Sync that a COPY ignores, if it has not failed before. What is no part of a
-   * COPY waits until that is known: the server is shown its type, which it refuses if it is still in COPY.
+   * COPY waits until that is known: the server is shown its type, which it refuses if it is still in COPY. Where such a
+   * message was sent, the server says by itself what came of it, and data behind it may be those of another COPY.
    */
   #goesIntoCopy(server: Server, type: number): boolean {
     const { answers } = server.state;
+    if (answers.strayed) return false;
     if (answers.copyIn && isPartOfCopy(type)) return true;
     if (answers.doubt !== undefined) return false;
     if (answers.copyIn) this.#output.provoke(server, type);

@@ -187,9 +187,14 @@ export class AnswerQueue {
     return swallowed;
   }
 
-  /** How to go on behind a Sync amid COPY data depends on how the COPY ends. */
+  /** How to go on behind a Sync amid COPY data, or behind what does not belong there, depends on how the COPY ends. */
   get awaitsCopy(): boolean {
-    return this.ignoredSyncs > 0 || this.doubt !== undefined;
+    return this.ignoredSyncs > 0 || this.doubt !== undefined || this.strayed;
+  }
+
+  /** Something that is no part of it was sent amid a COPY: unless that has failed before, the server ends the connection. */
+  get strayed(): boolean {
+    return this.copyIn && this.#length > 1;
   }
 
   /** CopyDone or CopyFail was sent. */

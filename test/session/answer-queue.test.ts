@@ -227,6 +227,16 @@ describe('COPY FROM STDIN in the simple query flow', () => {
     assert.ok(quietAndClosed(queue));
   });
 
+  it('lets nothing follow what was sent amid the data, before it is known whether the COPY has failed', () => {
+    const queue = queueOf(Query);
+    queue.enterCopyIn();
+    assert.equal(queue.awaitsCopy, false);
+    queue.push(Query);
+    assert.deepEqual([queue.awaitsCopy, queue.strayed], [true, true]);
+    queue.copyFailed();
+    assert.deepEqual([queue.awaitsCopy, queue.strayed], [false, false]);
+  });
+
   it('ignores a Sync amid the data', () => {
     const queue = queueOf(Query);
     queue.enterCopyIn();

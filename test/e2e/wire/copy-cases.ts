@@ -253,6 +253,27 @@ export const copyCases: readonly Dialogue[] = [
     ],
   },
   {
+    name: 'COPY: another behind data that are refused, with its own data at once',
+    steps: [
+      says(
+        'GEZGCZTDCZ',
+        query(copy),
+        copyData('x\n'),
+        query(copy),
+        copyData('7\n'),
+        copyDone,
+        query('SELECT count(*) FROM c'),
+      ),
+      says('TDCGEZGCZZ', query(`SELECT 1; ${copy}; ${copy}`), copyData('x\n'), query(copy), copyDone, sync),
+      says('GEZ12GCZ', query(copy), copyData('x\n'), once(copy), copyData('8\n'), copyDone, sync),
+      says('GEZ12GCZ', query(copy), copyData('x\n'), once(copy), sync, copyData('9\n'), copyDone, sync),
+      says('GEZGEZZ', query(copy), copyData('x\n'), query(copy), copyFail('enough'), sync),
+      says('GEZ1EZZ', query(copy), copyData('x\n'), parse('', copy), query('SELEC'), sync),
+      says('12GEZGCZ', once(copy), copyData('x\n'), query(copy), copyDone, sync, query(copy), copyDone),
+      says('TDCZ', query('SELECT sum(id) FROM c')),
+    ],
+  },
+  {
     name: 'COPY in a transaction block that fails',
     steps: [
       says('CZ', query('BEGIN')),
