@@ -110,8 +110,7 @@ export class RequestRelay {
         this.#flush(server, bytes, start, end);
         return true;
       case Frontend.FunctionCall:
-        this.#link.hasUsedServer = true;
-        this.#output.beginRequest();
+        this.#beginCall(server);
         this.#output.pass(server, type, bytes, start, end);
         this.#output.requestSent(false);
         return true;
@@ -204,8 +203,7 @@ export class RequestRelay {
         return this.#longQuery(server, bytes, start, end, size);
       case Frontend.FunctionCall:
         this.#longCopy = this.#longAlone = false;
-        this.#link.hasUsedServer = true;
-        this.#output.beginRequest();
+        this.#beginCall(server);
         server.state.sends(false);
         this.#output.pass(server, type, bytes, start, end, undefined, size - (end - start));
         return true;
@@ -217,6 +215,12 @@ export class RequestRelay {
     }
   }
 
+  #beginCall(server: Server): void {
+    endsExecuteWithoutSync(server);
+    this.#link.hasUsedServer = true;
+    this.#output.beginRequest();
+  }
+
   /** What has to be done before a Query is told from its beginning, what it does from all of it. */
   #longQuery(server: Server, bytes: Buffer, start: number, end: number, size: number): boolean {
     const textStart = start + HEADER_LENGTH;
@@ -225,7 +229,7 @@ export class RequestRelay {
     if (mustForgetSequences(this.#link, server, touches, begun)) return false;
     const beginning = { text: bytes.toString('utf8', textStart, end) };
     if (!begun && mustShowStatements(this.#link, server, touches, beginning, false) !== 'no') return false;
-    if (server.state.answers.executeWithoutSync) server.state.unclean = true;
+    endsExecuteWithoutSync(server);
     this.#longAlone = !begun;
     this.#output.beginRequest();
     server.state.sends(false);
@@ -255,8 +259,7 @@ export class RequestRelay {
     if (mustForgetSequences(this.#link, server, touches, !alone)) return false;
     const text = new StatementText(bytes, start + 5, end);
     if (alone && mustShowStatements(this.#link, server, touches, text, false) !== 'no') return false;
-    // PostgreSQL 18 may refuse whatever comes next but one ("unexpected state STARTED"): no other client's.
-    if (server.state.answers.executeWithoutSync) server.state.unclean = true;
+    endsExecuteWithoutSync(server);
     this.#output.beginRequest();
     server.state.sends(endsTransaction(bytes, start + 5));
     if (!beginsTransaction(bytes, start + 5)) this.#link.hasUsedServer = true;
@@ -273,4 +276,12 @@ export class RequestRelay {
 /** Whether a cancel is on its way to a server that has answered all by now: it is not to hit what the client asks next. */
 export function awaitsCancels({ cancels, state }: Server): boolean {
   return cancels > 0 && state.answers.length === 0;
+}
+
+/**
+ * A Query or a FunctionCall is sent: where it takes the place of the Sync behind an Execute, PostgreSQL 18 may refuse
+ * whatever comes next but one ("unexpected state STARTED"): no other client's.
+ */
+function endsExecuteWithoutSync({ state }: Server): void {
+  if (state.answers.executeWithoutSync) state.unclean = true;
 }

@@ -24,7 +24,7 @@ import type { RunningPostgres } from '../support/postgres.ts';
 import { WireClient, type WireAddress, type WireLogin } from '../support/wire-client.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
-import { copyData } from './wire/copy-messages.ts';
+import { copyData, functionCall } from './wire/copy-messages.ts';
 import { restore } from './wire/schema.ts';
 
 /** What a client does to its session, and how it sees (and nobody else) that it did. */
@@ -477,6 +477,26 @@ suite('What one client does to its session', () => {
     }
     await client.end();
   });
+
+  for (const { length, value } of [
+    { length: 'short', value: '-1' },
+    { length: 'long', value: `-${'0'.repeat(100_000)}1` },
+  ]) {
+    it(`by a ${length} FunctionCall amid the extended protocol does not have the next client refused`, async () => {
+      const client = await comparison.pooled();
+      const call = functionCall(1397, value);
+      for (let round = 0; round < 3; round += 1) {
+        client.send(parse('', 'SELECT 1'), bind('', ''), execute(''), call, query('SELECT 1'), sync);
+        const messages = [...(await client.readUntil('Z')), ...(await client.readUntil('Z'))];
+        assert.match(messages.map(({ type }) => type).join(''), /^12DC[VE]ZTDCZ$/);
+        await client.expect('Z');
+        const next = await comparison.pooled();
+        assert.deepEqual(await look(next, 'SELECT 3'), [['3']]);
+        await next.end();
+      }
+      await client.end();
+    });
+  }
 });
 
 suite('A statement that a server connection lacks', () => {
