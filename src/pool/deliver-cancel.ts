@@ -14,21 +14,21 @@ export interface CancelTarget {
 
 /**
  * Delivers a CancelRequest (manual, "Canceling Requests in Progress"). Settles when the server has closed the connection
- * that brought it, which it does after signalling, or when the time is over; rejects where it cannot be delivered.
+ * that brought it, which it does after signalling: true; or when the time is over: false. Rejects where it cannot be delivered.
  */
-export async function deliverCancel(target: CancelTarget, timeoutMs: number): Promise<void> {
+export async function deliverCancel(target: CancelTarget, timeoutMs: number): Promise<boolean> {
   const { address, encryption, processId, secretKey } = target;
   const socket = await openServerSocket(address, { tls: encryption?.options, timeoutMs, mustEncrypt: true });
-  await new Promise<void>((resolve) => {
+  return new Promise<boolean>((resolve) => {
     const timer = setTimeout(() => {
       socket.destroy();
-      resolve();
+      resolve(false);
     }, timeoutMs);
     socket.handler = {
       bytes: () => undefined,
       closed: () => {
         clearTimeout(timer);
-        resolve();
+        resolve(true);
       },
     };
     socket.write(cancelRequest(processId, secretKey));

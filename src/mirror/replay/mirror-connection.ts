@@ -3,6 +3,7 @@ import type { LoggedInServer } from '../../pool/connect-server.ts';
 import { deliverCancel } from '../../pool/deliver-cancel.ts';
 import { terminate } from '../../protocol/frontend-messages.ts';
 import { TransactionStatus } from '../../protocol/message-types.ts';
+import { monotonicNow } from '../../util/clock.ts';
 import type { AnswerDigester } from '../compare/answer-digester.ts';
 import { AnswerWalker } from './answer-walker.ts';
 import type { AnswerHandler } from './answer-walker.ts';
@@ -11,6 +12,7 @@ import { redefines } from './definitions.ts';
 import type { Definitions } from './definitions.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import { endsConnections } from './ends-connections.ts';
+import type { Outage, Outages } from './outages.ts';
 import { FRESH_LOGIN } from './session-settings.ts';
 import type { SessionSettings } from './session-settings.ts';
 
@@ -30,6 +32,13 @@ export interface ConnectionUser {
   copyIn(): void;
   /** The connection is over; nothing follows. */
   lost(reason: string): void;
+}
+
+/** What holds for all connections of a mirror. */
+export interface MirrorConnectionOptions {
+  readonly preparedStatementsLimit: number;
+  readonly definitions: Definitions;
+  readonly outages: Outages;
 }
 
 /**
@@ -53,10 +62,18 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   endReason = 'connection closed';
   /** The same as a SQLSTATE: the server's, where it had told that it was going to end the connection. */
   endState = WITHOUT_A_WORD;
+  /** When it was opened, and when the server last was heard, by the monotonic clock. */
+  readonly openedAt = monotonicNow();
+  heardAt = this.openedAt;
+  /** What it ended in, if it ended without a word. */
+  outage: Outage | undefined;
+  /** A CancelRequest was taken by the server: that is there, whatever becomes of what it runs. */
+  isCancelTaken = false;
   readonly #socket: ServerSocket;
   readonly #processId: number;
   readonly #secretKey: Buffer;
   readonly #definitions: Definitions;
+  readonly #outages: Outages;
   /** The transaction has redefined something, which others see when it has ended. */
   #redefined = false;
   /** Digests answers, where they are compared. */
@@ -72,18 +89,20 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   readonly #reported: Map<string, string>;
   readonly #reportedBefore = new Map<string, string | undefined>();
 
-  /** `definitions`: of its mirror. */
-  constructor(
-    server: LoggedInServer,
-    options: { readonly preparedStatementsLimit: number; readonly definitions: Definitions },
-  ) {
+  constructor(server: LoggedInServer, options: MirrorConnectionOptions) {
     this.#definitions = options.definitions;
+    this.#outages = options.outages;
     this.statements = new ConnectionStatements(options.preparedStatementsLimit, options.definitions);
     this.#reported = new Map(server.parameters);
     this.#processId = server.processId;
     this.#secretKey = server.secretKey;
     this.#socket = server.socket;
     this.#socket.handler = this;
+  }
+
+  /** The server ended it, or the way to that, and nobody said why. */
+  get isSilent(): boolean {
+    return this.endState === WITHOUT_A_WORD;
   }
 
   get isOver(): boolean {
@@ -137,7 +156,11 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
       processId: this.#processId,
       secretKey: this.#secretKey,
     };
-    deliverCancel(target, CANCEL_TIMEOUT_MS).then(settled, settled);
+    const delivered = (isTaken: boolean): void => {
+      this.isCancelTaken ||= isTaken;
+      settled();
+    };
+    deliverCancel(target, CANCEL_TIMEOUT_MS).then(delivered, settled);
   }
 
   // --- ServerSocketHandler
@@ -160,6 +183,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   readyForQuery(status: number): void {
     if (this.owed === 0) return this.garbage();
     this.status = status;
+    this.heardAt = monotonicNow();
     this.owed--;
     this.#ahead = 0;
     this.statements.answered();
@@ -175,10 +199,11 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
   errorResponse(sqlstate: string): void {
     this.#ahead = 0;
     this.statements.failed();
+    this.noticeResponse(sqlstate);
     this.user?.errored(sqlstate);
   }
 
-  /** Of a crash of another backend, and of an immediate shutdown, servers warn before they close. */
+  /** Of a crash of another backend, and of a shutdown, servers warn before they close. */
   noticeResponse(sqlstate: string): void {
     if (endsConnections(sqlstate)) this.endState = sqlstate;
   }
@@ -239,6 +264,7 @@ export class MirrorConnection implements ServerSocketHandler, AnswerHandler {
     if (this.#over) return;
     this.endReason = reason;
     this.#end();
+    this.outage = this.#outages.ended(this);
     this.user?.lost(reason);
   }
 }

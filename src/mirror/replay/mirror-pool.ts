@@ -1,11 +1,11 @@
 import type { LoggedInServer } from '../../pool/connect-server.ts';
 import { TransactionFlag } from '../record/record-stream.ts';
 import type { Outcome } from '../record/record-stream.ts';
-import type { Definitions } from './definitions.ts';
 import { Fifo } from './fifo.ts';
 import type { Lane } from './lane.ts';
 import type { MirrorLogin } from './mirror-process-messages.ts';
 import { MirrorConnection } from './mirror-connection.ts';
+import type { MirrorConnectionOptions } from './mirror-connection.ts';
 import { Replayer } from './replayer.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
 import type { AnsweredRequest, ReplayObserver, ReplayOptions } from './replay-options.ts';
@@ -179,7 +179,7 @@ export class MirrorPool {
     this.#waitingFirst.push(lane);
   }
 
-  opened(server: LoggedInServer, options: { preparedStatementsLimit: number; definitions: Definitions }): void {
+  opened(server: LoggedInServer, options: MirrorConnectionOptions): void {
     this.#opening--;
     this.refusedUntil = 0;
     const connection = new PooledConnection(this, new MirrorConnection(server, options), this.owner.replayOptions);

@@ -7,6 +7,7 @@ import type { MirrorAccess } from './mirror-access.ts';
 import { MirrorPool } from './mirror-pool.ts';
 import type { PooledConnection, PoolOwner } from './mirror-pool.ts';
 import type { MirrorLogin, MirrorTargetConfig } from './mirror-process-messages.ts';
+import { Outages } from './outages.ts';
 import { isLoginRefusal } from './safety-look.ts';
 import { serverLoginOf } from './target-options.ts';
 
@@ -16,6 +17,8 @@ const REFUSED_LOGIN_MS = 10_000;
 /** A mirror that has no connection to spare is asked for one again after this long. */
 const TOO_MANY = '53300';
 const TOO_MANY_MS = 1_000;
+/** What a server says, in contrast to what is said of one that is not there. */
+const SQLSTATE = /^[0-9A-Z]{5}$/;
 
 /** What the pools of a mirror need. */
 export interface MirrorPoolsHost extends PoolOwner {
@@ -33,6 +36,7 @@ export class MirrorPools {
   readonly #host: MirrorPoolsHost;
   readonly #rate = new ConnectRate();
   readonly #definitions = new Definitions();
+  readonly #outages = new Outages();
   readonly #timers = new Set<NodeJS.Timeout>();
   #config: MirrorTargetConfig;
   #pools = new Map<string, MirrorPool>();
@@ -167,7 +171,7 @@ export class MirrorPools {
         return pool.openFailed();
       }
       access.connected();
-      pool.opened(server, { preparedStatementsLimit, definitions: this.#definitions });
+      pool.opened(server, { preparedStatementsLimit, definitions: this.#definitions, outages: this.#outages });
     } catch (error) {
       pool.openFailed();
       if (generation === this.#generation) this.#connectFailed(pool, error as Error & { code?: string });
@@ -187,6 +191,7 @@ export class MirrorPools {
       return this.#host.access.connected();
     }
     this.#probing = pool;
+    if (!SQLSTATE.test(error.code ?? '')) this.#outages.unreachable();
     this.#host.access.failed(error.message);
   }
 

@@ -1,6 +1,7 @@
 import type { ColumnOrigin } from '../compare/column-origin.ts';
 import type { Outcome } from '../record/record-stream.ts';
 import type { MirroredTransaction } from './mirrored-transaction.ts';
+import type { Outage } from './outages.ts';
 import type { Timing } from './pacing.ts';
 
 /** What a replayer takes from its mirror; read anew for each transaction. */
@@ -29,6 +30,10 @@ export interface AnsweredRequest {
   readonly mirrorError: string;
   /** The mirror's connection ended amid it, for no other reason that is known. */
   readonly endedConnection: boolean;
+  /** That ended without a word, perhaps with others. */
+  readonly outage: Outage | undefined;
+  /** Its time is up, and the server has not even taken the cancel: perhaps it is not there. */
+  readonly isUnheard: boolean;
   /** An earlier request of the block has failed on the mirror alone. */
   readonly isTainted: boolean;
   readonly timedOut: boolean;

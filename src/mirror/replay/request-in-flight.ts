@@ -82,6 +82,8 @@ export class RequestInFlight {
       sourceError: cursor.errored ? cursor.sqlstate : '',
       mirrorError: this.#error,
       endedConnection: this.#endedConnection,
+      outage: this.#endedConnection ? this.#connection.outage : undefined,
+      isUnheard: is.timedOut && this.#connection.isOver && !this.#connection.isCancelTaken,
       isTainted: this.#isTainted,
       isInBlock: cursor.statusBefore !== TransactionStatus.Idle,
       isCancelled: cursor.isCancelled,

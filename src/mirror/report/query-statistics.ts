@@ -43,6 +43,8 @@ export interface CountedRequest {
   /** An earlier request of its block erred on the mirror alone: what is other in this answer only follows from that. */
   readonly isConsequence: boolean;
   readonly timedOut: boolean;
+  /** The mirror was lost amid it, and nothing says that it was its doing. */
+  readonly isLost: boolean;
   /** Answers were compared, and this is what came of it: `answerClass` is undefined where they are the same. */
   readonly verdict: { readonly judged: boolean; readonly answerClass: AnswerClass | undefined } | undefined;
   readonly example: (answerClass: AnswerClass) => AnswerExample;
@@ -147,6 +149,7 @@ function otherRecord(): QueryRecord {
 
 function classOf(request: CountedRequest): AnswerClass | undefined {
   const { sourceError, mirrorError } = request;
+  if (request.isLost) return 'ambiguous';
   if (request.timedOut) return 'timeout';
   if (request.isConsequence) return undefined;
   if (request.verdict !== undefined) return request.verdict.answerClass;

@@ -11,6 +11,7 @@ import type { Outcome } from '../record/record-stream.ts';
 import { nextEvent } from '../replay/event-counter.ts';
 import type { MirroredTransaction } from '../replay/mirrored-transaction.ts';
 import type { AnsweredRequest } from '../replay/replay-options.ts';
+import { LostRequests } from './lost-requests.ts';
 import { logMismatch } from './log-mismatch.ts';
 import type { QueryIdentifier, QueryIdentity } from './query-identifier.ts';
 import type { AnswerClass, AnswerExample, QueryReport } from './query-report.ts';
@@ -46,6 +47,7 @@ export class TrafficReport {
   readonly #queries: RequestQueries;
   readonly #statistics = new Map<number, QueryStatistics>();
   readonly #comparisons = new Map<number, { readonly comparison: MirrorComparison; readonly mirror: ComparedMirror }>();
+  readonly #lost = new Map<number, LostRequests>();
   /** Mirrors that there are or were. */
   readonly #seen = new Set<number>();
   /** By control mirror, the mirrors whose noise it shows. */
@@ -143,6 +145,7 @@ export class TrafficReport {
       this.#lateness += (late - this.#lateness) * LATENESS_WEIGHT;
     }
     this.#sweptAt = now;
+    for (const lost of this.#lost.values()) lost.sweep(now);
     const toldUntil = Math.min(...this.#toldUntil.values());
     for (const { comparison } of this.#comparisons.values()) comparison.sweep(now, toldUntil);
   }
@@ -154,15 +157,20 @@ export class TrafficReport {
     for (const id of this.#controlled.get(mirror) ?? [])
       this.#comparisons.get(id)?.comparison.control(transaction, request);
     const at = monotonicNow();
-    const count = (verdict: Verdict | undefined): void => this.#count(mirror, asked, { ...request, at }, verdict);
+    const { outage, isUnheard } = request;
+    const count = (verdict: Verdict | undefined, isLost = isUnheard): void =>
+      this.#count(mirror, asked, { ...request, at, isLost }, verdict);
     const compared = this.#comparisons.get(mirror)?.comparison;
-    if (compared?.answered(transaction, asked, request, count, at) !== true) count(undefined);
+    if (compared?.answered(transaction, asked, request, count, at) === true) return;
+    if (outage === undefined) return count(undefined);
+    const { fingerprint } = asked.query;
+    this.#lostOn(mirror).hold({ fingerprint, outage, count: (isItsDoing) => count(undefined, !isItsDoing) });
   }
 
   #count(
     mirror: number,
     asked: RequestQuery,
-    request: AnsweredRequest & { readonly at: number },
+    request: AnsweredRequest & { readonly at: number; readonly isLost: boolean },
     verdict: Verdict | undefined,
   ): void {
     const answerClass = this.#statisticsOf(mirror).count({
@@ -197,6 +205,7 @@ export class TrafficReport {
   report(mirrors: readonly ReportedMirror[]): QueryReport[] {
     const listed = new Set(mirrors.map(({ id }) => id));
     for (const id of this.#statistics.keys()) if (!listed.has(id)) this.#statistics.delete(id);
+    for (const id of this.#lost.keys()) if (!listed.has(id)) this.#lost.delete(id);
     const rows = mirrors.flatMap((mirror) =>
       this.#statisticsOf(mirror.id).report({
         ...mirror,
@@ -209,7 +218,14 @@ export class TrafficReport {
 
   reset(): void {
     for (const statistics of this.#statistics.values()) statistics.reset();
+    this.#lost.clear();
     for (const { comparison } of this.#comparisons.values()) comparison.comparison.resetCounts();
+  }
+
+  #lostOn(mirror: number): LostRequests {
+    let lost = this.#lost.get(mirror);
+    if (lost === undefined) this.#lost.set(mirror, (lost = new LostRequests()));
+    return lost;
   }
 
   #statisticsOf(mirror: number): QueryStatistics {

@@ -17,6 +17,7 @@ import type {
   ToMirrorProcess,
 } from '../../../src/mirror/replay/mirror-process-messages.ts';
 import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
+import type { QueryReport } from '../../../src/mirror/report/query-report.ts';
 import { monotonicNow } from '../../../src/util/clock.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { eventually, within } from '../../support/eventually.ts';
@@ -94,6 +95,24 @@ export class MirrorChild {
     this.tell({ type: 'status', id });
     const answer = await eventually(() => this.messages.find((one) => one.type === 'status' && one.id === id));
     return answer.type === 'status' ? answer.targets : [];
+  }
+
+  /** What it reports now, the shortest text first. */
+  async queries(): Promise<readonly QueryReport[]> {
+    const id = this.messages.length + 1;
+    this.tell({ type: 'queries', id });
+    const answer = await eventually(() => this.messages.find((one) => one.type === 'queries' && one.id === id));
+    return answer.type === 'queries' ? answer.queries.toSorted((a, b) => a.query.length - b.query.length) : [];
+  }
+
+  /** The same, as soon as so many calls were counted: what ended its connection is judged some time later. */
+  async queriesAfter(calls: number): Promise<readonly QueryReport[]> {
+    return eventually(async () => {
+      const queries = await this.queries();
+      const counted = queries.reduce((sum, query) => sum + query.calls, 0);
+      if (counted < calls) throw new Error(`${counted} calls`);
+      return queries;
+    });
   }
 
   /** The first message of this type, which may have come already. */

@@ -24,6 +24,7 @@ function request(changes: Partial<CountedRequest> & { readonly fingerprint?: str
     mirrorError: '',
     isConsequence: false,
     timedOut: false,
+    isLost: false,
     verdict: undefined,
     example: () => ({ at: '', source: 's', mirror: 'm' }),
     ...more,
