@@ -41,6 +41,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   readonly #leaving = new Map<MirrorTarget, number>();
   readonly #links = new Set<PoolerLink>();
   readonly #sweeper: NodeJS.Timeout;
+  #sweepDue: NodeJS.Immediate | undefined;
   #sources: ReadonlyMap<string, SourceLogin> = new Map();
   #instance = '';
   #drain: { readonly until: number; readonly timer: NodeJS.Timeout } | undefined;
@@ -56,7 +57,10 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
     this.#logger = options.logger;
     this.#report = options.report;
     this.#tell = options.tell;
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
+    // Once what has come is read: where this process was held up itself, nobody else is late.
+    this.#sweeper = setInterval(() => {
+      this.#sweepDue = setImmediate(() => this.#sweep());
+    }, SWEEP_MS);
   }
 
   get targets(): ReadonlyMap<number, MirrorTarget> {
@@ -115,6 +119,7 @@ export class MirrorProcess implements MirrorTargetHost, LinkHost {
   /** Drops everything and closes everything. */
   close(): void {
     clearInterval(this.#sweeper);
+    clearImmediate(this.#sweepDue);
     clearInterval(this.#drain?.timer);
     for (const target of [...this.#targets.values(), ...this.#leaving.keys()]) target.destroy();
     for (const link of [...this.#links]) link.destroy();

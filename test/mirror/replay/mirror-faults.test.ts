@@ -38,7 +38,14 @@ import type { Cleanup } from '../../support/cleanup.ts';
 import { eventually, within } from '../../support/eventually.ts';
 import { LogLines } from '../../support/log-lines.ts';
 import { createDatabase, query as run } from '../../support/postgres.ts';
-import { acceptLogin, expectQuery, ScriptedPostgres, send, waitForClose } from '../../support/scripted-postgres.ts';
+import {
+  acceptLogin,
+  expectQuery,
+  ScriptedPostgres,
+  send,
+  until,
+  waitForClose,
+} from '../../support/scripted-postgres.ts';
 import type { Step } from '../../support/scripted-postgres.ts';
 import { startWatchedPostgres } from '../../support/watched-postgres.ts';
 import { simple, transaction } from '../recordings.ts';
@@ -417,6 +424,33 @@ it('closes a connection whose server does not heed the cancel, and reports what 
     (await mirror.queries()).map(({ calls, classes }) => ({ calls, classes })),
     [{ calls: 1, classes: { timeout: 1 } }],
   );
+  await mirror.configure();
+});
+
+it('finds no mirror late where it was held up itself, and the answer had come meanwhile', async (test) => {
+  const id = nextId++;
+  const timeoutMs = 1_000;
+  const [asked, stopped] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const scripted = await ScriptedPostgres.start(test, answerLook, [
+    acceptLogin(),
+    expectQuery('SELECT 1'),
+    () => asked.resolve(),
+    until(stopped.promise),
+    send(commandComplete('SELECT 1'), readyForQuery('I')),
+    waitForClose(),
+  ]);
+  const address = { ...trusted, port: scripted.port };
+  await mirror.configure(targetConfig(address, 'app', { id, poolSize: 1, allowSideEffects: true, timeoutMs }));
+  const records = await feeder(test);
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  const outcomes = records.outcomes();
+  await within(asked.promise, 10_000, 'the request');
+  mirror.child.kill('SIGSTOP');
+  const since = performance.now();
+  stopped.resolve();
+  await eventually(() => performance.now() - since > timeoutMs + 500);
+  mirror.child.kill('SIGCONT');
+  assert.deepEqual(await outcomes, [Outcome.Replayed]);
   await mirror.configure();
 });
 
