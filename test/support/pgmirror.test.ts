@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import { freePort } from '../../src/cli/embedded/free-port.ts';
 import { aliceEntry } from './alice.ts';
 import { inReverse } from './cleanup.ts';
 import { eventually } from './eventually.ts';
 import { databaseEntry, Pgmirror, type PgmirrorFiles } from './pgmirror.ts';
 import { createDatabase, query } from './postgres.ts';
+import { ScriptedPostgres } from './scripted-postgres.ts';
 import { startWatchedPostgres } from './watched-postgres.ts';
 
 describe('Pgmirror', () => {
@@ -40,6 +42,16 @@ describe('Pgmirror', () => {
   it('rejects with what was said when it ends before it listens', async (t) => {
     const start = Pgmirror.start(inReverse(t), { ...files, general: { no_such_key: 1 } });
     await assert.rejects(start, /pgmirror ended \(2\) before it listened[^]*no_such_key/);
+  });
+
+  it('listens on another port where somebody was faster to take the first', async (t) => {
+    const test = inReverse(t);
+    const { port: taken } = await ScriptedPostgres.start(test);
+    const ports = [taken];
+    const choosePort = async (): Promise<number> => ports.shift() ?? freePort();
+    const pgmirror = await Pgmirror.start(test, files, { choosePort });
+    assert.notEqual(pgmirror.port, taken);
+    assert.deepEqual(await query(pgmirror.url('app'), 'SELECT 1 AS one'), [{ one: 1 }]);
   });
 
   it('tells the signal that ended one', async (t) => {

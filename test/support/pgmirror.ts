@@ -31,6 +31,8 @@ export interface PgmirrorOptions {
   readonly timeoutMs?: number;
   /** What is run instead of {@link mainFile}. */
   readonly mainFile?: string | undefined;
+  /** Chooses the port where `general.port` does not say one; default {@link freePort}. */
+  readonly choosePort?: () => Promise<number>;
 }
 
 /** The entry of `[[databases]]` that reaches a server, with the superuser for the connections. */
@@ -73,19 +75,24 @@ export class Pgmirror {
    * Rejects, with what it said, when it ends before.
    */
   static async start(cleanup: Cleanup, files: PgmirrorFiles, options: PgmirrorOptions = {}): Promise<Pgmirror> {
-    const pgmirror = await Pgmirror.launch(cleanup, files, options);
-    try {
-      await pgmirror.log.waitFor((line) => line.msg === 'listening', { timeoutMs: options.timeoutMs ?? 20_000 });
-    } catch (error) {
-      const status = await within(pgmirror.#exited, 1_000, 'its end').catch(() => 'it still runs');
-      throw new Error(`pgmirror ended (${status}) before it listened: ${pgmirror.output()}`, { cause: error });
+    for (let attempt = 1; ; attempt += 1) {
+      const pgmirror = await Pgmirror.launch(cleanup, files, options);
+      try {
+        await pgmirror.log.waitFor((line) => line.msg === 'listening', { timeoutMs: options.timeoutMs ?? 20_000 });
+        return pgmirror;
+      } catch (error) {
+        const status = await within(pgmirror.#exited, 1_000, 'its end').catch(() => 'it still runs');
+        // The port was free a moment ago, and somebody was faster.
+        const isTaken = files.general?.port === undefined && pgmirror.output().includes('the address is in use');
+        if (isTaken && attempt < 5) continue;
+        throw new Error(`pgmirror ended (${status}) before it listened: ${pgmirror.output()}`, { cause: error });
+      }
     }
-    return pgmirror;
   }
 
   /** Starts one without waiting for anything: for configurations that it refuses. */
   static async launch(cleanup: Cleanup, files: PgmirrorFiles, options: PgmirrorOptions = {}): Promise<Pgmirror> {
-    const port = files.general?.port ?? (await freePort());
+    const port = files.general?.port ?? (await (options.choosePort ?? freePort)());
     const whole = withDefaults({ ...files, general: { ...files.general, port } });
     const janitor = await Janitor.start(tmpdir(), 'pgmirror-files-');
     try {
