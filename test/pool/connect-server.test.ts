@@ -57,7 +57,7 @@ class Peer {
     this.#socket.resetAndDestroy();
   }
 
-  /** The next message: a StartupMessage where `hasType` is false. */
+  /** The next message: a StartupMessage where `hasType` is false. Throws where the other end has closed before it is whole. */
   async message(hasType = true): Promise<string> {
     const lengthAt = hasType ? 1 : 0;
     for (;;) {
@@ -69,7 +69,8 @@ class Peer {
           return bytes.toString('latin1', 0, end);
         }
       }
-      await once(this.#socket, 'received');
+      if (this.#socket.closed) throw new Error('closed in mid-script');
+      await Promise.race([once(this.#socket, 'received'), this.closed]);
     }
   }
 }
@@ -409,22 +410,29 @@ describe('a login that fails', () => {
       },
     ];
     for (const script of scripts) {
-      const error = await fail(context, script, { timeoutMs: 60 });
+      const error = await fail(context, script, { timeoutMs: 250 });
       assert.equal((error.cause as NodeJS.ErrnoException).code, 'ETIMEDOUT');
     }
   });
 
   it('keeps its deadline while keys are derived', async (context) => {
+    const password = ServerPassword.fromText('pencil');
+    let isDeriving = false;
+    password.scramKeys = async () => {
+      isDeriving = true;
+      return new Promise<never>(() => undefined);
+    };
     const error = await fail(
       context,
       async (peer) => {
         await peer.message(false);
         peer.send(ASK_SCRAM);
         const nonce = /r=(.*)$/.exec(await peer.message())?.[1] ?? '';
-        peer.send(sasl(11, `r=${nonce}x,s=QUJD,i=600000`));
+        peer.send(sasl(11, `r=${nonce}x,s=QUJD,i=4096`));
       },
-      { timeoutMs: 30 },
+      { password, timeoutMs: 500 },
     );
+    assert.ok(isDeriving);
     assert.equal((error.cause as NodeJS.ErrnoException).code, 'ETIMEDOUT');
   });
 

@@ -127,7 +127,8 @@ export class MirrorChild {
     const exited = once(this.child, 'exit');
     if (this.child.connected) this.child.disconnect();
     else this.child.kill('SIGKILL');
-    await within(exited, 5000, 'the mirror process to exit');
+    // It gives way to everybody: where others want the processors, the little that this takes it has to wait for.
+    await within(exited, 30_000, 'the mirror process to exit');
   }
 }
 
