@@ -108,7 +108,7 @@ async function showProgress(
   const { progress, isEnough, stop } = options;
   const begun = performance.now();
   for (let second = 1; ; second += 1) {
-    await delay(begun + second * 1000 - performance.now(), undefined, { signal: stop }).catch(() => {});
+    await delay(Math.max(0, begun + second * 1000 - performance.now()), undefined, { signal: stop }).catch(() => {});
     if (stop.aborted) return second;
     progress.show(second, workload.transactions, await reader.read());
     if (await isEnough(second)) return second;
