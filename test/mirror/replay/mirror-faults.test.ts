@@ -36,6 +36,7 @@ import {
 import { inReverse } from '../../support/cleanup.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { eventually, within } from '../../support/eventually.ts';
+import { lockTable } from '../../support/locks.ts';
 import { LogLines } from '../../support/log-lines.ts';
 import { createDatabase, query as run } from '../../support/postgres.ts';
 import {
@@ -388,7 +389,7 @@ it('cancels a request that takes too long, and uses the connection again', async
   const id = nextId++;
   const database = await createDatabase(server);
   await run(server.url(database), 'CREATE TABLE t (id int)');
-  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, timeoutMs: 200 }));
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, timeoutMs: 1_000 }));
   const records = await feeder(test);
   records.transaction({
     ...simple('BEGIN', 'INSERT INTO t VALUES (1)', 'SELECT pg_sleep(60)', 'COMMIT'),
@@ -396,7 +397,7 @@ it('cancels a request that takes too long, and uses the connection again', async
   });
   records.transaction({ ...simple('INSERT INTO t VALUES (2)'), targets: [id] });
   // What took long on the source may take that long, and the timeout more.
-  const long = { messages: [query('SELECT pg_sleep(0.8)')], sourceTime: 60_000_000 };
+  const long = { messages: [query('SELECT pg_sleep(1.5)')], sourceTime: 60_000_000 };
   records.transaction({ ...transaction(long), targets: [id] });
   assert.deepEqual(await records.outcomes(), [Outcome.TimedOut, Outcome.Replayed, Outcome.Replayed]);
   assert.deepEqual(await run(server.url(database), 'SELECT id FROM t'), [{ id: 2 }]);
@@ -724,15 +725,18 @@ it('drains: finishes what is queued, and loses what does not end in time', async
   const id = nextId++;
   const child = await MirrorChild.start(test, server);
   const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE gate ()');
+  const unlock = await lockTable(test, server.url(database), 'gate');
   await child.configure(targetConfig(server, database, { id, poolSize: 2 }));
   const records = await RecordFeeder.connect(child.socketPath, test);
   records.writer.client(1, 'app', 'a');
   records.writer.client(2, 'app', 'b');
-  records.transaction({ ...simple('SELECT pg_sleep(0.2)'), targets: [id] });
+  records.transaction({ ...simple('SELECT FROM gate'), targets: [id] });
   records.transaction({ ...simple('SELECT pg_sleep(60)'), targets: [id], client: 2 });
   records.flush();
   await eventually(async () => ((await child.status())[0]?.queued ?? 0) === 2);
-  child.tell({ type: 'drain', graceMs: 600 });
+  child.tell({ type: 'drain', graceMs: 2_000 });
+  await unlock();
   await child.message('drained');
   assert.deepEqual(
     (await records.finished()).map(({ outcome, reason }) => [outcome, reason]),

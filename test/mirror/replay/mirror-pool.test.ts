@@ -6,6 +6,7 @@ import type { RunningPostgres } from '../../../src/cli/embedded-postgres.ts';
 import { query } from '../../support/bytes.ts';
 import { inReverse } from '../../support/cleanup.ts';
 import { eventually } from '../../support/eventually.ts';
+import { lockAwaited, lockTable } from '../../support/locks.ts';
 import { createDatabase, query as run, withClient } from '../../support/postgres.ts';
 import { startWatchedPostgres } from '../../support/watched-postgres.ts';
 import { simple, transaction } from '../recordings.ts';
@@ -262,7 +263,7 @@ it('a session that lacks a transaction is given up: what needs it is lost, and w
 it('a session on a mirror that was refused meanwhile is lost, and nothing waits for an answer from it', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
-  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, timeoutMs: 300 }));
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1, timeoutMs: 5_000 }));
   const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
@@ -293,6 +294,7 @@ it('a session on a mirror that was refused meanwhile is lost, and nothing waits 
 it('a session is lost on a mirror that is for reads now, or for other logins, and on no other that was configured', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE gate ()');
   const config = targetConfig(server, database, { id, poolSize: 2 });
   await mirror.configure(config);
   const records = await RecordFeeder.connect(mirror.socketPath, test);
@@ -302,11 +304,18 @@ it('a session is lost on a mirror that is for reads now, or for other logins, an
     records.transaction({ ...simple('CREATE TEMP TABLE mine ()'), client, targets: [id], flags: keeps });
   }
   await records.finished();
-  records.transaction({ ...simple('SELECT pg_sleep(0.5)'), client: 2, targets: [id], flags: needs | keeps });
-  records.flush();
-  await eventually(async () => (await mirror.status())[0]?.queued === 1);
+  /** Has the second client at work until the function that it resolves to is called. */
+  const holdUp = async (): Promise<() => Promise<void>> => {
+    const unlock = await lockTable(test, server.url(database), 'gate');
+    records.transaction({ ...simple('SELECT FROM gate'), client: 2, targets: [id], flags: needs | keeps });
+    records.flush();
+    await lockAwaited(server.url(database));
+    return unlock;
+  };
+  const finishFirst = await holdUp();
   const users = [{ name: 'b', user: 'b', password: 'b' }];
   await mirror.configure({ ...config, users });
+  await finishFirst();
   await records.finished();
   const reads = async (): Promise<void> => {
     for (const client of [1, 2]) {
@@ -315,10 +324,9 @@ it('a session is lost on a mirror that is for reads now, or for other logins, an
     }
   };
   await reads();
-  records.transaction({ ...simple('SELECT pg_sleep(0.5)'), client: 2, targets: [id], flags: needs | keeps });
-  records.flush();
-  await eventually(async () => (await mirror.status())[0]?.queued === 1);
+  const finishSecond = await holdUp();
   await mirror.configure({ ...config, users, level: 'read' });
+  await finishSecond();
   await records.finished();
   await reads();
   assert.deepEqual(
@@ -328,7 +336,7 @@ it('a session is lost on a mirror that is for reads now, or for other logins, an
       ...Array.from({ length: 2 }, () => [Outcome.Dropped, DropReason.SessionLost]),
     ],
   );
-  const ofSessions = `SELECT 1 FROM pg_stat_activity WHERE datname = $1 AND query ~ 'mine|sleep'`;
+  const ofSessions = `SELECT 1 FROM pg_stat_activity WHERE datname = $1 AND query ~ 'mine|gate'`;
   await eventually(async () => (await run(server.url('postgres'), ofSessions, [database])).length === 0);
   await mirror.configure();
 });
@@ -336,6 +344,7 @@ it('a session is lost on a mirror that is for reads now, or for other logins, an
 it('a session that nothing more is needed from is ended, and what others wait for is free', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE gate ()');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1, pinnedPoolSize: 1 }));
   const records = await RecordFeeder.connect(mirror.socketPath, test);
   const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
@@ -368,6 +377,7 @@ it('a session that nothing more is needed from is ended, and what others wait fo
 it('a lock that the mirror gave and the source did not is released', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE gate ()');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 1, pinnedPoolSize: 1 }));
   const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
@@ -390,17 +400,20 @@ it('a lock that the mirror gave and the source did not is released', async (test
 it('a changed address takes effect, and nothing that waits is lost', async (test) => {
   const id = nextId++;
   const [first, then] = [await createDatabase(server), await createDatabase(server)];
-  for (const database of [first, then]) await run(server.url(database), 'CREATE TABLE t (id int)');
+  for (const database of [first, then])
+    await run(server.url(database), 'CREATE TABLE t (id int); CREATE TABLE gate ()');
+  const unlock = await lockTable(test, server.url(first), 'gate');
   await mirror.configure(targetConfig(server, first, { id, poolSize: 1 }));
   const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   records.writer.client(2, 'app', 'b');
-  records.transaction({ ...simple('SELECT pg_sleep(0.3)'), targets: [id] });
+  records.transaction({ ...simple('SELECT FROM gate'), targets: [id] });
   records.transaction({ ...simple('INSERT INTO t VALUES (1)'), targets: [id] });
   records.transaction({ ...simple('INSERT INTO t VALUES (2)'), client: 2, targets: [id] });
   records.flush();
   await eventually(async () => (await mirror.status())[0]?.queued === 3);
   await mirror.configure(targetConfig(server, then, { id, poolSize: 1 }));
+  await unlock();
   const acknowledged = await records.finished();
   assert.ok(acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
   assert.deepEqual(await run(server.url(then), 'SELECT id FROM t ORDER BY id'), [{ id: 1 }, { id: 2 }]);
@@ -478,16 +491,21 @@ it('a changed configuration counts from the next transaction on, on the connecti
 it('a mirror that was removed finishes what it has, and loses what is left after five seconds', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE gate ()');
+  const unlock = await lockTable(test, server.url(database), 'gate');
   await mirror.configure(targetConfig(server, database, { id, poolSize: 2 }));
   const records = await RecordFeeder.connect(mirror.socketPath, test);
   records.writer.client(1, 'app', 'a');
   records.writer.client(2, 'app', 'b');
-  records.transaction({ ...simple('SELECT pg_sleep(0.5)'), targets: [id] });
+  records.transaction({ ...simple('SELECT FROM gate'), targets: [id] });
   records.transaction({ ...simple('SELECT pg_sleep(60)'), client: 2, targets: [id] });
   records.flush();
   await eventually(async () => (await mirror.status())[0]?.queued === 2);
   await mirror.configure();
   records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  records.flush();
+  await eventually(() => records.acknowledged.length === 1);
+  await unlock();
   const acknowledged = await records.finished();
   assert.deepEqual(
     acknowledged.map(({ slot, outcome }) => [slot, outcome]),
