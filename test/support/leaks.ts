@@ -39,9 +39,9 @@ export class LeakWatch {
   }
 
   /** Watches from now on; when `cleanup` has undone all that registers after this, nothing may be left. */
-  static during(cleanup: Cleanup): void {
+  static during(cleanup: Cleanup, timeoutMs?: number): void {
     const leaks = new LeakWatch();
-    cleanup.after(async () => leaks.assertNone());
+    cleanup.after(async () => leaks.assertNone(timeoutMs));
   }
 
   /** What is left right now, one line each. */
