@@ -31,10 +31,14 @@ export async function run(options: { readonly config: string; readonly users: st
   const handlers = signalHandlers(supervisor, stop, logger);
   for (const [signal, handler] of handlers) process.on(signal, handler);
   try {
-    await supervisor.start();
+    await supervisor.start(stop.signal);
     await notify(logger, 'READY=1', `MAINPID=${process.pid}`);
     return await stopWhenAsked(supervisor, stop, logger);
   } catch (error) {
+    if (stop.signal.aborted && error === stop.signal.reason) {
+      logger.info('stopped before it has listened');
+      return ExitStatus.Fine;
+    }
     logger.fatal({ reason: error instanceof Error ? error.message : String(error) }, 'cannot run');
     await supervisor.stopNow();
     return ExitStatus.Failed;
@@ -86,13 +90,20 @@ async function stopWhenAsked(supervisor: Supervisor, stop: StopSignal, logger: L
 /** Who was asked to stop, and how often. */
 class StopSignal {
   #asked = 0;
+  readonly #controller = new AbortController();
   readonly #first = Promise.withResolvers<void>();
   readonly #second = Promise.withResolvers<void>();
   readonly ask = (): void => {
     this.#asked++;
+    this.#controller.abort();
     if (this.#asked === 1) this.#first.resolve();
     else this.#second.resolve();
   };
+
+  /** For what has not begun yet. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
 
   get first(): Promise<void> {
     return this.#first.promise;

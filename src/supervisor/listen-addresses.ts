@@ -6,19 +6,21 @@ import type { ListenAddress } from './thread-messages.ts';
 
 /**
  * Runs what listens, when it is sure that nobody else does there, nor begins to meanwhile. Nothing is started for an instance
- * that cannot listen: rejects with the reason. `passed`: sockets that listen already.
+ * that cannot listen: rejects with the reason, which is that of `giveUp` where another one's start is not waited for any
+ * more. `passed`: sockets that listen already.
  */
 export async function listenAlone(
   general: GeneralConfig,
   passed: readonly number[],
   start: () => Promise<void>,
+  giveUp: AbortSignal,
 ): Promise<void> {
   const { port, workers } = general;
   if (passed.length > 0 && passed.length < workers) {
     throw new Error(`${passed.length} listening sockets were passed, and workers = ${workers} need one each`);
   }
   if (passed.length > 0) return start();
-  const letGo = await startLock(port);
+  const letGo = await startLock(port, giveUp);
   try {
     await claimAddresses(general);
     await start();

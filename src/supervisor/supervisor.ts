@@ -122,14 +122,18 @@ export class Supervisor implements AdminHost {
     return this.#config;
   }
 
-  /** Starts everything, and settles when clients can connect. Rejects where it cannot listen. */
-  async start(): Promise<void> {
+  /**
+   * Starts everything, and settles when clients can connect. Rejects where it cannot listen; with the reason of `giveUp`
+   * where that came while another pgmirror's start was waited for.
+   */
+  async start(giveUp: AbortSignal): Promise<void> {
     const { host, port, workers } = this.#config.general;
-    await listenAlone(this.#config.general, this.#listenFds, async () => {
+    const start = async (): Promise<void> => {
       await this.#startHttp();
       // Clients are let in whether or not there is a mirror process yet: it is what is started last.
       await Promise.all([this.#threads.start(), this.#startMirrorChild()]);
-    });
+    };
+    await listenAlone(this.#config.general, this.#listenFds, start, giveUp);
     this.#state = 'running';
     const where = this.#listenFds.length === 0 ? { host, port } : { sockets: this.#listenFds.length };
     const mirrors = this.#config.mirroring.length;

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import type { TomlTable } from 'smol-toml';
 
+import { freePort } from '../../src/cli/embedded/free-port.ts';
 import { alice, aliceEntry } from '../support/alice.ts';
 import { errorFields } from '../support/bytes.ts';
 import { inReverse, type Cleanup } from '../support/cleanup.ts';
@@ -120,6 +121,27 @@ describe('Stopping', () => {
     assert.deepEqual([counted?.total, counted?.replayed, counted?.dropped], [2, 1, 1]); // what was cut off is counted
     await sourceIsQuiet(mirrored);
     assert.deepEqual(await mirrored.onSource('SELECT id FROM item'), []);
+  });
+
+  it('does not wait for another one that starts on the same port', { skip: skipWithoutProc }, async (t) => {
+    const test = inReverse(t);
+    const port = await freePort();
+    const waiting = Promise.withResolvers<void>();
+    const other = createServer((socket) => {
+      socket.on('error', () => undefined);
+      waiting.resolve();
+    });
+    await new Promise<void>((resolve) => other.listen(`\0pgmirror starts on ${port}`, resolve));
+    test.after(() => void other.close());
+    const pgmirror = await Pgmirror.launch(test, {
+      general: { port },
+      databases: [databaseEntry('app', source, 'postgres')],
+      users: [aliceEntry],
+    });
+    await within(waiting.promise, 20_000, 'a start that waits');
+    pgmirror.kill('SIGTERM');
+    assert.equal(await within(pgmirror.exited, 5_000, 'its end'), 0);
+    assert.doesNotMatch(pgmirror.output(), /"level":(?:50|60)/);
   });
 
   it('by SHUTDOWN of the admin database is as by SIGTERM', async (t) => {
