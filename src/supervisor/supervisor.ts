@@ -22,6 +22,7 @@ import { listenAddresses, listenAlone } from './listen-addresses.ts';
 import { MirrorChild, type MirrorProcessConfig } from './mirror-child.ts';
 import { exposureOf, MirrorIds, mirrorRoutes, mirrorTargets, sourceLogins } from './mirrors.ts';
 import type { MirrorOverrides } from './mirrors.ts';
+import { OpenFilesWatch } from './open-files-watch.ts';
 import { openFilesLimit, openFilesNeeded } from './open-files.ts';
 import { PassedLooks } from './passed-looks.ts';
 import { PoolerThreads } from './pooler-threads.ts';
@@ -68,6 +69,7 @@ export class Supervisor implements AdminHost {
   readonly #looks = new PassedLooks((source, trail) => this.#passLook(source, trail));
   #config: Config;
   #mirrorChild: MirrorChild | undefined;
+  #openFiles: OpenFilesWatch | undefined;
   #http: HttpServer | undefined;
   #state: Readiness['state'] = 'starting';
   /** Changes of the configuration are made one after the other. */
@@ -139,9 +141,9 @@ export class Supervisor implements AdminHost {
     const mirrors = this.#config.mirroring.length;
     this.#logger.info({ processId: process.pid, ...where, workers, mirrors }, 'listening');
     const [limit = Infinity, needed] = [openFilesLimit(), openFilesNeeded(this.#config)];
-    // Whoever connects when there are no more is hung up on by Node.js, and nobody is told.
     if (limit < needed)
       this.#logger.warn({ limit, needed }, 'too few open files are allowed (ulimit -n, LimitNOFILE=)');
+    this.#openFiles = new OpenFilesWatch(this.#logger);
   }
 
   /**
@@ -289,6 +291,7 @@ export class Supervisor implements AdminHost {
   async #stopAll(): Promise<void> {
     const wasStarted = this.#state !== 'starting';
     this.#state = 'draining';
+    this.#openFiles?.close();
     await this.#threads.stop();
     await this.#mirrorChild?.stop();
     await this.#http?.close();

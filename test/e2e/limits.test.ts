@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { after, before, describe, it, type TestContext } from 'node:test';
 
 import type { TomlTable } from 'smol-toml';
@@ -9,6 +9,7 @@ import { inReverse } from '../support/cleanup.ts';
 import { eventually, within } from '../support/eventually.ts';
 import { databaseEntry, Pgmirror } from '../support/pgmirror.ts';
 import { skipWithoutProc } from '../support/processes.ts';
+import { runProgram, skipWithout } from '../support/programs.ts';
 import { query, type RunningPostgres } from '../support/postgres.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -153,6 +154,38 @@ describe('A limit', () => {
     });
     await alice.query('COMMIT');
     await bob.expect('T', 'D', 'C', 'Z');
+  });
+
+  const skip = skipWithout('prlimit');
+  it('of the system on open files is told when it is reached, and when it is not any more', { skip }, async (t) => {
+    const pgmirror = await start(t, {});
+    const limited = async (files: number | string): Promise<void> => {
+      const { status, stderr } = await runProgram('prlimit', [`--pid=${pgmirror.processId}`, `--nofile=${files}:`]);
+      assert.equal(status, 0, stderr);
+    };
+    const before = await login(t, pgmirror);
+    await before.query('SELECT 1');
+    const open = new Set((await readdir(`/proc/${pgmirror.processId}/fd`)).map(Number));
+    let free = 0;
+    while (open.has(free)) free += 1;
+    await limited(free + 3);
+    const isHungUpOn = async (): Promise<boolean> => {
+      const late = await WireClient.connect(pgmirror);
+      t.after(async () => late.destroy());
+      return late.logIn({ user: 'alice', database: 'app' }).then(
+        () => false,
+        () => true,
+      );
+    };
+    await eventually(isHungUpOn, { intervalMs: 1 });
+    const { level } = await pgmirror.waitForLog(
+      ({ msg, reason }) => msg.startsWith('no more files') && reason === 'EMFILE',
+    );
+    assert.equal(level, 50);
+    assert.equal((await before.query('SELECT 1')).length, 4);
+    await limited(1_000);
+    await pgmirror.waitForLog(({ msg }) => msg === 'files can be opened again');
+    await (await login(t, pgmirror)).query('SELECT 1');
   });
 
   it('prepared_statements_bytes bounds the texts of one client', async (t) => {
