@@ -39,4 +39,26 @@ describe('a name server that does not answer', () => {
     for (const family of [4, 6, 4]) sharedLookup('twice.example', { family, all: true }, () => undefined);
     assert.equal(lookup.mock.callCount(), 2);
   });
+
+  it('is asked for one name at a time of those that it took long for, and at once for others', async (t) => {
+    const asked = new Map<string, Answered>();
+    const lookup = (name: string, _options: object, answer: Answered): void => void asked.set(name, answer);
+    t.mock.method(dns, 'lookup', lookup as unknown as typeof dns.lookup);
+    let later = 0;
+    const real = performance.now.bind(performance);
+    t.mock.method(performance, 'now', () => real() + later);
+    const ask = (...names: readonly string[]): void => {
+      for (const name of names) sharedLookup(name, { all: true }, () => undefined);
+    };
+    const names = ['slow.example', 'late.example'];
+    ask(...names);
+    later += 20_000;
+    for (const name of names) asked.get(name)?.(new Error('queryA ETIMEOUT'), []);
+    asked.clear();
+    ask(...names, 'other.example');
+    assert.deepEqual([...asked.keys()], ['slow.example', 'other.example']);
+    for (const answer of asked.values()) answer(null, []);
+    await eventually(() => asked.has('late.example'));
+    asked.get('late.example')?.(null, []);
+  });
 });
