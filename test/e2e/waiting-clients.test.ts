@@ -119,6 +119,22 @@ describe('Clients that need a server connection', () => {
     assert.deepEqual((await served()).toSorted(), ['a', 'b', 'c', 'c', 'd', 'd']);
   });
 
+  it('behind PAUSE are served at RESUME though they send no more, unless their connections broke', async (t) => {
+    const pgmirror = await start(t);
+    const [closed, broken] = [await login(t, pgmirror), await login(t, pgmirror)];
+    await pgmirror.admin('PAUSE app');
+    closed.send(queryMessage("INSERT INTO served (who) VALUES ('closed')"));
+    broken.send(queryMessage("INSERT INTO served (who) VALUES ('broken')"));
+    await untilWaiting(pgmirror, 2);
+    closed.socket.end();
+    broken.socket.resetAndDestroy();
+    await untilWaiting(pgmirror, 1);
+    await pgmirror.admin('RESUME app');
+    await closed.expect('C', 'Z');
+    await closed.closed;
+    assert.deepEqual(await served(), ['closed']);
+  });
+
   it('get one that is idle in another thread', async (t) => {
     const pgmirror = await start(t, { general: { workers: 2 } });
     const clients: WireClient[] = [];
