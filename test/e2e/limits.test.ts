@@ -163,8 +163,8 @@ describe('A limit', () => {
       const { status, stderr } = await runProgram('prlimit', [`--pid=${pgmirror.processId}`, `--nofile=${files}:`]);
       assert.equal(status, 0, stderr);
     };
-    const before = await login(t, pgmirror);
-    await before.query('SELECT 1');
+    const earlier = await login(t, pgmirror);
+    await earlier.query('SELECT 1');
     const open = new Set((await readdir(`/proc/${pgmirror.processId}/fd`)).map(Number));
     let free = 0;
     while (open.has(free)) free += 1;
@@ -182,7 +182,7 @@ describe('A limit', () => {
       ({ msg, reason }) => msg.startsWith('no more files') && reason === 'EMFILE',
     );
     assert.equal(level, 50);
-    assert.equal((await before.query('SELECT 1')).length, 4);
+    assert.equal((await earlier.query('SELECT 1')).length, 4);
     await limited(1_000);
     await pgmirror.waitForLog(({ msg }) => msg === 'files can be opened again');
     await (await login(t, pgmirror)).query('SELECT 1');
