@@ -16,8 +16,6 @@ const SERVER_BACKLOG_BYTES = 65_536;
 
 /** What the session does for its client's messages. */
 export interface InputOwner {
-  /** Messages may go to the server connection that the session has. */
-  readonly isActive: boolean;
   /** Takes a server connection from the pool for a request; `undefined`: not now, `resume()` is called later. */
   checkout(): Server | undefined;
   /** What another client's sequences gave the session is not for this one to see; `resume()` is called later. */
@@ -180,7 +178,7 @@ export class ClientInput implements RequestHandler {
       return true;
     }
     const { server } = this.#link;
-    if (server !== undefined) return this.#owner.isActive && this.#forward(server, type, bytes, start, end);
+    if (server !== undefined) return this.#link.state === 'active' && this.#forward(server, type, bytes, start, end);
     if (this.#withoutServer.takes(type, end - start)) return true;
     const granted = this.#owner.checkout();
     return granted !== undefined && this.#forward(granted, type, bytes, start, end);
@@ -211,7 +209,7 @@ export class ClientInput implements RequestHandler {
       server = this.#owner.checkout();
       if (server === undefined) return false;
     }
-    if (!this.#owner.isActive) return false;
+    if (this.#link.state !== 'active') return false;
     const taken = this.#requests.forwardLong(server, type, bytes, start, end, length);
     if (taken === false) this.#prepareServer(server);
     return taken;

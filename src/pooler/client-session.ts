@@ -17,7 +17,7 @@ import { RequestRelay } from './request-relay.ts';
 import { CANCELLED, TOO_MANY_PINNED } from './session-errors.ts';
 import { SessionEnding } from './session-ending.ts';
 import type { EndingOwner } from './session-ending.ts';
-import { auditSession } from './session-findings.ts';
+import { auditOptions, auditSession } from './session-findings.ts';
 import { SessionLink } from './session-link.ts';
 import type { Server, SessionState } from './session-link.ts';
 import type { ClientSessionOptions } from './session-options.ts';
@@ -78,10 +78,6 @@ export class ClientSession
     this.#ending = new SessionEnding(options, parts, this);
     this.#serverUser = new LinkedUser(this.link, this.#answers, this.#ending);
     this.#preparation = new SessionPreparation({ ...parts, ending: this.#ending }, this, limits.rollbackTimeoutMs);
-  }
-
-  get isActive(): boolean {
-    return this.link.state === 'active';
   }
 
   get state(): SessionState {
@@ -334,12 +330,7 @@ export class ClientSession
   #audit(server: Server): void {
     this.link.state = 'waiting';
     const wasPinned = this.link.pins.length > 0;
-    const options = {
-      loginUser: this.options.pool.options.login.user,
-      timeoutMs: this.options.limits.rollbackTimeoutMs,
-      cancelTimeoutMs: this.options.limits.cancelTimeoutMs,
-    };
-    auditSession(this.link, server, options, (lost) => {
+    auditSession(this.link, server, auditOptions(this.options), (lost) => {
       if (lost !== undefined) this.#ending.taskLost(lost);
       else this.#audited(server, wasPinned);
     });

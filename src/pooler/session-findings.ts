@@ -8,13 +8,20 @@ import { othersRestated, restateAsFound } from './restated-settings.ts';
 import { runTask } from './server-task.ts';
 import type { LostServer, TaskResult } from './server-task.ts';
 import type { Server, SessionLink } from './session-link.ts';
+import type { ClientSessionOptions } from './session-options.ts';
 
-export interface AuditOptions {
+interface AuditOptions {
   /** Whom a fresh session of the connection runs as. */
   readonly loginUser: string;
   readonly timeoutMs: number;
   /** For the delivery of a cancel. */
   readonly cancelTimeoutMs: number;
+}
+
+/** How a client's session is asked. */
+export function auditOptions({ pool, limits }: Pick<ClientSessionOptions, 'pool' | 'limits'>): AuditOptions {
+  const { rollbackTimeoutMs: timeoutMs, cancelTimeoutMs } = limits;
+  return { loginUser: pool.options.login.user, timeoutMs, cancelTimeoutMs };
 }
 
 /**
