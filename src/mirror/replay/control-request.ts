@@ -1,6 +1,7 @@
 import { Frontend, Target, TransactionStatus } from '../../protocol/message-types.ts';
 import { close, parse, query, sync } from '../../protocol/frontend-messages.ts';
 import { MessageWriter } from '../../protocol/message-writer.ts';
+import { RESET_SESSION } from './session-settings.ts';
 
 /** Releases the locks that a session holds beyond its transactions. */
 const UNLOCK = 'SELECT pg_catalog.pg_advisory_unlock_all()';
@@ -30,9 +31,13 @@ export const BEGIN = controlRequest('BEGIN');
 export const ROLLBACK = controlRequest('ROLLBACK');
 export const ROLLBACK_AND_CHAIN = controlRequest('ROLLBACK AND CHAIN');
 
-/** What puts a session right at the end of a transaction, where anything has to be. */
-export function closingRequest(status: number, locksLeft: boolean): Buffer | undefined {
+/**
+ * What puts a session right at the end of a transaction, where anything has to be. `left`: what the client has left in it
+ * beyond transactions, as nobody will need it.
+ */
+export function closingRequest(status: number, left: 'nothing' | 'locks' | 'session'): Buffer | undefined {
   const inBlock = status !== TransactionStatus.Idle;
-  if (!locksLeft) return inBlock ? ROLLBACK : undefined;
-  return query(inBlock ? `ROLLBACK; ${UNLOCK}` : UNLOCK);
+  if (left === 'nothing') return inBlock ? ROLLBACK : undefined;
+  const undone = left === 'locks' ? UNLOCK : `${RESET_SESSION.sql}; DEALLOCATE ALL`;
+  return query(inBlock ? `ROLLBACK; ${undone}` : undone);
 }

@@ -2,15 +2,16 @@ import type { Lane } from './lane.ts';
 import type { PooledConnection } from './mirror-pool.ts';
 
 /**
- * A transaction of the lane is over. Keeps the connection where its client stays pinned on the source, and ends it otherwise.
- * `isOfUse`: what it has left in the session is needed.
+ * A transaction of the lane is over. Keeps the connection where its client stays pinned on the source; where it does not any
+ * more, what it had left was put away behind it. `isOfUse`: what it has left in the session is needed.
  */
 export function followSession(lane: Lane, connection: PooledConnection, keeps: boolean, isOfUse: boolean): void {
   if (keeps) {
     lane.pinned = isOfUse && connection.pool.pin(connection) ? connection : undefined;
     if (lane.pinned === undefined) connection.pool.discard(connection);
   } else if (lane.pinned) {
-    endSession(lane);
+    lane.pinned = undefined;
+    connection.pool.unpin(connection);
   }
 }
 

@@ -131,10 +131,11 @@ export class MirrorPool {
   /** Gives a connection that is free to the first lane in line, or keeps it. */
   serve(connection: PooledConnection): void {
     connection.lane = undefined;
-    if (this.#all.size - this.#pinned.size > this.size || !this.#all.has(connection)) {
-      this.discard(connection);
-      return;
-    }
+    const isOneTooMany = this.#all.size - this.#pinned.size > this.size;
+    // One that is idle goes before this, for which lanes may be in line.
+    const spare = isOneTooMany ? this.#idle.pop() : undefined;
+    if (spare !== undefined) this.discard(spare);
+    else if (isOneTooMany || !this.#all.has(connection)) return this.discard(connection);
     for (;;) {
       const lane = this.#waitingFirst.shift() ?? this.#waiting.shift();
       if (lane === undefined) break;
@@ -152,7 +153,9 @@ export class MirrorPool {
     connection.lane = lane;
     const resets = connection.lastLane !== undefined && this.#resets(transaction, lane, connection.lastLane);
     connection.lastLane = lane;
-    connection.replayer.start(transaction, this.owner.replayOptions, resets);
+    const endsSession =
+      this.#pinned.has(connection) && (transaction.recorded.flags & TransactionFlag.KeepsSession) === 0;
+    connection.replayer.start(transaction, this.owner.replayOptions, resets, endsSession);
     return true;
   }
 
@@ -171,6 +174,11 @@ export class MirrorPool {
     // Its place in the pool is free.
     this.grow();
     return true;
+  }
+
+  /** Nothing is left in it of what it was kept for: it serves others again. */
+  unpin(connection: PooledConnection): void {
+    this.#pinned.delete(connection);
   }
 
   /** More has come for a lane in line: it may belong before the others now. */

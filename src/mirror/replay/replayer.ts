@@ -17,6 +17,7 @@ import { RequestCursor } from './request-cursor.ts';
 import { requestBody } from './request-body.ts';
 import { RequestInFlight } from './request-in-flight.ts';
 import { rollsBack } from './rolls-back.ts';
+import { FRESH_LOGIN } from './session-settings.ts';
 import { SettingsRun } from './settings-run.ts';
 import type { Treatment } from './treatment.ts';
 
@@ -46,6 +47,7 @@ export class Replayer implements ConnectionUser {
   /** So is the block that follows it: what it began with was left out. */
   #taintsNext = false;
   #late = false;
+  #endsSession = false;
   #sqlstates: string[] | undefined;
   readonly #timer = new ReplayTimer();
   readonly #sent: RequestInFlight;
@@ -61,16 +63,16 @@ export class Replayer implements ConnectionUser {
     connection.user = this;
   }
 
-  /** Begins a transaction. The connection must be idle. `resets`: what is in its session goes, followed or not. */
-  start(transaction: MirroredTransaction, options: ReplayOptions, resets: boolean): void {
+  /** Begins a transaction on an idle connection. `resets`: what is in its session goes before; `endsSession`: behind it. */
+  start(transaction: MirroredTransaction, options: ReplayOptions, resets: boolean, endsSession = false): void {
     if (options !== this.#options) {
       this.#options = options;
       this.#pacing = new Pacing(options.timing);
     }
     this.#transaction = transaction;
-    this.#failed = false;
+    this.#endsSession = endsSession;
     this.#timer.reset();
-    this.#tainted = this.#taintsNext = false;
+    this.#failed = this.#tainted = this.#taintsNext = false;
     this.#sqlstates = undefined;
     this.#cursor.reset(transaction.recorded.recording);
     const now = monotonicNow();
@@ -124,17 +126,17 @@ export class Replayer implements ConnectionUser {
       case Phase.Thinking:
         throw new Error('an answer that nothing owed');
       case Phase.Closing:
-        // It refuses to end its block: it cannot go back.
-        if (this.connection.status !== TransactionStatus.Idle) this.connection.destroy();
+        // It refuses to end its block, or what was left in its session: it cannot go back.
+        if (this.connection.status !== TransactionStatus.Idle || this.#sent.hasErred) this.connection.destroy();
+        else if (this.#endsSession) this.connection.settings = FRESH_LOGIN;
         return this.#finish();
     }
   }
 
   errored(sqlstate: string): void {
-    if (this.#phase !== Phase.Settings && this.#phase !== Phase.Request) return;
     const isFirst = !this.#sent.hasErred;
     this.#sent.failed(sqlstate);
-    if (this.#phase === Phase.Settings) return;
+    if (this.#phase !== Phase.Request) return;
     if (isFirst && !this.#cursor.errored) this.#noteError(sqlstate);
     if (this.#copy) this.#copyFailed(this.#copy);
   }
@@ -342,13 +344,15 @@ export class Replayer implements ConnectionUser {
 
   // --- the end
 
-  /** Sends nothing more of the transaction; a block left open is rolled back, and locks go with a session that is not kept. */
+  /** Sends nothing more of the transaction; a block left open is rolled back, and locks go, or all, where a session is not kept. */
   #end(): void {
     const { locks, recorded } = this.#running();
     const locksLeft = locks && (recorded.flags & TransactionFlag.KeepsSession) === 0;
-    const closing = closingRequest(this.connection.status, locksLeft);
+    const left = this.#endsSession ? 'session' : locksLeft ? 'locks' : 'nothing';
+    const closing = closingRequest(this.connection.status, left);
     if (closing === undefined) return this.#finish();
     this.#phase = Phase.Closing;
+    this.#sent.reset();
     this.#send(closing, 0);
   }
 

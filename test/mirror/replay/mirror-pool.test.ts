@@ -209,6 +209,52 @@ it('a client that was bound to its session, and is not any more, gets another on
   await mirror.configure();
 });
 
+it('a session to which its client is not bound any more serves others, and nothing is left in it', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await run(server.url(database), 'CREATE TABLE session (pid int)');
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
+  const { KeepsSession: keeps, NeedsSession: needs } = TransactionFlag;
+  const note = 'INSERT INTO session SELECT pg_backend_pid()';
+  const leaves = ['CREATE TEMP TABLE mine ()', 'SELECT pg_advisory_lock(1)', 'PREPARE p AS SELECT 1', 'SET a.b = 1'];
+  for (const client of [1, 2]) {
+    records.writer.client(client, 'app', 'someone');
+    for (const text of leaves) {
+      records.transaction({ ...simple(text), client, targets: [id], flags: keeps | (text === leaves[0] ? 0 : needs) });
+    }
+    // On the source all that was gone with this; on the mirror it is not, for whatever reason.
+    records.transaction({ ...simple(note), client, targets: [id], flags: needs });
+    await records.finished();
+  }
+  assert.ok(records.acknowledged.every(({ outcome }) => outcome === Outcome.Replayed));
+  assert.equal((await run(server.url(database), 'SELECT DISTINCT pid FROM session')).length, 1);
+  const left = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = (
+    SELECT oid FROM pg_database WHERE datname = current_database())`;
+  assert.deepEqual(await run(server.url(database), left), []);
+  await mirror.configure();
+});
+
+it('a session to which its client is not bound any more goes on with that although there is another connection by now', async (test) => {
+  const id = nextId++;
+  const database = await createDatabase(server);
+  await mirror.configure(targetConfig(server, database, { id, poolSize: 1 }));
+  const records = await RecordFeeder.connect(mirror.socketPath, test);
+  for (const client of [1, 2]) records.writer.client(client, 'app', 'someone');
+  const flags = TransactionFlag.KeepsSession;
+  records.transaction({ ...simple('CREATE TEMP TABLE mine ()'), targets: [id], flags });
+  await records.finished();
+  records.transaction({ ...simple('SELECT 1'), client: 2, targets: [id] });
+  await records.finished();
+  records.transaction({ ...simple('DROP TABLE mine'), targets: [id], flags: TransactionFlag.NeedsSession });
+  records.transaction({ ...simple('SELECT 1'), targets: [id] });
+  assert.deepEqual(
+    await records.outcomes(),
+    Array.from({ length: 4 }, () => Outcome.Replayed),
+  );
+  await mirror.configure();
+});
+
 it('no more clients are bound to sessions than `pinned_pool_size` says; the others lose theirs', async (test) => {
   const id = nextId++;
   const database = await createDatabase(server);
