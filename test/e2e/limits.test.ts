@@ -25,6 +25,8 @@ describe('A limit', () => {
   });
 
   async function start(t: TestContext, general: TomlTable): Promise<Pgmirror> {
+    // Those of the one before may be on their way out.
+    await eventually(async () => (await connections()).length === 0);
     return Pgmirror.start(inReverse(t), {
       general: { auth_type: 'trust', default_pool_size: 1, checkout_timeout: 20_000, ...general },
       databases: [databaseEntry('app', server, 'postgres'), databaseEntry('other', server, 'template1')],
@@ -404,6 +406,7 @@ describe('A limit', () => {
       const pgmirror = await start(t, { min_pool_size: 1 });
       const [busy, idle] = [await login(t, pgmirror), await login(t, pgmirror)];
       await busy.query('BEGIN');
+      const killed = await connections();
       await pgmirror.admin('KILL app');
       for (const client of [busy, idle]) {
         assert.equal(errorFields(await client.read()).C, '57P01');
@@ -414,6 +417,7 @@ describe('A limit', () => {
         const pools = await pgmirror.admin<{ user: string; cl_waiting: number }>('SHOW POOLS');
         return pools.find(({ user }) => user === 'alice')?.cl_waiting === 1;
       });
+      await eventually(async () => (await connections()).every((pid) => !killed.includes(pid)));
       assert.deepEqual(await connections(), []);
       await pgmirror.admin('RESUME app');
       assert.equal((await within(coming, 10_000, 'the answer')).length, 4);
