@@ -33,6 +33,8 @@ const UNKNOWN = { state: 'coming', absences: 0, isEnding: false, coming: 0 } as 
 const OTHER_STREAM_MS = 1000;
 /** A transaction that the source has ended without any second half to be seen is looked for twice before it is ended. */
 const ABSENCES = 2;
+/** So many are remembered that were not prepared here, until their second half comes; the oldest are forgotten. */
+const REMEMBERED = 1_000;
 
 /**
  * The two-phase commits of one mirror, by gid. Their second half is run after the first, and only where that was
@@ -42,6 +44,8 @@ const ABSENCES = 2;
 export class PreparedTransactions {
   readonly #host: PreparedTransactionsHost;
   readonly #entries = new Map<string, Entry>();
+  /** Those of which the first half was dropped: the second need not wait for it. */
+  readonly #dropped = new Set<string>();
   #cleaning = false;
   /** Rolled back for want of a second half. */
   orphans = 0;
@@ -56,6 +60,7 @@ export class PreparedTransactions {
 
   /** PREPARE TRANSACTION is on its way. */
   comes(gid: string, user: string): void {
+    this.#dropped.delete(gid);
     const known = this.#entries.get(gid);
     if (known === undefined) this.#entries.set(gid, { ...UNKNOWN, user, coming: 1 });
     else known.coming++;
@@ -79,6 +84,10 @@ export class PreparedTransactions {
     const entry = this.#entries.get(gid);
     if (entry !== undefined) entry.coming = Math.max(0, entry.coming - 1);
     if (entry === undefined || entry.state === 'coming') this.#settle(gid);
+    if (this.#entries.has(gid)) return;
+    this.#dropped.add(gid);
+    const [oldest] = this.#dropped;
+    if (this.#dropped.size > REMEMBERED && oldest !== undefined) this.#dropped.delete(oldest);
   }
 
   /** COMMIT or ROLLBACK PREPARED is on its way. */
@@ -90,6 +99,7 @@ export class PreparedTransactions {
   /** Whether the second half, which ended on the source at this moment, may run. */
   readiness(gid: string, endedAt: number, now: number): Readiness {
     const entry = this.#entries.get(gid);
+    if (this.#dropped.has(gid)) return Readiness.Lost;
     if (entry === undefined) return now - endedAt < OTHER_STREAM_MS ? Readiness.Wait : Readiness.Lost;
     entry.isEnding = true;
     if (entry.state === 'coming') return Readiness.Wait;
@@ -98,6 +108,7 @@ export class PreparedTransactions {
 
   /** COMMIT or ROLLBACK PREPARED was run, or failed, or was dropped. */
   ended(gid: string, succeeded: boolean): void {
+    this.#dropped.delete(gid);
     const entry = this.#entries.get(gid);
     if (entry === undefined) return;
     if (succeeded) this.#settle(gid);
@@ -106,6 +117,7 @@ export class PreparedTransactions {
 
   /** Everything starts anew: the mirror is a fresh copy. */
   forgetAll(): void {
+    this.#dropped.clear();
     for (const gid of [...this.#entries.keys()]) this.#settle(gid, 0);
   }
 

@@ -45,6 +45,19 @@ describe('Prepared transactions of a mirror', () => {
     assert.equal(prepared.readiness('c', now - 1_500, now), Readiness.Lost);
   });
 
+  it('are not waited for when they were dropped, unless another one of the same name is under way', () => {
+    const prepared = new PreparedTransactions(new Servers());
+    prepared.comes('a', 'alice');
+    prepared.neverPrepared('a');
+    assert.equal(prepared.readiness('a', now, now), Readiness.Lost);
+    prepared.comes('a', 'alice');
+    assert.equal(prepared.readiness('a', now, now), Readiness.Wait);
+    prepared.neverPrepared('b');
+    assert.equal(prepared.readiness('b', now, now), Readiness.Lost);
+    prepared.ended('b', false);
+    assert.equal(prepared.readiness('b', now, now), Readiness.Wait);
+  });
+
   it('are rolled back when nobody is going to end them', async () => {
     const servers = new Servers();
     servers.mirror = ['dropped', "it's unseen", 'alive', 'foreign'];
