@@ -67,7 +67,7 @@ export function owesBeforeLast(answers: AnswerQueue): boolean {
 /** Whether answers are to come without anything more from the client. */
 function owesAnswers(server: Server, input: ClientInput): boolean {
   const { answers } = server.state;
-  if (answers.copyIn) return false;
+  if (answers.copyIn) return answers.strayed;
   if (input.streaming) return owesBeforeLast(answers);
   return input.blocked || answers.answerDue || answers.doubt !== undefined;
 }

@@ -11,7 +11,7 @@ import { createDatabase, query as past, type RunningPostgres } from '../support/
 import { WireClient } from '../support/wire-client.ts';
 import { startWatchedPostgres } from '../support/watched-postgres.ts';
 import { Comparison } from './wire/comparison.ts';
-import { copyData, functionCall } from './wire/copy-messages.ts';
+import { copyData, copyDone, functionCall } from './wire/copy-messages.ts';
 import { restore } from './wire/schema.ts';
 
 const insert = "INSERT INTO t VALUES (100, 'by the one that vanished')";
@@ -407,6 +407,23 @@ suite('When a client vanishes, what it left is undone and the next client is ser
     await inBlock.expect('C', 'Z', 'T', 'D', 'C', 'Z');
     await inBlock.waitForClose();
     assert.deepEqual(await comparison.ask('SELECT id FROM t WHERE id > 99'), [{ id: 100 }]);
+  });
+
+  it('and one that stops behind a COPY that fails is answered what it asked behind that', async () => {
+    const intoC = query('COPY c FROM STDIN');
+    const [refused, asked] = [copyData('x\n'), query('SELECT pg_sleep(0.1)')];
+    const cases = [
+      { says: [intoC, refused, asked, intoC, copyDone, asked], answer: 'GEZTDCZGCZTDCZ' },
+      { says: [intoC, refused, asked], answer: 'GEZTDCZ' },
+    ];
+    for (const { says, answer } of cases) {
+      for (const client of [await comparison.direct(), await comparison.pooled()]) {
+        client.send(...says);
+        client.socket.end();
+        await client.expect(...answer.split(''));
+        await client.waitForClose();
+      }
+    }
   });
 
   it('and one that stops amid a long message is answered what it asked before', async () => {
