@@ -19,6 +19,7 @@ describe('Exposure', () => {
       {
         schema: 'CREATE TABLE load (id integer PRIMARY KEY)',
         general: { mirror_exposure: 0.5, mirror_queue: transactions },
+        mirroring: { max_lag: 600_000 },
       },
     );
   });

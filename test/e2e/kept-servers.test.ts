@@ -111,7 +111,7 @@ describe('A server connection', () => {
   });
 
   it('is kept for a client whose session cannot be looked at, because of a lock, and nobody waits for that for long', async (t) => {
-    const pgmirror = await start(t, { default_pool_size: 1, rollback_timeout: 200 });
+    const pgmirror = await start(t, { default_pool_size: 1, rollback_timeout: 1_000 });
     const [one, other] = [await login(t, pgmirror), await login(t, pgmirror)];
     await withClient(server.url('postgres'), async (locker) => {
       await locker.query('BEGIN; LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE');

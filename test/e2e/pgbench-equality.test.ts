@@ -23,7 +23,8 @@ describe('pgbench', { skip: skipWithout('pgbench') }, () => {
 
   before(async () => {
     const source = await startWatchedPostgres(cleanup);
-    mirrored = await Mirrored.start(cleanup, { source }, { general: { mirror_queue: transactions } });
+    const options = { general: { mirror_queue: transactions }, mirroring: { max_lag: 600_000 } };
+    mirrored = await Mirrored.start(cleanup, { source }, options);
   });
 
   it('leaves the same rows on the mirror as on the source, drops nothing and sees no error', async () => {
