@@ -10,14 +10,19 @@ import type { SessionBench } from './session-bench.ts';
 const [BEGUN, DONE] = [commandComplete('BEGIN'), commandComplete('SELECT 1')];
 const [IN_BLOCK, READY] = [readyForQuery('T'), readyForQuery('I')];
 
+async function begin({ client, backend }: SessionBench): Promise<void> {
+  client.send(query('BEGIN'));
+  await received(backend, query('BEGIN'));
+  backend.peer.send(BEGUN, IN_BLOCK);
+  await client.expect('C', 'Z');
+}
+
 describe('a cancel that is on its way to a server', () => {
   it('does not hit what its client asks next in the same block', async (t) => {
-    const { client, backend } = await openSession(t);
+    const bench = await openSession(t);
+    const { client, backend } = bench;
     const { server, peer } = backend;
-    client.send(query('BEGIN'));
-    await received(backend, query('BEGIN'));
-    peer.send(BEGUN, IN_BLOCK);
-    await client.expect('C', 'Z');
+    await begin(bench);
     server.countCancel(1);
     client.send(query('SELECT 1'));
     await eventually(() => server.onCancelsDone !== undefined);
@@ -30,12 +35,10 @@ describe('a cancel that is on its way to a server', () => {
   });
 
   it('is followed by the one that its client asks for what waits because of it', async (t) => {
-    const { session, client, backend } = await openSession(t);
+    const bench = await openSession(t);
+    const { session, client, backend } = bench;
     const { server, peer } = backend;
-    client.send(query('BEGIN'));
-    await received(backend, query('BEGIN'));
-    peer.send(BEGUN, IN_BLOCK);
-    await client.expect('C', 'Z');
+    await begin(bench);
     server.countCancel(1);
     client.send(query('SELECT 1'));
     await eventually(() => server.onCancelsDone !== undefined);
@@ -82,13 +85,6 @@ describe('what pgmirror does on a server connection between a client’s message
 
 describe('a limit for how long a client is waited for', () => {
   const limits = { clientIdleTimeoutMs: 100, clientIdleInTransactionTimeoutMs: 100 };
-
-  async function begin({ client, backend }: SessionBench): Promise<void> {
-    client.send(query('BEGIN'));
-    await received(backend, query('BEGIN'));
-    backend.peer.send(BEGUN, IN_BLOCK);
-    await client.expect('C', 'Z');
-  }
 
   /** The client sends this, and pgmirror has it; then half of the limit passes. */
   async function sends({ session, client }: SessionBench, bytes: Buffer): Promise<void> {
