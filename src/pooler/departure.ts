@@ -49,10 +49,10 @@ export class Departure {
   /** `partial`: the client sent the beginning of a message; `cancelAll`: not even an autocommit statement is to end. */
   begin(partial: boolean, cancelAll: boolean): void {
     const { answers } = this.#server.state;
+    this.#cancelsAll = cancelAll;
     // After a Sync amid COPY data, nobody knows how many ReadyForQuerys are to come.
     if (partial || answers.executeWithoutSync || answers.awaitsCopy) {
       this.#isPartial = partial || answers.awaitsCopy;
-      this.#cancelsAll = cancelAll;
       if (!this.#isPartial && this.#server.state.isEndingUnasked) this.#server.socket.write(flush());
       this.#leave(this.#isPartial);
       return;
@@ -83,6 +83,8 @@ export class Departure {
       return;
     }
     const { answers } = server.state;
+    // What the client had sent has come to where the server waits for its data.
+    if (answers.copyIn) return this.begin(false, this.#cancelsAll);
     if (!answers.quiet || !this.#acts.atMessageStart()) {
       if (answers.requests > 0 && staysInBlock(server)) this.#insist();
       return;

@@ -1,7 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ParameterSet } from '../../src/session/parameter-set.ts';
-import { bind, commandComplete, errorFields, parameterStatus, parse, query, readyForQuery } from '../support/bytes.ts';
+import {
+  bind,
+  commandComplete,
+  errorFields,
+  errorResponse,
+  execute,
+  msg,
+  parameterStatus,
+  parse,
+  query,
+  readyForQuery,
+  sync,
+} from '../support/bytes.ts';
+import { copyFail } from '../e2e/wire/copy-messages.ts';
 import { eventually } from '../support/eventually.ts';
 import { received } from './relay-bench.ts';
 import { openSession } from './session-bench.ts';
@@ -172,4 +185,35 @@ it('a client with more settings than are kept for one is closed, and its server 
   const [, , error] = await client.expect('C', 'Z', 'E');
   assert.equal(error && errorFields(error).C, '54000');
   await received(backend, query('DISCARD ALL'));
+});
+
+describe('a client that is cut off', () => {
+  const COPY = query('COPY shop FROM STDIN');
+  /** CopyInResponse: text, one column. */
+  const copyIn = msg('G', Buffer.from([0, 0, 1, 0, 0]));
+
+  it('before its COPY has begun leaves none behind that waits for data', async (t) => {
+    const { session, client, backend, near } = await openSession(t);
+    client.send(COPY);
+    await received(backend, COPY);
+    near.destroy();
+    await eventually(() => session.state === 'leaving');
+    backend.peer.send(copyIn);
+    await received(backend, copyFail('the client has gone'));
+    backend.peer.send(errorResponse('57014', 'COPY from stdin failed'), READY);
+    await eventually(() => session.state === 'closed');
+    assert.equal(backend.server.closed, false);
+  });
+
+  it('before a COPY has begun behind which it has sent a Sync leaves no connection on which that is in doubt', async (t) => {
+    const { session, client, backend, near } = await openSession(t);
+    const extended = [parse('', 'COPY shop FROM STDIN'), bind('', ''), execute(''), sync];
+    client.send(...extended);
+    await received(backend, ...extended);
+    near.destroy();
+    await eventually(() => session.state === 'leaving');
+    backend.peer.send(msg('1'), msg('2'), copyIn);
+    await eventually(() => session.state === 'closed');
+    assert.equal(backend.server.closed, true);
+  });
 });
