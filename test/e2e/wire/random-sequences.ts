@@ -25,11 +25,11 @@ const question = Buffer.concat([...['a', '', 'surroundings'].flatMap((name) => [
 const deadlineMs = 20_000;
 
 /**
- * PostgreSQL 18 loses track of its own state after Parse, Bind, Execute, Query, Sync: the ReadyForQuery says that it is idle, and
- * yet the transaction goes on, until one command is refused because of it ("unexpected state STARTED"). A client of pgmirror may
- * be spared that.
+ * PostgreSQL 18 loses track of its own state after Parse, Bind, Execute, Query or FunctionCall, Sync: the ReadyForQuery says that
+ * it is idle, and yet the transaction goes on, until one command is refused because of it ("unexpected state STARTED"). A client
+ * of pgmirror may be spared that. To be seen by a block that has ended without a command: by a Sync, or a Close before that.
  */
-const goesAstray = /^Z "T"\n(?:S .*\n)*Z "I"$/m;
+const goesAstray = /^Z "T"\n(?:(?:S .*|3 "")\n)*Z "I"$/m;
 const wentAstray = /M=StartTransactionCommand: unexpected state STARTED$/m;
 
 /**
@@ -158,9 +158,9 @@ function isAstray(lines: readonly string[] | undefined): boolean {
   return wentAstray.test(lines?.join('\n') ?? '');
 }
 
-/** Whether there is a Query behind an Execute, with no Sync between them. */
+/** Whether there is a Query or a FunctionCall behind an Execute, with no Sync between them. */
 function mayGoAstray(operations: readonly Operation[]): boolean {
-  return /execute(?: (?!sync)\w+)* query/.test(operations.map(({ op }) => op).join(' '));
+  return /execute(?: (?!sync)\w+)* (?:query|call)/.test(operations.map(({ op }) => op).join(' '));
 }
 
 /** Whether the client of PostgreSQL itself did not get its last words, and that of pgmirror did. */
