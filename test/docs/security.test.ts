@@ -40,8 +40,11 @@ describe('docs/security.md', () => {
     ]) {
       assert.match(textOf(`src/${file}.ts`), /timingSafeEqual\(/, file);
     }
+    assert.match(textOf('src/protocol/cancel-key.ts'), /timingSafeEqual\(secretBytes\(one\), secretBytes\(other\)\)/);
+    const cancelled = ['src/pooler/clients.ts', 'src/admin/admin-database.ts'];
+    for (const file of cancelled) assert.match(textOf(file), /isSameKey\([\w.#]+, key\)/, file);
     // A salt is no secret.
-    for (const file of sources('src/auth').concat('src/pooler/clients.ts', 'src/protocol/cancel-key.ts')) {
+    for (const file of sources('src/auth').concat(cancelled, 'src/protocol/cancel-key.ts')) {
       const quick = textOf(file).match(/[\w.?!]*(?:\.equals|\bcompare)\(/g) ?? [];
       assert.deepEqual(
         quick.filter((call) => !/\bsalt\.equals\($/.test(call)),
